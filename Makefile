@@ -1,0 +1,52 @@
+# `make demo` and `make test` are all a newcomer needs; each installs what is missing first.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long check bench dist lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+INSTALLED := $(VENV)/.installed
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(INSTALLED)  ## the virtual environment, from the hash-locked requirements
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@sh .ci/prerequisites "$(PYTHON)"
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }
+	@echo "installing the locked requirements into $(VENV) (about 7 GB, mostly torch)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(INSTALLED)  ## the whole pipeline on this machine's own Python files
+	@$(BIN)/mira demo
+
+test: $(INSTALLED)  ## the test suite
+	@$(BIN)/python -m pytest -m "not long"
+
+test-long: $(INSTALLED)  ## the suite and its long repetitions
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED)  ## formatting, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(INSTALLED)  ## the benchmarks; prints every figure
+	@$(BIN)/python -m tests.benchmarks
+
+dist: $(INSTALLED)  ## the wheel, and the same file as dist/mira_spark.zip for --py-files
+	@rm -rf build dist
+	@$(BIN)/python -m build --quiet --wheel --no-isolation
+	@cp dist/*.whl dist/mira_spark.zip && ls dist
+
+lock: ## resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --quiet --extra local --extra dev --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11 \
+	  --output-file requirements.lock
+
+clean:  ## everything made here but the virtual environment
+	@rm -rf .mira build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,15 @@
+"""spark-submit program of the step label_documents; the same options as `mira label-documents`.
+
+spark-submit --py-files dist/mira_spark.zip jobs/label_documents.py --config conf/cluster.yaml
+"""
+
+from mira_spark.cli import step_main
+
+
+def main() -> None:
+    """Run the step; also the entry point of a Python wheel task."""
+    step_main("label_documents")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""Trains a linear student on the judge's labels: ridge regression by conjugate gradients.
+
+The loss is a sum of squares, so there is no learning rate, no shuffling and no seed: ten-odd passes
+reach what stochastic descent approaches, and the same labels give the same bytes. Texts stream
+through once; later passes read their hashed features from a file that is mapped, not held.
+
+Legend: D labelled documents, F features of all of them, S shape features, 16 = hashing.WIDTH lanes,
+N = 2**bits table rows. Weights of shape [N + 1 + S, 16] are the table, the bias and the shape's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
+
+from mira_spark.errors import InputError
+from mira_spark.students import hashing
+from mira_spark.students.linear import LinearStudent, standardised, utf8_spans
+from mira_spark.students.protocol import Student, score
+
+Split = Literal["train", "validation"]
+Floats = npt.NDArray[np.float32]
+
+ROWS_AT_ONCE = 64
+BLOCK = 1 << 24  # features of one matrix of a pass: 128 MB, mapped
+# How freely a dense column (bias, shape) moves, against a document's whole row of features.
+DENSE_FREEDOM = 0.01
+
+
+class DistillationSettings(BaseModel):
+    """How students are trained, and when anew."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bits: int = Field(18, ge=10, le=24)
+    """The table has 2**bits rows of 64 bytes; 18 for thousands of labels, 21 for a million."""
+    ridge: float = Field(0.5, gt=0)
+    """Penalty on weights; more for noisier labels."""
+    passes: int = Field(12, ge=1, le=100)
+    """Passes over the hashed labels; fewer also holds weights back."""
+    retrain_after: float = Field(0.1, ge=0)
+    """Share by which labels must grow before their student is stale."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A student beside the judge: both float32 [rows, slots] in points, NaN = not answered."""
+
+    doc_ids: list[str]
+    sources: list[str]
+    predicted: Floats
+    judged: Floats
+
+
+def train_linear(shards: Path, slots: int, settings: DistillationSettings) -> LinearStudent:
+    """The student of the rows with split `train` in the folder's Parquet files.
+
+    Columns: doc_id, source, text, scores list<int16> of `slots` (null: not answered), split. Slots
+    count alike whatever their spread; a source of n rows counts as much as sqrt(n) rows. A slot
+    without labels predicts 0. InputError when there is no row to train on.
+    """
+    with TemporaryDirectory(prefix=".hashed-", dir=shards) as folder:
+        documents = _hashed(shards, slots, settings.bits, Path(folder))
+        return _solved(documents, slots, settings)
+
+
+def predict(student: Student, shards: Path, split: Split) -> Evaluation:
+    """The student's raw scores of a split, in the order of the files, beside the judge's."""
+    doc_ids: list[str] = []
+    sources: list[str] = []
+    predicted = [np.empty((0, student.slots), np.float32)]
+    judged = [np.empty((0, student.slots), np.float32)]
+    for rows in _rows(shards, split):
+        doc_ids += rows["doc_id"].to_pylist()
+        sources += rows["source"].to_pylist()
+        predicted.append(score(student, rows["text"]))
+        judged.append(_judged(rows["scores"], student.slots))
+    return Evaluation(doc_ids, sources, np.concatenate(predicted), np.concatenate(judged))
+
+
+def _rows(shards: Path, split: Split) -> Iterator[pa.RecordBatch]:
+    """The split's rows, a few at a time, in the order of the files' names."""
+    columns = ["doc_id", "source", "text", "scores", "split"]
+    for path in sorted(shards.glob("*.parquet")):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
+                rows = batch.filter(pc.equal(batch["split"], split))
+                if rows.num_rows:
+                    yield rows
+
+
+def _judged(scores: pa.ListArray, slots: int) -> Floats:
+    """Judge's scores [rows, slots]; null becomes NaN."""
+    lengths = set(scores.value_lengths().to_pylist())
+    if lengths - {slots}:
+        raise InputError(f"label rows have {sorted(lengths, key=str)} scores, expected {slots}")
+    points = scores.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
+    return np.asarray(points, np.float32).reshape(-1, slots)
+
+
+@dataclass(frozen=True)
+class _Documents:
+    """The labelled rows, hashed.
+
+    `blocks` are sparse [some D, N] of each feature's share in a document, mapped from disk; the
+    other fields cover all D rows: shapes [D, S], sources [D], judged [D, slots].
+    """
+
+    blocks: list[Any]
+    shapes: npt.NDArray[np.float64]
+    sources: npt.NDArray[np.object_]
+    judged: Floats
+
+
+def _hashed(shards: Path, slots: int, bits: int, folder: Path) -> _Documents:
+    """One pass over the texts, which writes their features to two files in `folder`."""
+    bounds, shapes, judged, sources = [np.zeros(1, np.int64)], [], [], []
+    paths = folder / "features", folder / "shares"
+    with paths[0].open("wb") as features, paths[1].open("wb") as shares:
+        for rows in _rows(shards, "train"):
+            bound, found, share, shape = hashing.hash_documents(*utf8_spans(rows["text"]), bits)
+            features.write(found.data)
+            shares.write(share.data)
+            bounds.append(bounds[-1][-1] + bound[1:])
+            shapes.append(shape)
+            judged.append(_judged(rows["scores"], slots))
+            sources += rows["source"].to_pylist()
+    if not sources:
+        raise InputError(f"{shards}: found no row with split 'train' in *.parquet")
+    if bounds[-1][-1] == 0:
+        raise InputError(f"{shards}: all {len(sources):,} texts with split 'train' are blank")
+    blocks = _blocks(np.concatenate(bounds), *paths, 1 << bits, BLOCK)
+    return _Documents(
+        blocks, np.concatenate(shapes), np.array(sources, object), np.concatenate(judged)
+    )
+
+
+def _blocks(
+    bounds: npt.NDArray[np.int64], features: Path, shares: Path, columns: int, size: int
+) -> list[Any]:
+    """Matrices of about `size` features each: what a pass holds in memory at once."""
+    columns_of = np.memmap(features, np.int32, "r")
+    values = np.memmap(shares, np.float32, "r")
+    edges = np.searchsorted(bounds, np.arange(size, bounds[-1], size))
+    rows = np.unique(np.concatenate([[0], edges, [len(bounds) - 1]]))
+    blocks = []
+    for first, last in pairwise(rows.tolist()):
+        span = slice(bounds[first], bounds[last])
+        starts = (bounds[first : last + 1] - bounds[first]).astype(np.int32)
+        blocks.append(
+            sparse.csr_array(
+                (values[span], columns_of[span], starts), shape=(last - first, columns)
+            )
+        )
+    return blocks
+
+
+def _solved(documents: _Documents, slots: int, settings: DistillationSettings) -> LinearStudent:
+    centre = documents.shapes.mean(axis=0).astype(np.float32)
+    scale = documents.shapes.std(axis=0).astype(np.float32)
+    scale[scale < 1e-9] = 1  # the same in every document: nothing to learn from
+    dense = np.ones((len(documents.sources), 1 + len(centre)), np.float32)
+    dense[:, 1:] = standardised(documents.shapes, centre, scale)
+
+    weights, targets, mean, spread = _targets(documents, slots)
+    freedom = _freedom(documents, settings.bits)
+    solution = _conjugate_gradients(documents.blocks, dense, weights, targets, freedom, settings)
+
+    table_rows = 1 << settings.bits
+    solution *= spread
+    bias = mean + solution[table_rows]
+    return LinearStudent(
+        slots, solution[:table_rows], solution[table_rows + 1 :], centre, scale, bias
+    )
+
+
+def _targets(documents: _Documents, slots: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """(weights [D, 16], targets [D, 16], mean [16], spread [16]); targets = standardised labels.
+
+    A missing label, and a lane past the last slot, weighs nothing.
+    """
+    _, which, counts = np.unique(documents.sources, return_inverse=True, return_counts=True)
+    by_row = 1 / np.sqrt(counts[which])
+    by_row /= by_row.mean()
+    known = np.zeros((len(which), hashing.WIDTH), bool)
+    known[:, :slots] = ~np.isnan(documents.judged)
+    points = np.zeros(known.shape)
+    points[:, :slots] = np.nan_to_num(documents.judged)
+    weights = by_row[:, None] * known
+    total = np.maximum(weights.sum(axis=0), 1e-9)
+    mean = (weights * points).sum(axis=0) / total
+    spread = np.sqrt((weights * (points - mean) ** 2).sum(axis=0) / total)
+    targets = np.where(known, points - mean, 0) / np.maximum(spread, 1e-9)
+    weights32, targets32 = weights.astype(np.float32), targets.astype(np.float32)
+    return weights32, targets32, mean.astype(np.float32), spread.astype(np.float32)
+
+
+def _freedom(documents: _Documents, bits: int) -> Floats:
+    """How freely each row of weights moves, float32 [N + 1 + S, 1]: the inverse of its penalty.
+
+    A feature's is one over its root mean square share where it occurs: half way between treating a
+    rare name like a comma and scaling both alike, which measured better than either and than
+    inverse document frequency. Features of no document keep 0, and so weight 0.
+    """
+    squares, counts = np.zeros(1 << bits), np.zeros(1 << bits)
+    for block in documents.blocks:
+        squares += np.bincount(block.indices, block.data.astype(np.float64) ** 2, len(squares))
+        counts += np.bincount(block.indices, minlength=len(counts))
+    free = np.sqrt(np.divide(counts, squares, out=np.zeros_like(squares), where=counts > 0))
+    free *= len(documents.sources) / (squares @ free)  # a mean row of features has length one
+    dense = np.full(1 + len(hashing.SHAPE), DENSE_FREEDOM)
+    return np.concatenate([free, dense]).astype(np.float32)[:, None]
+
+
+def _conjugate_gradients(
+    blocks: list[Any],
+    dense: Floats,
+    weights: Floats,
+    targets: Floats,
+    freedom: Floats,
+    settings: DistillationSettings,
+) -> Floats:
+    """Weights [N + 1 + S, 16] that minimise the weighted squares; each lane has its own steps."""
+    used = freedom > 0
+    penalty = np.divide(settings.ridge, freedom, out=np.zeros_like(freedom), where=used)
+    solution = np.zeros((len(freedom), hashing.WIDTH), np.float32)
+    gradient = _transposed_product(blocks, dense, weights * targets)
+    step = freedom * gradient
+    size = _dot(gradient, step)
+    for _ in range(settings.passes):
+        image = _normal_product(blocks, dense, weights, step)
+        image += penalty * step
+        rate = _ratio(size, _dot(step, image))
+        solution += rate * step
+        gradient -= rate * image
+        before, size = size, _dot(gradient, freedom * gradient)
+        step *= _ratio(size, before)
+        step += freedom * gradient
+    return solution
+
+
+def _transposed_product(blocks: list[Any], dense: Floats, values: Floats) -> Floats:
+    """[blocks, dense], transposed, @ values [D, 16]: float32 [N + 1 + S, 16]."""
+    product = np.zeros((blocks[0].shape[1] + dense.shape[1], hashing.WIDTH), np.float32)
+    first = 0
+    for block in blocks:
+        product[: block.shape[1]] += block.T @ values[first : first + block.shape[0]]
+        first += block.shape[0]
+    product[blocks[0].shape[1] :] = np.einsum("ds,dw->sw", dense, values)
+    return product
+
+
+def _normal_product(blocks: list[Any], dense: Floats, weights: Floats, step: Floats) -> Floats:
+    """[blocks, dense], transposed, @ (weights * ([blocks, dense] @ step))."""
+    table, rest = step[: blocks[0].shape[1]], step[blocks[0].shape[1] :]
+    image = np.concatenate([block @ table for block in blocks])
+    image += np.einsum("ds,sw->dw", dense, rest)
+    return _transposed_product(blocks, dense, weights * image)
+
+
+def _dot(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
+    """Inner product of each lane, float64 [16]."""
+    product: npt.NDArray[np.float64] = np.einsum("ij,ij->j", a, b, dtype=np.float64)
+    return product
+
+
+def _ratio(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> Floats:
+    """a / b by lane, 0 where a lane has nothing left to do."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0).astype(np.float32)

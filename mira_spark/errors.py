@@ -1,0 +1,48 @@
+"""The errors a caller may catch; every one says what is wrong, where, and what would be right."""
+
+from collections.abc import Iterable
+
+
+class MiraError(Exception):
+    """Something the user can mend. `exit_code` is what a command ends with when it meets one."""
+
+    exit_code = 2
+
+
+class ConfigError(MiraError):
+    """The configuration is unusable; the message lists every problem found, one a line."""
+
+
+class InputError(MiraError):
+    """The data a step was pointed at cannot be used (missing, empty, without a column)."""
+
+
+class SchemaError(MiraError):
+    """A table exists with other columns than this version writes."""
+
+
+class BusyError(MiraError):
+    """Another process holds what this one needs; it can be tried again later."""
+
+    exit_code = 75
+
+
+class JudgeError(MiraError):
+    """The judge cannot go on; what it answered so far is kept and the step can be resumed."""
+
+    exit_code = 75
+
+
+class ArtefactError(MiraError):
+    """A student's artefact folder is damaged, incomplete or not ours; nothing of it was loaded."""
+
+
+class ReconciliationError(MiraError):
+    """Rows written differ from rows expected; a defect or a change under a pinned version."""
+
+    exit_code = 1
+
+
+def joined(problems: Iterable[str]) -> str:
+    """All problems as one message, one a line."""
+    return "\n".join(problems)

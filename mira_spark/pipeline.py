@@ -1,0 +1,86 @@
+"""The steps in order, each done only where it is stale, recorded however it ends."""
+
+from collections.abc import Sequence
+from types import ModuleType
+
+from mira_spark import runs
+from mira_spark.errors import ConfigError, InputError
+from mira_spark.progress import say
+from mira_spark.runs import Outcome
+from mira_spark.settings import Settings
+from mira_spark.steps import (
+    discover_rubrics,
+    distill_students,
+    group_sources,
+    ingest_corpus,
+    label_documents,
+    report_selection,
+    score_documents,
+    select_documents,
+)
+from mira_spark.tables import Lakehouse
+
+STEPS: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        ingest_corpus,
+        group_sources,
+        discover_rubrics,
+        label_documents,
+        distill_students,
+        score_documents,
+        select_documents,
+        report_selection,
+    )
+}
+
+EXIT_CODES = {"done": 0, "degraded": 3, "stopped": 75}
+
+
+def perform(
+    lake: Lakehouse, settings: Settings, run_id: str, steps: Sequence[str] = tuple(STEPS)
+) -> int:
+    """Do the named steps in order; the exit code of the worst outcome.
+
+    Every step is a module with SETTINGS (the sections it reads), inputs(lake, settings) (what
+    decides its work) and run(lake, settings, run_id). A step that stops ends the sequence.
+    """
+    lake.create()
+    worst = 0
+    for name in steps:
+        outcome = _step(lake, settings, run_id, name)
+        mark = "[green]done[/]" if outcome.status == "done" else f"[yellow]{outcome.status}[/]"
+        say(f"[bold]{name}[/] {mark}: {outcome.message}")
+        worst = max(worst, EXIT_CODES[outcome.status])
+        if outcome.status == "stopped":
+            break
+    return worst
+
+
+def _step(lake: Lakehouse, settings: Settings, run_id: str, name: str) -> Outcome:
+    plan = plan_of(lake, settings, name)
+    if not runs.stale(lake, plan):
+        return runs.found_done(lake, plan, run_id)
+    with runs.recorded(lake, plan, run_id) as outcomes:
+        outcome: Outcome = STEPS[name].run(lake, settings, run_id)
+        outcomes.append(outcome)
+    return outcome
+
+
+def plan_of(lake: Lakehouse, settings: Settings, name: str) -> runs.Plan:
+    """What decides the step's work now."""
+    step = STEPS[name]
+    return runs.Plan(name, settings.digest(step.SETTINGS), step.inputs(lake, settings))
+
+
+def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:
+    """Per step: `done`, `stale: why`, or `waiting: for what` when its inputs are not there yet."""
+    found = {}
+    for name in STEPS:
+        try:
+            reasons = runs.stale(lake, plan_of(lake, settings, name))
+        except (InputError, ConfigError) as error:
+            found[name] = f"waiting: {error}"
+            continue
+        found[name] = f"stale: {'; '.join(reasons)}" if reasons else "done"
+    return found

@@ -1,0 +1,50 @@
+"""What a person sees while a step runs: bars on a terminal, log lines elsewhere."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(highlight=False, soft_wrap=True)
+log = logging.getLogger("mira_spark")
+
+T = TypeVar("T")
+LOG_EVERY_S = 10.0
+
+
+def set_up_logging() -> None:
+    """Our own lines to standard output, Spark's Python side to silence below errors of ours."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for noisy in ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "py4j", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    for chatty in ("mlflow", "httpx", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+def say(line: str) -> None:
+    """One line to the person or the log; rich markup is allowed."""
+    console.print(line)
+
+
+def track(items: Iterable[T], total: int, what: str, weight: int = 1) -> Iterator[T]:
+    """The items, while a bar (on a terminal) or a line every ten seconds says how far it is.
+
+    `weight` is how many of `total` one item stands for.
+    """
+    if console.is_terminal:
+        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            for item in items:
+                yield item
+                bar.advance(task, weight)
+        return
+    last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        if time.monotonic() - last >= LOG_EVERY_S:
+            last = time.monotonic()
+            say(f"  {what}: {min(done * weight, total):,} of {total:,}")

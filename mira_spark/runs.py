@@ -1,0 +1,126 @@
+"""The record of every step: what decided its work, what it found done, and how it ended."""
+
+import contextlib
+import importlib.metadata
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from mira_spark.errors import MiraError
+from mira_spark.tables import Lakehouse
+
+
+@dataclass
+class Outcome:
+    """What a step did. `status` is done, degraded or stopped; rows are None where meaningless."""
+
+    message: str
+    status: str = "done"
+    rows_in: int | None = None
+    rows_out: int | None = None
+    rows_rejected: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides a step's work: equal plans of a finished run mean there is nothing to do."""
+
+    step: str
+    settings_digest: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def new_run_id() -> str:
+    """A fresh id that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def package_version() -> str:
+    """The installed version; `unknown` when run from a zip without metadata."""
+    try:
+        return importlib.metadata.version("mira-spark")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def last_finished(lake: Lakehouse, step: str) -> Row | None:
+    """The step's latest row that ended done or degraded."""
+    ended = F.col("status").isin("done", "degraded")
+    rows = lake.read("runs").filter((F.col("step") == step) & ended)
+    latest = rows.orderBy(F.col("started_at").desc(), F.col("run_id").desc()).limit(1).collect()
+    return latest[0] if latest else None
+
+
+def stale(lake: Lakehouse, plan: Plan) -> list[str]:
+    """Why the step has work to do, one reason each; empty when its last finished run covers it."""
+    last = last_finished(lake, plan.step)
+    if last is None:
+        return ["never finished"]
+    before: dict[str, str] = last["inputs"]
+    reasons = ["settings changed"] if last["settings_digest"] != plan.settings_digest else []
+    reasons += [f"{key} changed" for key, v in plan.inputs.items() if before.get(key, v) != v]
+    reasons += [f"{key} is new" for key in plan.inputs if key not in before]
+    return reasons + [f"{key} is gone" for key in before if key not in plan.inputs]
+
+
+def found_done(lake: Lakehouse, plan: Plan, run_id: str) -> Outcome:
+    """Record that a step was asked for and had nothing to do; it ends as it ended last time."""
+    last = last_finished(lake, plan.step)
+    status = last["status"] if last else "done"
+    now = datetime.now(UTC)
+    outcome = Outcome("nothing to do", status)
+    ended = {"status": status, "finished_at": now, "message": outcome.message}
+    lake.append_rows([_row(plan, run_id, now) | ended], "runs", run_id)
+    return outcome
+
+
+@contextlib.contextmanager
+def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]]:
+    """Write the step's row at the start and update it at the end, however it ends.
+
+    The caller puts the Outcome into the list it is given.
+    """
+    lake.append_rows(
+        [_row(plan, run_id, datetime.now(UTC)) | {"status": "running"}], "runs", run_id
+    )
+    outcomes: list[Outcome] = []
+    try:
+        yield outcomes
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt) or getattr(error, "exit_code", 1) == 75
+        kind = "" if isinstance(error, MiraError) else f"{type(error).__name__}: "
+        status = "stopped" if stopped else "failed"
+        with contextlib.suppress(Exception):  # the first error is the one to report
+            _finish(lake, plan.step, run_id, Outcome(f"{kind}{error}"[:2000], status))
+        raise
+    _finish(lake, plan.step, run_id, outcomes[0])
+
+
+def _row(plan: Plan, run_id: str, now: datetime) -> dict[str, object]:
+    return {
+        "run_id": run_id,
+        "step": plan.step,
+        "started_at": now,
+        "settings_digest": plan.settings_digest,
+        "package_version": package_version(),
+        "inputs": dict(plan.inputs),
+    }
+
+
+def _finish(lake: Lakehouse, step: str, run_id: str, outcome: Outcome) -> None:
+    lake.update(
+        "runs",
+        (F.col("run_id") == run_id) & (F.col("step") == step),
+        {
+            "status": F.lit(outcome.status),
+            "finished_at": F.lit(datetime.now(UTC)),
+            "rows_in": F.lit(outcome.rows_in).cast("bigint"),
+            "rows_out": F.lit(outcome.rows_out).cast("bigint"),
+            "rows_rejected": F.lit(outcome.rows_rejected).cast("bigint"),
+            "message": F.lit(outcome.message),
+        },
+    )

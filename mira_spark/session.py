@@ -1,0 +1,109 @@
+"""The Spark session: the platform's own, or a local one that keeps everything in one folder."""
+
+import contextlib
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from pyspark.sql import SparkSession
+
+from mira_spark.errors import BusyError, ConfigError
+
+_held: dict[Path, IO[str]] = {}
+
+
+def open_platform() -> SparkSession:
+    """The session the platform or spark-submit configured; nothing of it is changed."""
+    return SparkSession.builder.getOrCreate()
+
+
+def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> SparkSession:
+    """A local session whose catalog, tables and log live in `folder`.
+
+    Raises BusyError when another process holds the folder: its catalog (Derby) admits one.
+    """
+    try:
+        from delta import configure_spark_with_delta_pip
+    except ImportError as error:
+        raise ConfigError(
+            "session: local needs delta-spark: pip install 'mira-spark[spark]'"
+        ) from error
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    _hold(folder)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers see what this process sees
+    quiet = folder / "log4j2.properties"
+    quiet.write_text(
+        "rootLogger.level = error\nrootLogger.appenderRef.file.ref = console\n"
+        "appender.console.type = Console\nappender.console.name = console\n"
+        "appender.console.layout.type = PatternLayout\n"
+        "appender.console.layout.pattern = %d{HH:mm:ss} %p %c: %m%n%ex\n"
+    )
+    java = (
+        f"-Dderby.stream.error.file={folder}/derby.log -Dlog4j2.configurationFile={quiet.as_uri()}"
+    )
+    options = {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={folder}/metastore;create=true"
+        ),
+        "spark.driver.extraJavaOptions": java,
+        "spark.driver.memory": memory,
+        "spark.local.dir": str(folder / "spark"),
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    builder = SparkSession.builder.master(f"local[{cores or '*'}]").appName("mira_spark")
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    with _output_to(folder / "spark.log"):
+        return configure_spark_with_delta_pip(builder).getOrCreate()
+
+
+def _hold(folder: Path) -> None:
+    """Keep other processes out of `folder` until this one ends."""
+    if folder in _held:
+        return
+    lock = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise BusyError(
+            f"{folder} is in use by process {holder}: wait until it ends, or give this one a "
+            "folder of its own with --set folder=PATH"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    _held[folder] = lock
+
+
+@contextlib.contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Send what this process and the Java process started inside write to `log`.
+
+    The Java process keeps that output for its life, so Spark never writes between our lines.
+    """
+    with log.open("ab") as file:
+        saved = [os.dup(1), os.dup(2)]
+        try:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield
+        finally:
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            for descriptor in saved:
+                os.close(descriptor)

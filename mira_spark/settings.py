@@ -1,0 +1,118 @@
+"""The settings: one YAML file, one section per step, checked whole before anything starts.
+
+Each section is a frozen model beside the code that reads it; here they are put together, loaded,
+and every problem of a file is reported at once. `conf/local.yaml` shows all of them.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mira_spark.corpus import CorpusSettings
+from mira_spark.discovery import DiscoverySettings
+from mira_spark.distillation import DistillationSettings
+from mira_spark.errors import ConfigError, joined
+from mira_spark.grouping import GroupingSettings
+from mira_spark.judges.settings import JudgeSettings
+from mira_spark.labelling import LabellingSettings
+from mira_spark.registry import RegistrySettings
+from mira_spark.reliability import ReliabilitySettings
+from mira_spark.report import ReportSettings
+from mira_spark.scoring import ScoringSettings
+from mira_spark.selection import SelectionSettings
+
+NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127})?$"
+
+
+class Settings(BaseModel):
+    """Everything a run can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    namespace: str = Field("mira", pattern=NAME)
+    session: Literal["local", "platform"] = "local"
+    folder: Path = Path(".mira")
+    local_cores: int | None = Field(None, ge=1)
+    local_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[gm]$")
+    corpus: CorpusSettings = CorpusSettings()
+    grouping: GroupingSettings = GroupingSettings()
+    judge: JudgeSettings = JudgeSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    labelling: LabellingSettings = LabellingSettings()
+    distillation: DistillationSettings = DistillationSettings()
+    reliability: ReliabilitySettings = ReliabilitySettings()
+    registry: RegistrySettings = RegistrySettings()
+    scoring: ScoringSettings = ScoringSettings()
+    selection: SelectionSettings = SelectionSettings()
+    report: ReportSettings = ReportSettings()
+
+    def digest(self, sections: Sequence[str]) -> str:
+        """Hex SHA-256 of the named sections: equal means the step would do the same."""
+        chosen = self.model_dump(mode="json", include=set(sections))
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def load(path: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
+    """The settings of a file (None: the defaults) with `key=value` overrides on top.
+
+    Raises ConfigError listing every problem of the file and the overrides at once.
+    """
+    where = str(path) if path else "settings"
+    tree = _read(path) if path else {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override}: expected key=value, e.g. selection.budget=30%")
+        _set(tree, key.strip().split("."), yaml.safe_load(value), override)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(joined(f"{where}: {p}" for p in _problems(error))) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not YAML: {error}") from error
+    if tree is not None and not isinstance(tree, dict):
+        raise ConfigError(f"{path}: should hold sections of settings, found {tree!r:.60}")
+    return tree or {}
+
+
+def _set(tree: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {override}: {key} is a value, not a section")
+    tree[keys[-1]] = value
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for found in error.errors():
+        key = ".".join(str(part) for part in found["loc"])
+        if found["type"] == "extra_forbidden":
+            yield _unknown(found["loc"])
+        else:
+            message = found["msg"].removeprefix("Value error, ")
+            shown = "" if isinstance(found["input"], Mapping) else f", found {found['input']!r}"
+            yield f"{key}: {message}{shown}" if key else message
+
+
+def _unknown(location: tuple[int | str, ...]) -> str:
+    section, name = [str(part) for part in location[:-1]], str(location[-1])
+    model: Any = Settings
+    for part in section:
+        model = model.model_fields[part].annotation
+    known = sorted(model.model_fields)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {'.'.join([*section, near[0]])}?" if near else "."
+    return f"{'.'.join([*section, name])} is not a setting{hint} Known: {', '.join(known)}"

@@ -1,0 +1,113 @@
+"""Put every source into a group. Reads `documents`; writes `source_groups`, the view `corpus`."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from mira_spark import corpus, grouping
+from mira_spark.embedding import embed
+from mira_spark.errors import InputError
+from mira_spark.grouping import Source
+from mira_spark.judging import shown
+from mira_spark.runs import Outcome
+from mira_spark.settings import Settings
+from mira_spark.tables import Lakehouse
+
+SETTINGS = ("grouping",)
+WINDOW_TOKENS = 1_000
+
+
+def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
+    """The names of the sources."""
+    names = sorted(
+        r["source"] for r in lake.read("documents").select("source").distinct().collect()
+    )
+    if not names:
+        raise InputError(f"{lake.name('documents')} is empty: run ingest_corpus first")
+    unknown = sorted(set(settings.grouping.mapping) - set(names))
+    if unknown:
+        raise InputError(
+            f"grouping.mapping: no source is called {', '.join(unknown)}; the sources are: "
+            f"{', '.join(names)}"
+        )
+    return {"sources": hashlib.sha256("\n".join(names).encode()).hexdigest()}
+
+
+def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
+    """Cluster the sources once; those that come later join the nearest group."""
+    grouping_id = grouping.grouping_id(settings.grouping)
+    table = lake.read("source_groups").filter(F.col("grouping_id") == grouping_id)
+    before = {r["source"]: (r["source_group"], np.array(r["embedding"])) for r in table.collect()}
+    sources = _sources(lake, settings, set(before))
+    if before:
+        found = {
+            s.name: settings.grouping.mapping.get(s.name) or grouping.join_nearest(s, before)
+            for s in sources
+        }
+    else:
+        found = grouping.group(sources, settings.grouping)
+    vectors = {name: vector for name, (_, vector) in before.items()}
+    vectors |= {s.name: s.vector for s in sources}
+    now = datetime.now(UTC)
+    rows = []
+    for source in sources:
+        near, cosine = grouping.nearest(source.name, vectors)
+        rows.append(
+            {
+                "grouping_id": grouping_id,
+                "source": source.name,
+                "source_group": found[source.name],
+                "embedding": source.vector.tolist(),
+                "documents": source.documents,
+                "tokens": source.tokens,
+                "sampled": source.sampled,
+                "nearest_source": near,
+                "nearest_cosine": cosine,
+                "created_at": now,
+            }
+        )
+    if rows:
+        lake.append_rows(rows, "source_groups", run_id)
+    _view(lake, grouping_id)
+    groups = {*found.values(), *(g for g, _ in before.values())}
+    message = f"{len(rows)} sources into {len(groups)} groups"
+    if len(vectors) == 1:
+        message += " (one source is one group: there is nothing to compare)"
+    return Outcome(message, rows_out=len(rows))
+
+
+def _sources(lake: Lakehouse, settings: Settings, known: set[str]) -> list[Source]:
+    """The sources not in `known`, by name, each with the vector of its sampled documents."""
+    documents = lake.read("documents")
+    sizes = documents.groupBy("source").agg(
+        F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens")
+    )
+    new = [r for r in sizes.orderBy("source").collect() if r["source"] not in known]
+    of_new = documents.filter(F.col("source").isin([r["source"] for r in new]))
+    sampled = corpus.sample(of_new, settings.grouping.documents_per_source, settings.grouping.seed)
+    texts: dict[str, list[str]] = {r["source"]: [] for r in new}
+    ordered = shown(sampled, WINDOW_TOKENS).orderBy("source", "doc_id")
+    for row in ordered.toLocalIterator():
+        texts[row["source"]].append(row["document"])
+    return [
+        Source(
+            r["source"],
+            r["documents"],
+            r["tokens"],
+            len(texts[r["source"]]),
+            grouping.source_vector(embed(texts[r["source"]])),
+        )
+        for r in new
+    ]
+
+
+def _view(lake: Lakehouse, grouping_id: str) -> None:
+    lake.create_view(
+        "corpus",
+        f"SELECT d.*, g.source_group FROM {lake.name('documents')} AS d "
+        f"JOIN {lake.name('source_groups')} AS g ON g.source = d.source "
+        f"WHERE g.grouping_id = '{grouping_id}'",
+        "the documents with the group of their source",
+    )

@@ -1,0 +1,113 @@
+"""Write the selection's report, one HTML file, also to MLflow. Reads every table; writes none."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from mira_spark import current, registry, report, report_rows, runs
+from mira_spark.errors import InputError
+from mira_spark.report import ReportData
+from mira_spark.runs import Outcome
+from mira_spark.settings import Settings
+from mira_spark.tables import Lakehouse
+
+SETTINGS = ("report", "selection")
+FIGURES = ("budget_tokens", "selected_tokens", "selected_documents")
+Rows = list[dict[str, Any]]
+
+
+def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
+    """The latest selection of the configured name."""
+    return {"selection": _selection(lake, settings)["selection_id"]}
+
+
+def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
+    """The driver receives sums, small tables, and the beginnings of a handful of documents."""
+    data = _collected(lake, settings)
+    path = (settings.report.path or settings.folder / "report.html").absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(report.render(data), encoding="utf-8")
+    registry.log_report(settings, path, {name: float(data.selection[name]) for name in FIGURES})
+    return Outcome(f"the report is {path}")
+
+
+def _selection(lake: Lakehouse, settings: Settings) -> dict[str, Any]:
+    name = settings.selection.name
+    named = lake.read("selections").filter(F.col("name") == name)
+    latest = _rows(named.orderBy(F.col("created_at").desc(), "selection_id").limit(1))
+    if not latest:
+        raise InputError(
+            f"{lake.name('selections')} has no selection named {name}: run select_documents first"
+        )
+    return latest[0]
+
+
+def _collected(lake: Lakehouse, settings: Settings) -> ReportData:
+    """What the report of the latest selection shows, at the versions it was made from."""
+    selection = _selection(lake, settings)
+    versions = {name: selection[name] for name in ("documents_version", "scores_version")}
+    of_selection = F.col("selection_id") == selection["selection_id"]
+    cutoffs = lake.read("selection_cutoffs").filter(of_selection)
+    cutoff_rows = _rows(cutoffs)
+    students = _students(lake, {c["student_id"] for c in cutoff_rows})
+    of_students = F.col("student_id").isin([s["student_id"] for s in students])
+    reliability = _rows(lake.read("student_reliability").filter(of_students))
+    rubric_of = {s["source_group"]: s["rubric_id"] for s in reversed(students)}
+    rubrics = lake.read("rubrics").filter(F.col("rubric_id").isin(list(rubric_of.values())))
+    histogram = lake.read("score_histogram")
+    for name, version in versions.items():
+        histogram = histogram.filter(F.col(name) == version)
+    return ReportData(
+        package_version=runs.package_version(),
+        selection=selection,
+        judges=_judges(lake, rubrics),
+        groups=_groups(lake, settings, selection["documents_version"]),
+        cutoffs=cutoff_rows,
+        histogram=_rows(report_rows.binned(histogram, cutoffs)),
+        rubrics=_rows(report_rows.anchors(rubrics)),
+        students=students,
+        student_reliability=reliability,
+        judge_calls=_rows(report_rows.summed_calls(lake.read("judge_calls"))),
+        examples=_examples(lake, versions, cutoff_rows, students, reliability),
+        runs=_rows(report_rows.last_runs(lake.read("runs"))),
+    )
+
+
+def _rows(rows: DataFrame) -> Rows:
+    return [row.asDict() for row in rows.collect()]
+
+
+def _students(lake: Lakehouse, counting: set[str]) -> list[report_rows.Row]:
+    by_age = lake.read("students").orderBy(F.col("created_at").desc(), "student_id")
+    return report_rows.students_shown(_rows(by_age), counting)
+
+
+def _judges(lake: Lakehouse, rubrics: DataFrame) -> list[str]:
+    calls, points, labels = map(lake.read, ("judge_calls", "judgement_points", "labels"))
+    found = report_rows.judges(calls, rubrics, points, labels)
+    return [row["judge"] for row in found.collect()]
+
+
+def _groups(lake: Lakehouse, settings: Settings, version: int) -> Rows:
+    group_of = current.groups(lake, settings)
+    sizes = _rows(report_rows.sizes(lake.read("documents", version)))
+    return [row | {"source_group": group_of.get(row["source"], "no group")} for row in sizes]
+
+
+def _examples(
+    lake: Lakehouse,
+    versions: dict[str, int],
+    cutoffs: Rows,
+    students: list[report_rows.Row],
+    reliability: Rows,
+) -> list[report_rows.Row]:
+    sources = report_rows.example_sources(cutoffs)
+    if not sources:
+        return []
+    scores = current.scores(lake, {c["student_id"] for c in cutoffs}, **versions)
+    found = _rows(report_rows.ends(scores, sources))
+    documents = lake.read("documents", versions["documents_version"])
+    shown = _rows(report_rows.excerpts(documents, found)) if found else []
+    excerpts = {row["doc_id"]: row["excerpt"] for row in shown}
+    return report_rows.examples(found, excerpts, students, reliability)

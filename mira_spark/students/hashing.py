@@ -1,0 +1,316 @@
+"""Hashed words and shape features, read by numba straight from UTF-8: no Python string is made.
+
+A document is cut into tokens: words (runs of ASCII letters, digits, `_` and bytes >= 0x80, ASCII
+case folded), line starts (a newline with the width of the indent after it, at most 15) and every
+other visible byte alone. Spaces and tabs are no tokens. Each token gives two features: itself, and
+itself after the token before it. Punctuation and indents cost a third of the speed and are worth
+0.06 of rank correlation on code. A change in what is hashed is a new `VERSION`: students trained
+before it must not be read with it.
+
+All kernels that call one another stay in this one file: numba caches machine code per file, and
+would not notice that a callee in another file changed.
+
+Legend: D documents, F features, S = len(SHAPE) shape features, 16 = WIDTH weights a feature.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+VERSION: Final = 1
+WIDTH = 16  # weights a feature: one cache line of float32, whatever the number of slots
+SHAPE = (
+    "log_bytes",
+    "log_lines",
+    "log_mean_line",
+    "log_rms_line",
+    "log_longest_line",
+    "blank_line_share",
+    "indent_share",
+    "lower_share",
+    "upper_share",
+    "digit_share",
+    "underscore_share",
+    "non_ascii_share",
+    "space_share",
+    "newline_share",
+    "punctuation_share",
+    "control_share",
+    "log_mean_word",
+    "words_per_byte",
+    "tokens_per_byte",
+    "new_word_share",
+    "new_pair_share",
+    "log_new_words",
+)
+
+# What a byte is. A document's tallies begin with the number of bytes of each kind.
+_LOWER, _UPPER, _DIGIT, _UNDERSCORE, _WIDE, _SPACE, _NEWLINE, _PUNCTUATION, _CONTROL = range(9)
+_KINDS = 9
+_WORDS, _NEW_WORDS, _TOKENS, _NEW_PAIRS, _INDENT = range(9, 14)
+_BLANK_LINES, _LONGEST_LINE, _SQUARED_LINES, _LINE_START, _LINE_TOKENS, _TALLIES = range(14, 20)
+
+
+def _kinds_of_bytes() -> npt.NDArray[np.uint8]:
+    """The kind of each of the 256 bytes, uint8 [256]."""
+    kinds = np.full(256, _PUNCTUATION, np.uint8)
+    kinds[:32] = kinds[127] = _CONTROL
+    kinds[128:] = _WIDE
+    for members, kind in (
+        (b"abcdefghijklmnopqrstuvwxyz", _LOWER),
+        (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", _UPPER),
+        (b"0123456789", _DIGIT),
+        (b"_", _UNDERSCORE),
+        (b" \t\r\v\f", _SPACE),
+        (b"\n", _NEWLINE),
+    ):
+        kinds[list(members)] = kind
+    return kinds
+
+
+_KIND = _kinds_of_bytes()
+_START = np.uint64(0x9E3779B97F4A7C15)  # what a token's hash and a document's first pair begin with
+_LINE = np.uint64(0xD6E8FEB86659FD93)
+_PAIR = np.uint64(0x9FB21C651E98DF25)
+_PRIME = np.uint64(0x100000001B3)
+_MIX = np.uint64(0xFF51AFD7ED558CCD)
+_HALF = np.uint64(32)
+_FOLD = np.uint64(0x20)
+_WIDEST_INDENT = 15
+_BUFFER = 1024  # features hashed before they are gathered: both stay in the first-level cache
+_SEEN_WORDS = np.uint64(1 << 14)  # bits of a document's bitmap of words seen; pairs come after them
+_WORD_SHIFT = np.uint64(64 - 14)
+_PAIR_SHIFT = np.uint64(64 - 16)
+_SEEN = ((1 << 14) + (1 << 16)) // 64
+
+
+def _jit(function: Callable[..., Any]) -> Any:
+    """Compiled on its first call, not on import, and kept on disk where there is a place for it."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except (OSError, RuntimeError):  # an executor without a writable home: each process compiles
+        return numba.njit(nogil=True)(function)
+
+
+@_jit
+def _mixed(value: Any) -> Any:
+    value = (value ^ (value >> _HALF)) * _MIX
+    return value ^ (value >> _HALF)
+
+
+@_jit
+def _first_time(seen: Any, key: Any) -> Any:
+    """1 when bit `key` of the bitmap was not set before this call, which sets it; else 0."""
+    word = key >> np.uint64(6)
+    bit = np.uint64(1) << (key & np.uint64(63))
+    if seen[word] & bit:
+        return 0
+    seen[word] |= bit
+    return 1
+
+
+@_jit
+def _end_line(tallies: Any, position: Any) -> None:
+    length = position - tallies[_LINE_START]
+    tallies[_LINE_START] = position + 1
+    tallies[_SQUARED_LINES] += length * length
+    tallies[_LONGEST_LINE] = max(tallies[_LONGEST_LINE], length)
+    if tallies[_TOKENS] == tallies[_LINE_TOKENS]:
+        tallies[_BLANK_LINES] += 1
+
+
+@_jit
+def _word(data: Any, position: Any, end: Any, tallies: Any) -> Any:
+    """The end of the word that begins at `position`, and its hash."""
+    hashed = _START
+    while position < end:
+        byte = data[position]
+        kind = _KIND[byte]
+        if kind > _WIDE:
+            break
+        tallies[kind] += 1
+        folded = np.uint64(byte)
+        if kind == _UPPER:
+            folded |= _FOLD
+        hashed = (hashed ^ folded) * _PRIME
+        position += 1
+    tallies[_WORDS] += 1
+    return position, _mixed(hashed)
+
+
+@_jit
+def _line(data: Any, position: Any, end: Any, tallies: Any) -> Any:
+    """The end of the newline at `position` and the indent after it, and their hash."""
+    _end_line(tallies, position)
+    first = position + 1
+    position = first
+    while position < end and (data[position] == 32 or data[position] == 9):
+        position += 1
+    indent = position - first
+    tallies[_NEWLINE] += 1
+    tallies[_SPACE] += indent
+    tallies[_INDENT] += indent
+    tallies[_LINE_TOKENS] = tallies[_TOKENS] + 1
+    return position, _mixed(_LINE + np.uint64(min(indent, _WIDEST_INDENT)))
+
+
+@_jit
+def _hash_some(
+    data: Any,
+    position: Any,
+    end: Any,
+    last: Any,
+    shift: Any,
+    features: Any,
+    tallies: Any,
+    seen: Any,
+) -> Any:
+    """Hash until `end` or until `features` is full; `last` is the hash of the token before.
+
+    Gives the position reached, the last token's hash and the number of features written.
+    """
+    n = 0
+    while position < end and n + 2 <= len(features):
+        byte = data[position]
+        kind = _KIND[byte]
+        if kind == _SPACE:
+            tallies[_SPACE] += 1
+            position += 1
+            continue
+        if kind <= _WIDE:
+            position, hashed = _word(data, position, end, tallies)
+            tallies[_NEW_WORDS] += _first_time(seen, hashed >> _WORD_SHIFT)
+        elif kind == _NEWLINE:
+            position, hashed = _line(data, position, end, tallies)
+        else:
+            tallies[kind] += 1
+            position += 1
+            hashed = _mixed((_START ^ np.uint64(byte)) * _PRIME)
+        pair = _mixed(last * _PAIR + hashed)
+        tallies[_TOKENS] += 1
+        tallies[_NEW_PAIRS] += _first_time(seen, _SEEN_WORDS + (pair >> _PAIR_SHIFT))
+        features[n] = hashed >> shift
+        features[n + 1] = pair >> shift
+        n += 2
+        last = hashed
+    return position, last, n
+
+
+@_jit
+def _begin(tallies: Any, seen: Any, start: Any) -> None:
+    tallies[:] = 0
+    tallies[_LINE_START] = start
+    seen[:] = 0
+
+
+@_jit
+def _write_shape(tallies: Any, n_bytes: Any, shape: Any) -> None:
+    """Fill `shape`, float64 [S], in the order of SHAPE."""
+    size = max(n_bytes, 1)
+    lines = tallies[_NEWLINE] + 1
+    words = max(tallies[_WORDS], 1)
+    shape[0] = np.log1p(n_bytes)
+    shape[1] = np.log1p(lines)
+    shape[2] = np.log1p(n_bytes / lines)
+    shape[3] = np.log1p(np.sqrt(tallies[_SQUARED_LINES] / lines))
+    shape[4] = np.log1p(tallies[_LONGEST_LINE])
+    shape[5] = tallies[_BLANK_LINES] / lines
+    shape[6] = tallies[_INDENT] / size
+    for kind in range(_KINDS):
+        shape[7 + kind] = tallies[kind] / size
+    shape[16] = np.log1p(tallies[: _WIDE + 1].sum() / words)
+    shape[17] = tallies[_WORDS] / size
+    shape[18] = tallies[_TOKENS] / size
+    shape[19] = tallies[_NEW_WORDS] / words
+    shape[20] = tallies[_NEW_PAIRS] / max(tallies[_TOKENS], 1)
+    shape[21] = np.log1p(tallies[_NEW_WORDS])
+
+
+@_jit
+def hash_documents(data: Any, starts: Any, ends: Any, bits: Any) -> Any:
+    """Every document's distinct features: (bounds, features, shares, shapes).
+
+    Document d holds features[bounds[d]:bounds[d + 1]], uint32 [F], ascending; shares float32 [F]
+    say how often each occurs among the document's features; shapes are float64 [D, S]. Takes 16
+    bytes of memory a byte of text while it runs.
+    """
+    shift = np.uint64(64 - bits)
+    room = 2 * (ends - starts).sum()
+    features = np.empty(room, np.uint32)
+    shares = np.empty(room, np.float32)
+    shapes = np.empty((len(starts), len(SHAPE)), np.float64)
+    bounds = np.zeros(len(starts) + 1, np.int64)
+    tallies = np.empty(_TALLIES, np.int64)
+    seen = np.empty(_SEEN, np.uint64)
+    filled = 0
+    for row in range(len(starts)):
+        _begin(tallies, seen, starts[row])
+        free = features[filled:]
+        n = _hash_some(data, starts[row], ends[row], _START, shift, free, tallies, seen)[2]
+        _end_line(tallies, ends[row])
+        _write_shape(tallies, ends[row] - starts[row], shapes[row])
+        ordered = np.sort(free[:n])
+        i = 0
+        while i < n:
+            same = i + 1
+            while same < n and ordered[same] == ordered[i]:
+                same += 1
+            features[filled] = ordered[i]
+            shares[filled] = (same - i) / n
+            filled += 1
+            i = same
+        bounds[row + 1] = filled
+    return bounds, features[:filled].copy(), shares[:filled].copy(), shapes
+
+
+@_jit
+def _add_rows(table: Any, features: Any, n: Any, sums: Any) -> None:
+    """Add the table's rows to `sums`: eight at a time, where LLVM begins to use vectors."""
+    whole = n - n % 8
+    for i in range(0, whole, 8):
+        a, b, c, d = features[i], features[i + 1], features[i + 2], features[i + 3]
+        e, f, g, h = features[i + 4], features[i + 5], features[i + 6], features[i + 7]
+        for slot in range(WIDTH):
+            sums[slot] += (
+                (table[a, slot] + table[b, slot]) + (table[c, slot] + table[d, slot])
+            ) + ((table[e, slot] + table[f, slot]) + (table[g, slot] + table[h, slot]))
+    for i in range(whole, n):
+        for slot in range(WIDTH):
+            sums[slot] += table[features[i], slot]
+
+
+@_jit
+def mean_rows(data: Any, starts: Any, ends: Any, table: Any, bits: Any) -> Any:
+    """The mean of `table` [2**bits, 16] over each document's features, and the shapes.
+
+    Float32 [D, 16] and float64 [D, S]. A document's figures depend on its own bytes alone: features
+    are added in the order of the text, float32 in runs of 1,024 and float64 over the runs.
+    """
+    shift = np.uint64(64 - bits)
+    features = np.empty(_BUFFER, np.uint32)
+    tallies = np.empty(_TALLIES, np.int64)
+    seen = np.empty(_SEEN, np.uint64)
+    run = np.empty(WIDTH, np.float32)
+    total = np.empty(WIDTH, np.float64)
+    means = np.empty((len(starts), WIDTH), np.float32)
+    shapes = np.empty((len(starts), len(SHAPE)), np.float64)
+    for row in range(len(starts)):
+        _begin(tallies, seen, starts[row])
+        total[:] = 0
+        position, last, count = starts[row], _START, 0
+        while position < ends[row]:
+            position, last, n = _hash_some(
+                data, position, ends[row], last, shift, features, tallies, seen
+            )
+            run[:] = 0
+            _add_rows(table, features, n, run)
+            total += run
+            count += n
+        _end_line(tallies, ends[row])
+        _write_shape(tallies, ends[row] - starts[row], shapes[row])
+        for slot in range(WIDTH):
+            means[row, slot] = total[slot] / max(count, 1)
+    return means, shapes

@@ -1,0 +1,119 @@
+"""What the demo shows at its end: what was kept, the best and the worst, and where to go on."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame
+from rich.markup import escape
+from rich.table import Table
+
+from mira_spark.progress import console, say
+from mira_spark.schemas import POINT
+from mira_spark.settings import Settings
+from mira_spark.tables import Lakehouse
+
+
+def show(lake: Lakehouse, settings: Settings) -> None:
+    """Print the kept shares, six documents of one source with their dimensions, and what next."""
+    _shares(lake)
+    _examples(lake)
+    _next(lake, settings)
+
+
+def show_rows(rows: DataFrame, most: int) -> None:
+    """Print the first `most` rows as a table; says when there are more."""
+    found = rows.limit(most + 1).collect()
+    table = Table(*rows.columns, box=None, header_style="bold")
+    for row in found[:most]:
+        table.add_row(*(escape(_shown(value)) for value in row))
+    console.print(table)
+    if len(found) > most:
+        say(f"… more than {most} rows; --rows shows more")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _shares(lake: Lakehouse) -> None:
+    rows = lake.execute(
+        f"""SELECT c.source_group, c.source, c.total_documents, c.total_tokens, c.kept_documents,
+               c.kept_tokens, h.quality, c.quality_cut
+        FROM {lake.name("selection_cutoffs")} AS c
+        JOIN (SELECT selection_id FROM {lake.name("selections")}
+              ORDER BY created_at DESC, selection_id LIMIT 1) USING (selection_id)
+        LEFT JOIN (SELECT source, avg(quality) AS quality FROM {lake.name("scored_documents")}
+                   GROUP BY source) AS h ON h.source = c.source
+        ORDER BY c.source_group, c.total_tokens DESC"""
+    ).collect()
+    table = Table(title="\nWhat was kept", title_justify="left", box=None, header_style="bold")
+    table.add_column("group")
+    table.add_column("source")
+    for name in ("documents", "tokens", "mean quality", "cut", "kept documents", "kept tokens"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["source_group"],
+            escape(row["source"]),
+            f"{row['total_documents']:,}",
+            f"{row['total_tokens']:,}",
+            f"{(row['quality'] or 0) / POINT:.2f}",
+            f"{max(row['quality_cut'], 0) / POINT:.2f}",
+            f"{row['kept_documents'] / max(1, row['total_documents']):.0%}",
+            f"{row['kept_tokens'] / max(1, row['total_tokens']):.0%}",
+        )
+    kept, total = (sum(r[c] for r in rows) for c in ("kept_tokens", "total_tokens"))
+    documents = [sum(r[c] for r in rows) for c in ("total_documents", "kept_documents")]
+    table.add_section()
+    table.add_row(
+        "all", "", f"{documents[0]:,}", f"{total:,}", "", "",
+        f"{documents[1] / max(1, documents[0]):.0%}", f"{kept / max(1, total):.0%}",
+    )  # fmt: skip
+    console.print(table)
+
+
+def _examples(lake: Lakehouse) -> None:
+    scored = lake.name("scored_documents")
+    largest = lake.execute(
+        f"SELECT source FROM {scored} WHERE quality IS NOT NULL GROUP BY source "
+        "ORDER BY count(*) DESC, source LIMIT 1"
+    ).collect()
+    if not largest:
+        return
+    source = largest[0]["source"]
+    say(f"\n[bold]The three highest and three lowest documents of {escape(source)}[/]")
+    table = Table("quality", "document", "best dimension", "worst dimension", box=None)
+    rows = lake.read("scored_documents").filter("quality IS NOT NULL")
+    rows = rows.filter(rows["source"] == source)
+    for order in (["quality desc", "doc_id"], ["quality asc", "doc_id"]):
+        keys = [
+            rows[k.split()[0]].desc() if "desc" in k else rows[k.split()[0]].asc() for k in order
+        ]
+        for row in rows.orderBy(*keys).limit(3).collect():
+            ranked = sorted(row["dimensions"].items(), key=lambda d: d[1])
+            best, worst = (f"{name} {score / POINT:.1f}" for name, score in (ranked[-1], ranked[0]))
+            quality = f"{row['quality'] / POINT:.2f}"
+            table.add_row(quality, escape(row["doc_id"][-70:]), escape(best), escape(worst))
+        table.add_section()
+    console.print(table)
+
+
+def _next(lake: Lakehouse, settings: Settings) -> None:
+    folder = settings.folder
+    say(
+        f"\nThe tables are in {folder}/warehouse/{lake.namespace}.db, MLflow in {folder}/mlflow.db."
+    )
+    say(
+        "Qualities were learnt from the heuristic judge, a stand-in: it measures, it does not read."
+    )
+    say("\nNext:")
+    for command in (
+        'mira sql "select source, count(*), sum(n_tokens) from selected group by source"',
+        "mira demo --set selection.budget=20%",
+        "mira status",
+        "mira run --config conf/local.yaml --set corpus.input=parquet --set corpus.path=DIR",
+    ):
+        say(f"  .venv/bin/{escape(command)}")

@@ -1,0 +1,232 @@
+"""The only place that reads or writes tables: created up front, read by version, written once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField
+
+from mira_spark.errors import InputError, SchemaError, joined
+from mira_spark.schemas import TABLES, Table
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@dataclass(frozen=True)
+class Lakehouse:
+    """The tables of one schema. `namespace` is `schema` or `catalog.schema`."""
+
+    spark: SparkSession
+    namespace: str
+
+    def name(self, table: str) -> str:
+        """The fully qualified name."""
+        return f"{self.namespace}.{table}"
+
+    def create(self) -> None:
+        """Create the schema and every missing table; SchemaError when one is not as ours.
+
+        All differences of all tables are reported at once, before anything is written.
+        """
+        self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.namespace}")
+        found = {
+            row["tableName"] for row in self.spark.sql(f"SHOW TABLES IN {self.namespace}").collect()
+        }
+        problems = [
+            problem
+            for name, table in TABLES.items()
+            if name in found
+            for problem in _differences(self.name(name), table, self.spark.table(self.name(name)))
+        ]
+        if problems:
+            raise SchemaError(joined(problems))
+        for name, table in TABLES.items():
+            if name not in found:
+                self.spark.sql(_create_statement(self.name(name), table))
+
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """The table as it is now, or as it was at `version`."""
+        if version is None:
+            return self.spark.table(self.name(table))
+        return self.spark.read.option("versionAsOf", version).table(self.name(table))
+
+    def version(self, table: str) -> int:
+        """The table's current version."""
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT 1")
+        return int(history.select("version").collect()[0][0])
+
+    def only_appends_since(self, table: str, version: int) -> bool:
+        """Whether no row of `table` was changed or removed after `version`."""
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)}")
+        later = history.filter(F.col("version") > version).select("operation").distinct().collect()
+        return {row["operation"] for row in later} <= {"WRITE", "OPTIMIZE", "SET TBLPROPERTIES"}
+
+    def append(
+        self,
+        rows: DataFrame,
+        table: str,
+        run_id: str,
+        transaction: tuple[str, int] | None = None,
+    ) -> None:
+        """Append `rows`, in the schema's column order, as one commit that names the run.
+
+        `transaction` is (application id, version): Delta silently skips a version it has seen for
+        the id, so an id belongs to one unit of work and the caller reconciles afterwards.
+        """
+        columns = TABLES[table].columns
+        writer = rows.select(*(F.col(f.name).cast(f.dataType) for f in columns)).write
+        writer = writer.format("delta").mode("append")
+        writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
+        if transaction is not None:
+            writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
+        writer.saveAsTable(self.name(table))
+
+    def append_rows(self, rows: Sequence[Mapping[str, Any]], table: str, run_id: str) -> None:
+        """Append rows held by the driver; few, or in chunks. None is no commit."""
+        if rows:
+            self.append(self._frame(rows, table), table, run_id)
+
+    def replace_rows(
+        self, rows: Sequence[Mapping[str, Any]], table: str, key: str, value: str | int, run_id: str
+    ) -> None:
+        """Make `rows` the only ones with `key` = `value`, as one commit."""
+        condition = f"{key} = {_quoted(value) if isinstance(value, str) else int(value)}"
+        writer = self._frame(rows, table).write.format("delta").mode("overwrite")
+        writer = writer.option("replaceWhere", condition)
+        writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
+        writer.saveAsTable(self.name(table))
+
+    def _frame(self, rows: Sequence[Mapping[str, Any]], table: str) -> DataFrame:
+        columns = TABLES[table].columns
+        data = [tuple(row.get(field.name) for field in columns) for row in rows]
+        return self.spark.createDataFrame(data, columns)
+
+    def rows_of(self, rows: Sequence[tuple[Any, ...]], columns: str) -> DataFrame:
+        """A small DataFrame of rows held by the driver; `columns` as in DDL."""
+        return self.spark.createDataFrame(rows, columns)
+
+    def update(self, table: str, where: Column, changes: Mapping[str, Column]) -> None:
+        """Set columns of the rows that match."""
+        DeltaTable.forName(self.spark, self.name(table)).update(where, dict(changes))
+
+    def upsert(self, rows: DataFrame, table: str, key: str) -> None:
+        """Replace the rows that `rows` has by `key` and add the others, as one commit."""
+        columns = TABLES[table].columns
+        new = rows.select(*(F.col(f.name).cast(f.dataType) for f in columns)).alias("new")
+        target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
+        merge = target.merge(new, f"old.{key} = new.{key}")
+        merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+
+    def use(self) -> None:
+        """Make the namespace the session's default, so that statements need not name it."""
+        self.spark.sql(f"USE {self.namespace}")
+
+    def execute(self, query: str) -> DataFrame:
+        """The rows of one of our queries; names in it come from `name`, values never from users."""
+        return self.spark.sql(query)
+
+    def create_view(self, view: str, query: str, comment: str) -> None:
+        """Create or replace a persistent view."""
+        self.spark.sql(
+            f"CREATE OR REPLACE VIEW {self.name(view)} COMMENT {_quoted(comment)} AS {query}"
+        )
+
+    def property(self, table: str, key: str) -> str | None:
+        """A table property, or None."""
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.name(table)}").collect()
+        return next((row["value"] for row in rows if row["key"] == key), None)
+
+    def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
+        """Set table properties (a new version of the table)."""
+        pairs = ", ".join(f"{_quoted(k)} = {_quoted(v)}" for k, v in properties.items())
+        self.spark.sql(f"ALTER TABLE {self.name(table)} SET TBLPROPERTIES ({pairs})")
+
+
+def read_input(spark: SparkSession, kind: str, path: str) -> DataFrame:
+    """The user's rows: `kind` is parquet, json, csv or delta (files at `path`) or table (a name).
+
+    Raises InputError when there is nothing, or nothing readable, at `path`.
+    """
+    csv: dict[str, bool | str] = {"header": True, "multiLine": True, "escape": '"'}
+    try:
+        if kind == "table":
+            return spark.table(path)
+        return spark.read.options(**(csv if kind == "csv" else {})).format(kind).load(path)
+    except AnalysisException as error:
+        raise InputError(
+            f"corpus.path: {path} cannot be read as {kind}: {_short(error)}"
+        ) from error
+
+
+def listing(spark: SparkSession, path: str) -> list[str]:
+    """A line per file under `path`: name, length and time of change, sorted; reads no file.
+
+    Raises InputError when there is no such path.
+    """
+    try:
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", True).load(path)
+        rows = files.select("path", "length", "modificationTime").collect()
+    except AnalysisException as error:
+        raise InputError(f"corpus.path: {path} cannot be read: {_short(error)}") from error
+    return sorted(f"{r['path']} {r['length']} {r['modificationTime']}" for r in rows)
+
+
+def input_version(spark: SparkSession, table: str) -> str:
+    """The version of a Delta table; `unknown` and a time for others, which so count as changed."""
+    try:
+        return str(spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").collect()[0]["version"])
+    except AnalysisException as error:
+        if not spark.catalog.tableExists(table):
+            raise InputError(f"corpus.path: there is no table {table}") from error
+        return f"unknown at {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def write_shards(rows: DataFrame, folder: Path) -> None:
+    """Write `rows` as Parquet files the driver can stream, replacing what was in `folder`."""
+    rows.write.mode("overwrite").parquet(folder.as_uri())
+
+
+def _short(error: AnalysisException) -> str:
+    return (error.getMessage() or str(error)).splitlines()[0]
+
+
+def _column_definition(field: StructField) -> str:
+    null = "" if field.nullable else " NOT NULL"
+    kind = field.dataType.simpleString()
+    return f"{field.name} {kind}{null} COMMENT {_quoted(field.metadata['comment'])}"
+
+
+def _create_statement(name: str, table: Table) -> str:
+    columns = ", ".join(_column_definition(field) for field in table.columns)
+    properties = {"delta.logRetentionDuration": "interval 90 days"}
+    if table.statistics:
+        properties["delta.dataSkippingStatsColumns"] = ",".join(table.statistics)
+    listed = ", ".join(f"{_quoted(k)} = {_quoted(v)}" for k, v in properties.items())
+    cluster = f" CLUSTER BY ({', '.join(table.clustered_by)})" if table.clustered_by else ""
+    return (
+        f"CREATE TABLE {name} ({columns}) USING delta{cluster} "
+        f"COMMENT {_quoted(table.comment)} TBLPROPERTIES ({listed})"
+    )
+
+
+def _differences(name: str, table: Table, found: DataFrame) -> list[str]:
+    """What keeps `found` from being this table: missing, extra and differently typed columns."""
+    have = {field.name: field.dataType.simpleString() for field in found.schema}
+    want = {field.name: field.dataType.simpleString() for field in table.columns}
+    wrong = [f"{name}: column {c} ({want[c]}) is missing" for c in want if c not in have]
+    wrong += [f"{name}: column {c} is not one of ours" for c in have if c not in want]
+    wrong += [
+        f"{name}: column {c} is {have[c]}, should be {want[c]}"
+        for c in want
+        if c in have and have[c] != want[c]
+    ]
+    return wrong

@@ -1,0 +1,132 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # A corpus, its rubrics, its scores, and what a selection kept
+# MAGIC
+# MAGIC A walk through the tables that `make demo` leaves. Here, run it with
+# MAGIC `.venv/bin/python notebooks/01_explore_corpus.py`; arguments are settings that differ from
+# MAGIC the defaults (`namespace=mira`), a lone one is the folder. On Databricks: the widget.
+
+# COMMAND ----------
+
+import sys
+from typing import Any
+
+import plotly.express as px
+import plotly.graph_objects as go
+from pyspark.sql import DataFrame
+
+from mira_spark.cli import open_lakehouse
+from mira_spark.settings import load
+from mira_spark.tables import Lakehouse
+
+notebook: dict[str, Any] = globals()
+if "dbutils" in notebook:
+    notebook["dbutils"].widgets.text("settings", "session=platform namespace=main.mira")
+    arguments = notebook["dbutils"].widgets.get("settings").split()
+else:
+    arguments = sys.argv[1:]
+settings = load(None, [a if "=" in a else f"folder={a}" for a in arguments])
+if "spark" in notebook:
+    lake = Lakehouse(notebook["spark"], settings.namespace)
+else:
+    lake = open_lakehouse(settings)
+lake.use()
+
+
+def show(rows: DataFrame) -> None:
+    """A table: the notebook's own, or text."""
+    if "dbutils" in notebook:
+        notebook["display"](rows)
+    else:
+        rows.show(100, truncate=60)
+
+
+def plot(figure: go.Figure, name: str) -> None:
+    """A plot: in the notebook, or an HTML file beside the report."""
+    if "display" in notebook:
+        notebook["display"](figure)
+    else:
+        report = settings.report.path or settings.folder / "report.html"
+        figure.write_html(report.with_name(f"{name}.html"))
+
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## The corpus by group and source
+# MAGIC Sources were grouped by what their documents say. The cosine of the nearest other source
+# MAGIC tells how alike the two are: at 1 they hold the same.
+
+# COMMAND ----------
+
+show(
+    lake.execute("""
+        SELECT source_group, source, count(*) AS documents, sum(n_tokens) AS tokens,
+               any_value(nearest_source) AS nearest, round(any_value(nearest_cosine), 2) AS cosine
+        FROM corpus JOIN (
+            SELECT source, max_by(nearest_source, created_at) AS nearest_source,
+                   max_by(nearest_cosine, created_at) AS nearest_cosine
+            FROM source_groups GROUP BY source) USING (source)
+        GROUP BY source_group, source ORDER BY source_group, tokens DESC
+    """)
+)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## The rubrics side by side
+# MAGIC What the judge named as quality in each group, the most often named first. Where the columns
+# MAGIC differ is why every group has a rubric of its own.
+
+# COMMAND ----------
+
+ranked = lake.execute("""
+    SELECT source_group, name,
+           row_number() OVER (PARTITION BY source_group ORDER BY document_share DESC, slot) AS place
+    FROM rubrics WHERE rubric_id IN (
+        SELECT max_by(rubric_id, approved_at) FROM rubrics
+        WHERE status = 'approved' GROUP BY source_group)
+""")
+show(ranked.groupBy("place").pivot("source_group").agg({"name": "first"}).orderBy("place"))
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## The scores and their spread
+# MAGIC Qualities are stored in thousandths of a point; here they are points. Where a box is narrow,
+# MAGIC the cut decides between documents that are nearly alike.
+
+# COMMAND ----------
+
+spread = lake.execute("""
+    SELECT source_group, source, count(quality) AS scored, count(*) - count(quality) AS quarantined,
+           round(avg(quality) / 1000, 2) AS mean,
+           transform(percentile(quality, array(0.1, 0.25, 0.5, 0.75, 0.9)), q -> q / 1000) AS points
+    FROM scored_documents GROUP BY source_group, source ORDER BY source_group, source
+""").toPandas()
+low, q1, median, q3, high = zip(*spread["points"], strict=True)
+box = go.Box(x=spread["source"], lowerfence=low, q1=q1, median=median, q3=q3, upperfence=high)
+figure = go.Figure(box).update_layout(title="Quality by source: 10, 25, 50, 75 and 90 %")
+plot(figure.update_yaxes(title="points of 0-10"), "quality_by_source")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## What the selection kept
+# MAGIC Each group had its share of the budget; inside it the sources competed. `selected` is the
+# MAGIC view to train from.
+
+# COMMAND ----------
+
+kept = lake.execute("""
+    SELECT source_group, source, kept_documents, kept_tokens, quality_cut / 1000 AS cut,
+           round(kept_tokens / total_tokens, 3) AS share_of_tokens
+    FROM selection_cutoffs WHERE selection_id = (
+        SELECT max_by(selection_id, created_at) FROM selections)
+    ORDER BY source_group, source
+""")
+show(kept)
+best = lake.read("selected").selectExpr("source", "quality / 1000 AS quality", "doc_id")
+show(best.orderBy("quality", "doc_id", ascending=[False, True]).limit(10))
+bars = px.bar(kept.toPandas(), x="source", y="share_of_tokens", color="source_group")
+plot(bars.update_layout(title="Share of each source's tokens that is kept"), "kept_by_source")

@@ -1,0 +1,249 @@
+"""Training is deterministic, learns what is there to learn, and reads its labels from shards."""
+
+import dataclasses
+import hashlib
+import math
+import os
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.optimize import minimize
+
+from mira_spark import distillation
+from mira_spark.distillation import DistillationSettings, predict, train_linear
+from mira_spark.errors import InputError
+from mira_spark.reliability import spearman
+from mira_spark.students.hashing import SHAPE, hash_documents
+from mira_spark.students.linear import LinearStudent, standardised, utf8_spans
+
+SETTINGS = DistillationSettings(bits=14)
+WEIGHTS = ("table", "shape_weights", "shape_centre", "shape_scale", "bias")
+Row = tuple[str, str, str | None, list[int | None], str]
+
+
+def judged(text: str) -> list[int]:
+    """Five things to see in a Python file, 0-10."""
+    lines = [line for line in text.split("\n") if line.strip()] or [""]
+    words = text.split() or [""]
+    return [
+        min(10, 40 * sum("#" in line for line in lines) // len(lines)),
+        min(10, 60 * text.count("self") // len(words)),
+        min(10, 15 * text.count('"""') // max(1, text.count("def "))),
+        min(10, round(math.log2(len(lines)))),
+        min(10, 100 * text.count("raise") // len(lines)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    files = sorted(f for f in folder.rglob("*.py") if "site-packages" not in f.parts)
+    texts = [f.read_text("latin-1") for f in files if f.stat().st_size < 60_000][:700]
+    return [
+        (str(i), f"source {i % 3}", text, judged(text), "validation" if i % 5 == 0 else "train")
+        for i, text in enumerate(texts)
+    ]
+
+
+def staged(folder: Path, rows: list[Row], per_shard: int = 100) -> Path:
+    folder.mkdir()
+    names = ("doc_id", "source", "text", "scores", "split")
+    for first in range(0, len(rows), per_shard):
+        columns = zip(*rows[first : first + per_shard], strict=True)
+        table = pa.table(dict(zip(names, map(list, columns), strict=True)))
+        scores = table["scores"].cast(pa.list_(pa.int16()))
+        pq.write_table(table.set_column(3, "scores", scores), folder / f"{first:06}.parquet")
+    return folder
+
+
+def digest(student: LinearStudent) -> str:
+    weights = b"".join(getattr(student, name).tobytes() for name in WEIGHTS)
+    return hashlib.sha256(weights).hexdigest()
+
+
+def test_the_student_ranks_unseen_files_and_beats_the_mean(rows: list[Row], tmp_path: Path) -> None:
+    shards = staged(tmp_path / "shards", rows)
+    student = train_linear(shards, 5, SETTINGS)
+    seen = predict(student, shards, "validation")
+    assert seen.doc_ids == [row[0] for row in rows if row[4] == "validation"]
+    assert seen.sources == [row[1] for row in rows if row[4] == "validation"]
+    assert seen.judged.tolist() == [row[3] for row in rows if row[4] == "validation"]
+    error = ((seen.predicted - seen.judged) ** 2).mean(axis=0)
+    assert (error < 0.6 * seen.judged.var(axis=0)).all()
+    ranks = [spearman(seen.predicted[:, slot], seen.judged[:, slot]) for slot in range(5)]
+    assert min(ranks) > 0.6
+    assert np.mean(ranks) > 0.75
+
+
+def test_training_twice_gives_the_same_bytes_however_the_rows_are_cut(
+    rows: list[Row], tmp_path: Path
+) -> None:
+    first = train_linear(staged(tmp_path / "a", rows[:200]), 5, SETTINGS)
+    again = train_linear(tmp_path / "a", 5, SETTINGS)
+    other_shards = train_linear(staged(tmp_path / "b", rows[:200], 37), 5, SETTINGS)
+    assert len({digest(student) for student in (first, again, other_shards)}) == 1
+    assert sorted(os.listdir(tmp_path / "a")) == ["000000.parquet", "000100.parquet"]
+
+
+def test_validation_rows_teach_nothing(rows: list[Row], tmp_path: Path) -> None:
+    swapped = [(*row[:3], [0] * 5, row[4]) if row[4] == "validation" else row for row in rows[:200]]
+    one = train_linear(staged(tmp_path / "a", rows[:200]), 5, SETTINGS)
+    two = train_linear(staged(tmp_path / "b", swapped), 5, SETTINGS)
+    assert digest(one) == digest(two)
+
+
+def test_slots_do_not_touch_each_other(rows: list[Row], tmp_path: Path) -> None:
+    """Labels missing in one slot leave the others' weights as they were."""
+    holes: list[Row] = [
+        (*row[:3], [None if i % 2 else row[3][0], *row[3][1:4], None], row[4])
+        for i, row in enumerate(rows[:300])
+    ]
+    full = train_linear(staged(tmp_path / "a", rows[:300]), 5, SETTINGS)
+    some = train_linear(staged(tmp_path / "b", holes), 5, SETTINGS)
+    np.testing.assert_array_equal(full.table[:, 1:4], some.table[:, 1:4])
+    np.testing.assert_array_equal(full.bias[1:4], some.bias[1:4])
+    seen = predict(some, tmp_path / "b", "validation")
+    assert np.isnan(seen.judged[:, 4]).all()
+    assert (seen.predicted[:, 4] == 0).all()
+    truth = predict(full, tmp_path / "a", "validation").judged[:, 0]
+    assert spearman(seen.predicted[:, 0], truth) > 0.5
+
+
+def test_missing_labels_are_as_if_the_row_were_not_there(rows: list[Row], tmp_path: Path) -> None:
+    """A slot answered for half of the rows predicts much as one trained on those rows alone."""
+    half: list[Row] = [
+        (*row[:3], row[3] if i % 2 else [None] * 5, row[4]) for i, row in enumerate(rows)
+    ]
+    masked = train_linear(staged(tmp_path / "a", half), 5, SETTINGS)
+    alone = train_linear(staged(tmp_path / "b", half[1::2]), 5, SETTINGS)
+    shards = staged(tmp_path / "c", rows)
+    one, two = (predict(student, shards, "validation").predicted for student in (masked, alone))
+    assert np.abs(one - two).mean() < 0.2 * np.abs(one - one.mean(axis=0)).mean()
+
+
+def test_the_solution_is_the_least_of_the_stated_squares(rows: list[Row], tmp_path: Path) -> None:
+    """Many passes reach what a general optimiser finds for the same ridge regression."""
+    some = [(*row[:4], "train") for row in rows[:40]]
+    settings = DistillationSettings(bits=10, passes=100)
+    student = train_linear(staged(tmp_path / "a", some), 5, settings)
+    texts = pa.array([row[2] for row in some])
+    bounds, features, shares, shapes = hash_documents(*utf8_spans(texts), 10)
+    matrix = np.zeros((40, 1024))
+    for row in range(40):
+        span = slice(bounds[row], bounds[row + 1])
+        matrix[row, features[span]] = shares[span]
+    squares, counts = (matrix**2).sum(axis=0), (matrix > 0).sum(axis=0)
+    free = np.sqrt(counts / np.maximum(squares, 1e-30))
+    free *= 40 / (squares * free).sum()
+    dense = np.ones((40, 1 + len(SHAPE)))
+    dense[:, 1:] = standardised(shapes, student.shape_centre, student.shape_scale)
+    everything = np.hstack([matrix * np.sqrt(free), dense * math.sqrt(distillation.DENSE_FREEDOM)])
+    _, which, sizes = np.unique([r[1] for r in some], return_inverse=True, return_counts=True)
+    weight = 1 / np.sqrt(sizes[which])
+    weight /= weight.mean()
+    labels = np.array([row[3] for row in some], float)[:, 1]
+    mean = np.average(labels, weights=weight)
+    spread = math.sqrt(np.average((labels - mean) ** 2, weights=weight))
+    target = (labels - mean) / spread
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        error = everything @ w - target
+        value = weight @ error**2 + settings.ridge * w @ w
+        return value, 2 * (everything.T @ (weight * error) + settings.ridge * w)
+
+    best = minimize(loss, np.zeros(everything.shape[1]), jac=True, options={"gtol": 1e-9}).x
+    found = predict(student, tmp_path / "a", "train").predicted[:, 1]
+    np.testing.assert_allclose(found, mean + spread * (everything @ best), atol=2e-3)
+
+
+def test_blocks_hold_every_document_once_and_in_order(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    counts = random.integers(0, 40, 60)
+    counts[7], counts[20:24] = 300, 0
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    features = np.concatenate([np.sort(random.permutation(512)[:n]) for n in counts])
+    shares = random.random(len(features), np.float32)
+    paths = tmp_path / "features", tmp_path / "shares"
+    paths[0].write_bytes(features.astype(np.uint32).tobytes())
+    paths[1].write_bytes(shares.tobytes())
+    whole = distillation._blocks(bounds, *paths, 512, 10**6)
+    cut = distillation._blocks(bounds, *paths, 512, 100)
+    assert len(whole) == 1
+    assert len(cut) > 8
+    assert max(block.nnz for block in cut) <= 400
+    np.testing.assert_array_equal(np.vstack([b.toarray() for b in cut]), whole[0].toarray())
+    dense = random.random((60, 2), np.float32)
+    step = random.random((514, 16), np.float32)
+    one, two = (distillation._normal_product(b, dense, dense[:, :1], step) for b in (whole, cut))
+    np.testing.assert_allclose(one, two, rtol=1e-4)
+    matrix = np.hstack([whole[0].toarray(), dense])
+    np.testing.assert_allclose(one, matrix.T @ (dense[:, :1] * (matrix @ step)), rtol=1e-4)
+
+
+def test_small_sources_are_not_drowned(rows: list[Row], tmp_path: Path) -> None:
+    """Two sources of one text judged apart: sqrt(100) rows against sqrt(4) of them."""
+    many: list[Row] = [(str(i), "big", "same text", [2], "train") for i in range(100)]
+    few: list[Row] = [(f"s{i}", "small", "same text", [8], "train") for i in range(4)]
+    student = train_linear(staged(tmp_path / "a", many + few), 1, SETTINGS)
+    found = predict(student, tmp_path / "a", "train").predicted
+    assert found[0, 0] == pytest.approx((10 * 2 + 2 * 8) / 12, abs=0.01)
+
+
+def test_labels_all_alike_are_learnt_as_a_constant(rows: list[Row], tmp_path: Path) -> None:
+    alike = [(*row[:3], [7] * 5, row[4]) for row in rows[:50]]
+    shards = staged(tmp_path / "a", alike)
+    found = predict(train_linear(shards, 5, SETTINGS), shards, "validation").predicted
+    np.testing.assert_allclose(found, 7, atol=1e-5)
+
+
+def test_null_and_empty_texts_are_rows_like_others(rows: list[Row], tmp_path: Path) -> None:
+    odd: list[Row] = [
+        *rows[:50],
+        ("n", "s", None, [1] * 5, "train"),
+        ("e", "s", "", [1] * 5, "train"),
+    ]
+    shards = staged(tmp_path / "a", odd)
+    found = predict(train_linear(shards, 5, SETTINGS), shards, "train")
+    assert np.isfinite(found.predicted).all()
+    np.testing.assert_array_equal(found.predicted[-1], found.predicted[-2])
+
+
+def test_an_unknown_split_has_no_rows(rows: list[Row], tmp_path: Path) -> None:
+    train = [row for row in rows[:50] if row[4] == "train"]
+    shards = staged(tmp_path / "a", train)
+    seen = predict(train_linear(shards, 5, SETTINGS), shards, "validation")
+    assert (seen.doc_ids, seen.predicted.shape, seen.judged.shape) == ([], (0, 5), (0, 5))
+
+
+def test_unusable_labels_are_refused(rows: list[Row], tmp_path: Path) -> None:
+    cases: dict[str, tuple[list[Row], str]] = {
+        "validation only": (
+            [(*row[:4], "validation") for row in rows[:5]],
+            "found no row with split 'train' in *.parquet",
+        ),
+        "blank": ([("1", "s", " ", [1] * 5, "train")], "all 1 texts with split 'train' are blank"),
+    }
+    for name, (bad, message) in cases.items():
+        shards = staged(tmp_path / name, bad)
+        with pytest.raises(InputError) as caught:
+            train_linear(shards, 5, SETTINGS)
+        assert str(caught.value) == f"{shards}: {message}"
+    with pytest.raises(InputError) as caught:
+        train_linear(staged(tmp_path / "short", [("1", "s", "x", [1, 2], "train")]), 5, SETTINGS)
+    assert str(caught.value) == "label rows have [2] scores, expected 5"
+
+
+def test_student_weights_are_float32_of_the_documented_shapes(
+    rows: list[Row], tmp_path: Path
+) -> None:
+    student = train_linear(staged(tmp_path / "a", rows[:30]), 5, SETTINGS)
+    found = {f.name: getattr(student, f.name) for f in dataclasses.fields(student)}
+    assert found.pop("slots") == 5
+    assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
+    s = len(SHAPE)
+    shapes = [array.shape for array in found.values()]
+    assert shapes == [(1 << 14, 16), (s, 16), (s,), (s,), (16,)]
