@@ -35,7 +35,7 @@ DEMO = (
     "labelling.documents_per_source=600",
     "scoring.unit_tokens=10_000_000",
 )
-"""What the demo sets smaller than the defaults, to end in minutes on two cores."""
+"""What the demo, like conf/local.yaml, sets smaller than the defaults."""
 
 
 def open_lakehouse(settings: Settings) -> Lakehouse:

@@ -1,5 +1,6 @@
 """From whatever rows the user has to `documents` and `rejected_documents`, and samples of them."""
 
+import re
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,6 +12,7 @@ from mira_spark.prompts import CHARACTERS_PER_TOKEN, WINDOW_MARK
 from mira_spark.schemas import BUCKETS
 
 HASH_RANGE = 2**32
+TABLE_NAME = re.compile(r"^[A-Za-z_]\w{0,127}(\.[A-Za-z_]\w{0,127}){0,2}$", re.ASCII)
 
 
 class ColumnMapping(BaseModel):
@@ -52,6 +54,8 @@ class CorpusSettings(BaseModel):
     def _complete(self) -> Self:
         if self.input != "python_environment" and not self.path:
             raise ValueError(f"path is needed with input: {self.input} (files, or a table's name)")
+        if self.input == "table" and not TABLE_NAME.match(self.path or ""):
+            raise ValueError("path should be a table's name: table, schema.table or with a catalog")
         if self.source is None and self.columns.source is None:
             raise ValueError("source (a constant) or columns.source (a column) is needed")
         return self

@@ -28,6 +28,7 @@ def embed(texts: Sequence[str]) -> Vectors:
 
 def unit(vectors: Vectors) -> Vectors:
     """The rows at length one; rows of zeros stay."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Vectors = vectors / np.where(lengths == 0, np.float32(1), lengths)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
+    lengths[lengths == 0] = 1
+    scaled: Vectors = np.divide(vectors, lengths)
     return scaled

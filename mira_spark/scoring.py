@@ -109,7 +109,7 @@ def rate(
     masks, of_group = manifest.reliability, manifest.group_reliability
     mask = np.array([masks.get(source, of_group) for source in sources.to_pylist()])
     quality = aggregation.quality(dimension_scores, mask)
-    counted: npt.NDArray[np.bool_] = mask.any(axis=1)
+    counted = np.asarray(mask.any(axis=1))
     listed = pa.FixedSizeListArray.from_arrays(dimension_scores.ravel(), dimension_scores.shape[1])
     why = [r or (None if c else NO_SLOT) for r, c in zip(reasons, counted, strict=True)]
     return {

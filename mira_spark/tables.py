@@ -1,7 +1,8 @@
 """The only place that reads or writes tables: created up front, read by version, written once."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from pyspark.sql.types import StructField
 
 from mira_spark.errors import InputError, SchemaError, joined
 from mira_spark.schemas import TABLES, Table
+
+CREATED_AT_ONCE = 4
 
 
 def _quoted(text: str) -> str:
@@ -32,8 +35,8 @@ class Lakehouse:
         """The fully qualified name."""
         return f"{self.namespace}.{table}"
 
-    def create(self) -> None:
-        """Create the schema and every missing table; SchemaError when one is not as ours.
+    def create(self, names: Iterable[str] = tuple(TABLES)) -> None:
+        """Create the schema and what is missing of the tables; SchemaError when one is not as ours.
 
         All differences of all tables are reported at once, before anything is written.
         """
@@ -49,9 +52,10 @@ class Lakehouse:
         ]
         if problems:
             raise SchemaError(joined(problems))
-        for name, table in TABLES.items():
-            if name not in found:
-                self.spark.sql(_create_statement(self.name(name), table))
+        missing = [name for name in names if name not in found]
+        statements = [_create_statement(self.name(name), TABLES[name]) for name in missing]
+        with ThreadPoolExecutor(CREATED_AT_ONCE) as pool:  # each waits for the catalog mostly
+            list(pool.map(self.spark.sql, statements))
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
         """The table as it is now, or as it was at `version`."""

@@ -99,10 +99,10 @@ show(ranked.groupBy("place").pivot("source_group").agg({"name": "first"}).orderB
 # COMMAND ----------
 
 spread = lake.execute("""
-    SELECT source_group, source, count(quality) AS scored, count(*) - count(quality) AS quarantined,
-           round(avg(quality) / 1000, 2) AS mean,
+    SELECT source,
            transform(percentile(quality, array(0.1, 0.25, 0.5, 0.75, 0.9)), q -> q / 1000) AS points
-    FROM scored_documents GROUP BY source_group, source ORDER BY source_group, source
+    FROM scored_documents WHERE status = 'scored'
+    GROUP BY source_group, source ORDER BY source_group, source
 """).toPandas()
 low, q1, median, q3, high = zip(*spread["points"], strict=True)
 box = go.Box(x=spread["source"], lowerfence=low, q1=q1, median=median, q3=q3, upperfence=high)

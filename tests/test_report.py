@@ -267,6 +267,7 @@ def test_a_source_without_a_score_is_said_to_have_none() -> None:
     page = _Page(render(_data(cutoffs=cutoffs, histogram=histogram)))
     assert f"stdlib 1,000 1,234,567 {NOTHING} not scored 0 0 0.0%" in page.text
     assert "No document of this group has a score." in page.text
+    assert "group_b has no scores: its 1,000 documents took no part" in page.text
     assert "40.0% of the corpus' 3,703,701 tokens" in page.text
 
 

@@ -13,6 +13,8 @@ would not notice that a callee in another file changed.
 Legend: D documents, F features, S = len(SHAPE) shape features, 16 = WIDTH weights a feature.
 """
 
+import os
+import tempfile
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -90,7 +92,12 @@ _SEEN = ((1 << 14) + (1 << 16)) // 64
 def _jit(function: Callable[..., Any]) -> Any:
     """Compiled on its first call, not on import, and kept on disk where there is a place for it."""
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        kept = numba.njit(nogil=True, cache=True)(function)
+        # From inside a zip numba would find out only when it writes.
+        folder = str(kept.stats.cache_path)
+        os.makedirs(folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        return kept
     except (OSError, RuntimeError):  # an executor without a writable home: each process compiles
         return numba.njit(nogil=True)(function)
 

@@ -1,0 +1,36 @@
+"""One Spark session for the whole suite, with its catalog in a temporary folder."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from mira_spark.progress import set_up_logging
+from mira_spark.session import open_local
+from mira_spark.tables import Lakehouse
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the session: catalog, tables, MLflow."""
+    return tmp_path_factory.mktemp("mira")
+
+
+@pytest.fixture(scope="session")
+def spark(home: Path) -> Iterator[SparkSession]:
+    set_up_logging()
+    session = open_local(home, cores=2, memory="3g")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def lake(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[Lakehouse]:
+    """An empty schema of the test's own; `create` makes the tables that the test needs."""
+    name = re.sub(r"\W", "_", request.node.name)[:60]
+    spark.sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    spark.sql(f"CREATE SCHEMA {name}")
+    yield Lakehouse(spark, name)
+    spark.sql(f"DROP SCHEMA {name} CASCADE")

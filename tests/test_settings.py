@@ -1,0 +1,327 @@
+"""Settings are checked whole: every problem at once, with what was found and what would be right."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mira_spark.errors import ConfigError
+from mira_spark.settings import NAME, Settings, load
+
+CONF = Path(__file__).parent.parent / "conf"
+SECTIONS = (
+    "corpus, discovery, distillation, folder, grouping, judge, labelling, local_cores, "
+    "local_memory, namespace, registry, reliability, report, scoring, selection, session"
+)
+UNREADABLE = "should be a number of tokens, e.g. 25_000_000_000, or e.g. 40%"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "mira.yaml"
+
+
+def loaded(file: Path, text: str, *overrides: str) -> Settings:
+    file.write_text(text, encoding="utf-8")
+    return load(file, overrides)
+
+
+def refusal(path: Path | None, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides)
+    return str(caught.value).replace(str(path), "F")
+
+
+def refusal_of(file: Path, text: str, *overrides: str) -> str:
+    file.write_text(text, encoding="utf-8")
+    return refusal(file, *overrides)
+
+
+def leaves(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Dotted key to value; an empty mapping is a value."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            found |= leaves(value, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = value
+    return found
+
+
+DEFAULTS = leaves(Settings().model_dump(mode="json"))
+
+
+def test_without_a_file_and_with_an_empty_one_all_is_default(file: Path) -> None:
+    assert load() == loaded(file, "") == loaded(file, "# nothing\n") == Settings()
+
+
+def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> None:
+    text = """
+        namspace: x
+        zzz: 1
+        selection: {bugdet: 1, seed: x}
+        corpus: {columns: {txt: a}}
+        judge: {window_tokens: 3}
+        """
+    found = refusal_of(file, text, "labelling.validation_share=1", "discovery.dimension=12")
+    known_discovery = "dimensions, documents_per_domain, documents_per_group, same_above, seed"
+    assert sorted(found.splitlines()) == sorted(
+        [
+            f"F: namspace is not a setting; did you mean namespace? Known: {SECTIONS}",
+            f"F: zzz is not a setting. Known: {SECTIONS}",
+            "F: selection.bugdet is not a setting; did you mean selection.budget? "
+            "Known: budget, name, policy, seed",
+            "F: selection.seed: Input should be a valid integer, unable to parse string as an "
+            "integer, found 'x'",
+            "F: corpus.columns.txt is not a setting; did you mean corpus.columns.text? "
+            "Known: doc_id, domain, license, sendable, source, text",
+            "F: judge.window_tokens: Input should be greater than or equal to 16, found 3",
+            "F: labelling.validation_share: Input should be less than 1, found 1",
+            "F: discovery.dimension is not a setting; did you mean discovery.dimensions? "
+            f"Known: {known_discovery}",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("local_cores: 0", "local_cores: Input should be greater than or equal to 1, found 0"),
+        ("local_memory: 4", "local_memory: Input should be a valid string, found 4"),
+        (
+            "local_memory: 4 GB",
+            "local_memory: String should match pattern '^[1-9][0-9]*[gm]$', found '4 GB'",
+        ),
+        ("session: Local", "session: Input should be 'local' or 'platform', found 'Local'"),
+        (
+            "grouping: {documents_per_source: 2.5}",
+            "grouping.documents_per_source: Input should be a valid integer, got a number with a "
+            "fractional part, found 2.5",
+        ),
+        ("grouping: {mapping: {a: 3}}", "grouping.mapping.a: Input should be a valid string, found 3"),
+        (
+            "scoring: {max_quarantined: .nan}",
+            "scoring.max_quarantined: Input should be less than or equal to 1, found nan",
+        ),
+        (
+            "discovery: {dimensions: 16}",
+            "discovery.dimensions: Input should be less than or equal to 15, found 16",
+        ),
+        (
+            "selection: 3",
+            "selection: Input should be a valid dictionary or instance of SelectionSettings, found 3",
+        ),
+        (
+            "selection: {name: No-1}",
+            "selection.name: String should match pattern '^[a-z][a-z0-9_]{0,59}$', found 'No-1'",
+        ),
+        ("1: 2", "1: Keys should be strings, found 1"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_with_what_was_found(file: Path, text: str, problem: str) -> None:
+    assert refusal_of(file, text) == f"F: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("budget", "problem"),
+    [
+        ("0", "should be more than 0, found 0"),
+        ("0%", "should be more than 0, found '0%'"),
+        ("0.00%", "should be more than 0, found '0.00%'"),
+        ("'0_0'", "should be more than 0, found '0_0'"),
+        ("-5", f"{UNREADABLE}, found -5"),
+        ("-5%", f"{UNREADABLE}, found '-5%'"),
+        ("101%", "should be at most 100%, found '101%'"),
+        ("100.0001%", "should be at most 100%, found '100.0001%'"),
+        ("abc", f"{UNREADABLE}, found 'abc'"),
+        ("0.4", f"{UNREADABLE}, found 0.4"),
+        ("1e9", f"{UNREADABLE}, found '1e9'"),
+        ("'25,000'", f"{UNREADABLE}, found '25,000'"),
+        ("40 %", f"{UNREADABLE}, found '40 %'"),
+        ("''", f"{UNREADABLE}, found ''"),
+        ("null", "Input should be a valid string, found None"),
+        ("true", "Input should be a valid string, found True"),
+    ],
+)
+def test_an_impossible_budget_is_refused(file: Path, budget: str, problem: str) -> None:
+    text = f"selection: {{budget: {budget}}}"
+    assert refusal_of(file, text) == f"F: selection.budget: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("budget", "read"),
+    [
+        ("40%", "40%"),
+        ("'40%'", "40%"),
+        ("33.3%", "33.3%"),
+        ("100%", "100%"),
+        ("25_000_000_000", "25000000000"),
+        ("'25_000_000_000'", "25_000_000_000"),
+        ("1000", "1000"),
+        ("'1000'", "1000"),
+    ],
+)
+def test_a_budget_is_tokens_or_per_cent(file: Path, budget: str, read: str) -> None:
+    assert loaded(file, f"selection: {{budget: {budget}}}").selection.budget == read
+    assert load(None, [f"selection.budget={budget}"]).selection.budget == read
+
+
+def test_overrides_are_set_on_top_of_the_file(file: Path) -> None:
+    text = "namespace: a.b\nselection: {budget: 10%, seed: 3}\ncorpus: {columns: {text: body}}"
+    overrides = (
+        "selection.budget = 1000",
+        "corpus.columns.doc_id=id",
+        "corpus.path=s3://bucket/a=b",
+        "grouping.groups=4",
+        "grouping.groups=null",
+        "grouping.mapping={x: group_a}",
+    )
+    found = loaded(file, text, *overrides)
+    assert found == Settings.model_validate(
+        {
+            "namespace": "a.b",
+            "selection": {"budget": "1000", "seed": 3},
+            "corpus": {"columns": {"text": "body", "doc_id": "id"}, "path": "s3://bucket/a=b"},
+            "grouping": {"groups": None, "mapping": {"x": "group_a"}},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        (
+            "selection.budget",
+            "--set selection.budget: expected key=value, e.g. selection.budget=30%",
+        ),
+        (
+            "selection.budget.x=1",
+            "--set selection.budget.x=1: budget is a value, not a section",
+        ),
+        ("namespace.x=1", "--set namespace.x=1: namespace is a value, not a section"),
+        ("=3", f"F:  is not a setting. Known: {SECTIONS}"),
+    ],
+)
+def test_a_wrong_override_is_named(file: Path, override: str, problem: str) -> None:
+    text = "namespace: a\nselection: {budget: 10%}"
+    assert refusal_of(file, text, override) == problem
+
+
+def test_an_override_that_is_not_yaml_is_refused() -> None:
+    found = refusal(None, "selection.budget=[")
+    assert found.startswith("--set selection.budget=[: ")
+
+
+def test_problems_of_overrides_alone_name_the_settings() -> None:
+    assert refusal(None, "local_cores=0") == (
+        "settings: local_cores: Input should be greater than or equal to 1, found 0"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none.yaml") == "F: cannot be read: No such file or directory"
+    assert refusal(tmp_path) == "F: cannot be read: Is a directory"
+
+
+def test_a_file_that_is_not_utf_8_is_refused(file: Path) -> None:
+    file.write_bytes(b"namespace: caf\xe9\n")
+    assert refusal(file).startswith("F: ")
+
+
+def test_a_file_that_is_not_yaml_is_refused_with_the_place(file: Path) -> None:
+    assert refusal_of(file, "namespace: [\n") == (
+        "F: is not YAML: while parsing a flow node\n"
+        "expected the node content, but found '<stream end>'\n"
+        '  in "<unicode string>", line 2, column 1:\n'
+        "    \n"
+        "    ^"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("- a\n", "['a']"), ("just text", "'just text'"), ("5", "5"), ("x" * 99, "'" + "x" * 59)],
+)
+def test_a_file_without_sections_is_refused(file: Path, text: str, shown: str) -> None:
+    assert refusal_of(file, text) == f"F: should hold sections of settings, found {shown}"
+
+
+@pytest.mark.parametrize("name", ["mira", "a.b", "_x", "Main.mira_2", "a" * 128])
+def test_a_namespace_is_a_schema_or_catalog_and_schema(name: str) -> None:
+    assert Settings(namespace=name).namespace == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a; drop", "a.b.c", "a`", "`a`", "a\n", "a\nb", "", "1a", "é", "a..b", ".a", "a.", "a b",
+     "a--", "a'b", 'a"b', "a/*b*/", "a" * 129],
+)  # fmt: skip
+def test_a_namespace_that_could_be_more_than_a_name_is_refused(file: Path, name: str) -> None:
+    text = yaml.safe_dump({"namespace": name})
+    assert refusal_of(file, text) == (
+        f"F: namespace: String should match pattern '{NAME}', found {name!r}"
+    )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json", "csv", "delta", "table"])
+def test_a_corpus_of_files_or_a_table_needs_its_path(file: Path, kind: str) -> None:
+    assert refusal_of(file, f"corpus: {{input: {kind}}}") == (
+        f"F: corpus: path is needed with input: {kind} (files, or a table's name)"
+    )
+    assert loaded(file, f"corpus: {{input: {kind}, path: a.b}}").corpus.path == "a.b"
+
+
+def test_a_corpus_needs_a_source(file: Path) -> None:
+    assert refusal_of(file, "corpus: {columns: {source: null}}") == (
+        "F: corpus: source (a constant) or columns.source (a column) is needed"
+    )
+    assert loaded(file, "corpus: {source: web, columns: {source: null}}").corpus.source == "web"
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().namespace = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["namespace=other", "selection.budget=30%", "selection.seed=1", "labelling.seed=1",
+     "corpus.columns.text=body", "local_cores=3"],
+)  # fmt: skip
+def test_a_digest_changes_with_its_own_sections_alone(change: str) -> None:
+    before, after = Settings(), load(None, [change])
+    section = change.partition("=")[0].split(".")[0]
+    for name in Settings.model_fields:
+        assert (after.digest([name]) != before.digest([name])) == (name == section), name
+    others = sorted(set(Settings.model_fields) - {section})
+    assert after.digest(others) == before.digest(others)
+    assert after.digest([*others, section]) != before.digest([*others, section])
+
+
+def test_a_digest_does_not_depend_on_the_order_of_sections_and_tells_them_apart() -> None:
+    settings = Settings()
+    assert settings.digest(["judge", "corpus"]) == settings.digest(["corpus", "judge"])
+    assert len({settings.digest([name]) for name in Settings.model_fields}) == len(
+        Settings.model_fields
+    )
+
+
+def test_the_local_file_shows_every_setting_and_says_where_it_leaves_the_default() -> None:
+    text = (CONF / "local.yaml").read_text(encoding="utf-8")
+    shown = leaves(yaml.safe_load(text))
+    assert list(shown) == list(DEFAULTS)
+    assert isinstance(load(CONF / "local.yaml"), Settings)
+    for key, value in shown.items():
+        if value != DEFAULTS[key]:
+            name = key.rpartition(".")[2]
+            lines = [line for line in text.splitlines() if line.strip().startswith(f"{name}: ")]
+            assert any(f"the default is {DEFAULTS[key]:_}" in line for line in lines), key
+
+
+def test_the_cluster_file_holds_only_what_differs_from_the_defaults() -> None:
+    load(CONF / "cluster.yaml")
+    shown = leaves(yaml.safe_load((CONF / "cluster.yaml").read_text(encoding="utf-8")))
+    assert shown
+    assert [key for key, value in shown.items() if value == DEFAULTS[key]] == []
+    assert shown["session"] == "platform"
