@@ -1,7 +1,7 @@
 """Trains a linear student on the judge's labels: ridge regression by conjugate gradients.
 
-The loss is a sum of squares, so there is no learning rate, no shuffling and no seed: ten-odd passes
-reach what stochastic descent approaches, and the same labels give the same bytes. Texts stream
+The loss is a sum of squares, so there is no learning rate, no shuffling and no seed: a dozen passes
+are close to the exact solution, and the same labels give the same bytes. Texts stream
 through once; later passes read their hashed features from a file that is mapped, not held.
 
 Legend: D labelled documents, F features of all of them, S shape features, 16 = hashing.WIDTH lanes,
@@ -43,9 +43,9 @@ class DistillationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bits: int = Field(18, ge=10, le=24)
-    """The table has 2**bits rows of 64 bytes; 18 for thousands of labels, 21 for a million."""
+    """The table has 2**bits rows of 64 bytes; with 2,400 labels 20 ranked no better than 18."""
     ridge: float = Field(0.5, gt=0)
-    """Penalty on weights; more for noisier labels."""
+    """Penalty on weights; 0.3 to 1 measured alike, 1 to 3 better on very noisy labels."""
     passes: int = Field(12, ge=1, le=100)
     """Passes over the hashed labels; fewer also holds weights back."""
     retrain_after: float = Field(0.1, ge=0)
@@ -208,9 +208,9 @@ def _targets(documents: _Documents, slots: int) -> tuple[Floats, Floats, Floats,
 def _freedom(documents: _Documents, bits: int) -> Floats:
     """How freely each row of weights moves, float32 [N + 1 + S, 1]: the inverse of its penalty.
 
-    A feature's is one over its root mean square share where it occurs: half way between treating a
-    rare name like a comma and scaling both alike, which measured better than either and than
-    inverse document frequency. Features of no document keep 0, and so weight 0.
+    A feature's is one over its root mean square share where it occurs: half way between one freedom
+    for all and scaling rare names like commas. Ranks measured 0.891, against 0.880 and 0.884; also
+    better than inverse document frequency. Features of no document keep 0, and so weight 0.
     """
     squares, counts = np.zeros(1 << bits), np.zeros(1 << bits)
     for block in documents.blocks:

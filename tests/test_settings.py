@@ -1,4 +1,4 @@
-"""Settings are checked whole: every problem at once, with what was found and what would be right."""
+"""Settings are checked whole: every problem at once, with what was found and what is right."""
 
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,10 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
             "grouping.documents_per_source: Input should be a valid integer, got a number with a "
             "fractional part, found 2.5",
         ),
-        ("grouping: {mapping: {a: 3}}", "grouping.mapping.a: Input should be a valid string, found 3"),
+        (
+            "grouping: {mapping: {a: 3}}",
+            "grouping.mapping.a: Input should be a valid string, found 3",
+        ),
         (
             "scoring: {max_quarantined: .nan}",
             "scoring.max_quarantined: Input should be less than or equal to 1, found nan",
@@ -110,7 +113,8 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
         ),
         (
             "selection: 3",
-            "selection: Input should be a valid dictionary or instance of SelectionSettings, found 3",
+            "selection: Input should be a valid dictionary or instance of SelectionSettings, "
+            "found 3",
         ),
         (
             "selection: {name: No-1}",
@@ -118,7 +122,7 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
         ),
         ("1: 2", "1: Keys should be strings, found 1"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_refused_with_what_was_found(file: Path, text: str, problem: str) -> None:
     assert refusal_of(file, text) == f"F: {problem}"
 

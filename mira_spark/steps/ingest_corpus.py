@@ -105,15 +105,18 @@ def _raw(
 
 
 def _pin(lake: Lakehouse, tokenizer: tokens.Tokenizer) -> None:
-    """Write the tokenizer into the table's properties; refuse another one for the same table."""
-    found = lake.property("documents", "mira.tokenizer.sha256")
+    """Write the tokenizer into the table's properties; refuse another one for the same table.
+
+    The keys avoid the word token: Spark shows values of such keys redacted.
+    """
+    found = lake.property("documents", "mira.counted_by.sha256")
     if found is None:
         lake.set_properties(
             "documents",
-            {"mira.tokenizer": tokenizer.name, "mira.tokenizer.sha256": tokenizer.digest},
+            {"mira.counted_by": tokenizer.name, "mira.counted_by.sha256": tokenizer.digest},
         )
     elif found != tokenizer.digest:
-        name = lake.property("documents", "mira.tokenizer")
+        name = lake.property("documents", "mira.counted_by")
         raise ConfigError(
             f"corpus.tokenizer: {lake.name('documents')} was counted with {name} ({found:.12}), "
             f"this is {tokenizer.name} ({tokenizer.digest:.12}): set it back, or use another "

@@ -3,9 +3,9 @@
 A document is cut into tokens: words (runs of ASCII letters, digits, `_` and bytes >= 0x80, ASCII
 case folded), line starts (a newline with the width of the indent after it, at most 15) and every
 other visible byte alone. Spaces and tabs are no tokens. Each token gives two features: itself, and
-itself after the token before it. Punctuation and indents cost a third of the speed and are worth
-0.06 of rank correlation on code. A change in what is hashed is a new `VERSION`: students trained
-before it must not be read with it.
+itself after the token before it. Punctuation and indents earn their place: without them the mean
+rank correlation on Python files fell from 0.891 to 0.875, and scoring was no faster. A change in
+what is hashed is a new `VERSION`: students trained before it must not be read with it.
 
 All kernels that call one another stay in this one file: numba caches machine code per file, and
 would not notice that a callee in another file changed.

@@ -1,0 +1,347 @@
+"""The eight steps on a small real corpus: what they leave, what they do again, and what they refuse.
+
+The tests of this file share one schema and build on one another, in the order written.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from mira_spark import corpus_python, current, pipeline, registry, selection, tokens
+from mira_spark.errors import ConfigError, InputError
+from mira_spark.progress import console
+from mira_spark.settings import Settings, load
+from mira_spark.tables import Lakehouse
+from mira_spark.udfs import register_all
+
+SOURCES = ("stdlib_code", "package_tests", "type_stubs", "docstring_qa", "package_descriptions")
+EACH = 120
+NAMESPACE = "pipeline"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """JSON Lines, one file a source, of texts found beside the interpreter."""
+    folder = tmp_path_factory.mktemp("corpus")
+    limits = corpus_python.Limits(EACH, 1_200_000)
+    found = corpus_python.find_files(corpus_python.this_environment(), limits)
+    of_sources = [file for file in found if file.source in SOURCES]
+    rows: dict[str, list[str]] = {}
+    for document in corpus_python.documents(of_sources, limits):
+        text = document.text.decode(errors="replace")
+        row = {"id": document.doc_id, "source": document.source, "text": text}
+        rows.setdefault(document.source, []).append(json.dumps(row | {"domain": document.domain}))
+    for source, lines in rows.items():
+        (folder / f"{source}.json").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(files: Path, home: Path) -> Settings:
+    return load(
+        None,
+        [
+            f"namespace={NAMESPACE}",
+            f"folder={home}",
+            "corpus.input=json",
+            f"corpus.path={files}",
+            "corpus.columns.doc_id=id",
+            "corpus.columns.domain=domain",
+            "discovery.documents_per_group=60",
+            "labelling.documents_per_source=100",
+            "labelling.validation_share=0.4",
+            "reliability.min_rows=12",
+            "reliability.min_gate_spearman=0.3",
+            "scoring.unit_tokens=100_000",
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def lake(spark: SparkSession, settings: Settings) -> Iterator[Lakehouse]:
+    yield Lakehouse(spark, settings.namespace)
+    spark.sql(f"DROP SCHEMA {settings.namespace} CASCADE")
+
+
+TABLES_READ = ("documents", "source_groups", "judge_calls", "judgement_points", "rubrics", "labels",
+               "students", "student_reliability", "scores", "score_histogram", "selections",
+               "selection_cutoffs", "rejected_documents")  # fmt: skip
+
+
+def versions(lake: Lakehouse) -> dict[str, int]:
+    return {table: lake.version(table) for table in TABLES_READ}
+
+
+def told(lake: Lakehouse, settings: Settings, run_id: str) -> str:
+    """What the pipeline prints."""
+    with console.capture() as output:
+        assert pipeline.perform(lake, settings, run_id) == 0, output.get()
+    return output.get()
+
+
+def selected(lake: Lakehouse) -> set[str]:
+    return {r["doc_id"] for r in lake.read("selected").select("doc_id").collect()}
+
+
+def by_brute_force(lake: Lakehouse, budget: int, seed: int) -> set[str]:
+    """The policy `group` in plain Python: sort each group, keep the longest prefix in its share."""
+    rows = lake.read("scored_documents").withColumn("tie", selection.tie_hash(seed)).collect()
+    total = sum(r["n_tokens"] for r in rows)
+    kept = set()
+    for group in {r["source_group"] for r in rows}:
+        of_group = [r for r in rows if r["source_group"] == group]
+        left = Fraction(budget * sum(r["n_tokens"] for r in of_group), total)
+        for row in sorted(of_group, key=lambda r: (-r["quality"], r["tie"], r["doc_id"])):
+            if row["n_tokens"] > left:
+                break
+            left -= row["n_tokens"]
+            kept.add(row["doc_id"])
+    return kept
+
+
+def test_the_whole_run_leaves_every_document_scored_once(
+    lake: Lakehouse, settings: Settings
+) -> None:
+    told(lake, settings, "first")
+    documents = lake.read("documents").count()
+    assert documents >= 4 * EACH
+    scores = lake.read("scores")
+    assert scores.count() == scores.select("doc_id").distinct().count() == documents
+    assert scores.filter("status = 'scored' AND quality BETWEEN 0 AND 10000").count() == documents
+    assert lake.read("scored_documents").count() == documents
+    assert lake.read("corpus").filter("source_group IS NULL").count() == 0
+    runs = lake.read("runs").filter("run_id = 'first'").collect()
+    assert {(r["step"], r["status"]) for r in runs} == {(step, "done") for step in pipeline.STEPS}
+    assert all(r["finished_at"] is not None for r in runs)
+
+
+def test_code_is_apart_from_prose_and_their_rubrics_differ(
+    lake: Lakehouse, settings: Settings
+) -> None:
+    groups = current.groups(lake, settings)
+    assert groups["stdlib_code"] == groups["package_tests"]
+    assert groups["stdlib_code"] != groups["package_descriptions"]
+    names: dict[str, set[str]] = {}
+    for row in lake.read("rubrics").collect():
+        names.setdefault(row["source_group"], set()).add(row["name"])
+    assert all(len(of_group) == 15 for of_group in names.values())
+    code, prose = names[groups["stdlib_code"]], names[groups["package_descriptions"]]
+    assert len(code & prose) < 12
+
+
+def test_every_student_is_registered_and_its_champion_is_what_scored(
+    lake: Lakehouse, settings: Settings
+) -> None:
+    groups = sorted(set(current.groups(lake, settings).values()))
+    champions = registry.champions(settings, groups)
+    assert sorted(champions) == groups
+    used = {r["student_id"] for r in lake.read("scores").select("student_id").distinct().collect()}
+    assert used == set(champions.values())
+    recorded = {r["student_id"]: r["gate"] for r in lake.read("students").collect()}
+    assert recorded == dict.fromkeys(champions.values(), "passed")
+
+
+def test_the_selection_is_that_of_a_plain_sort_and_within_the_budget(
+    lake: Lakehouse, settings: Settings
+) -> None:
+    row = lake.read("selections").collect()[0]
+    assert row["budget_tokens"] == row_tokens(lake) * 40 // 100
+    assert selected(lake) == by_brute_force(lake, row["budget_tokens"], 0)
+    kept = lake.read("selected").agg(F.sum("n_tokens"), F.count("*")).collect()[0]
+    assert (kept[0], kept[1]) == (row["selected_tokens"], row["selected_documents"])
+    largest = lake.read("documents").agg(F.max("n_tokens")).collect()[0][0]
+    groups = lake.read("source_groups").select("source_group").distinct().count()
+    assert 0 <= row["budget_tokens"] - row["selected_tokens"] <= groups * largest
+
+
+def row_tokens(lake: Lakehouse) -> int:
+    return int(lake.read("documents").agg(F.sum("n_tokens")).collect()[0][0])
+
+
+def test_labels_are_readable_in_sql_with_names_and_reasons(lake: Lakehouse) -> None:
+    points = lake.read("label_points")
+    assert points.count() == 15 * lake.read("labels").count()
+    row = points.filter("score IS NOT NULL").orderBy("doc_id", "slot").limit(1).collect()[0]
+    assert row["name"]
+    assert row["reason"]
+
+
+def test_a_second_run_does_nothing_and_asks_nothing(lake: Lakehouse, settings: Settings) -> None:
+    before = versions(lake)
+    said = told(lake, settings, "second")
+    assert said.count("nothing to do") == len(pipeline.STEPS)
+    assert versions(lake) == before
+
+
+def test_another_budget_makes_selection_alone_again(lake: Lakehouse, settings: Settings) -> None:
+    before = versions(lake)
+    whole = selected(lake)
+    changed = settings.model_copy(
+        update={"selection": settings.selection.model_copy(update={"budget": "30%"})}
+    )
+    said = told(lake, changed, "third")
+    assert said.count("nothing to do") == len(pipeline.STEPS) - 2  # selection and its report
+    after = versions(lake)
+    assert {t for t in after if after[t] != before[t]} == {"selections", "selection_cutoffs"}
+    assert selected(lake) < whole, "a smaller budget keeps a part of what the larger kept"
+    assert selected(lake) == by_brute_force(lake, row_tokens(lake) * 30 // 100, 0)
+
+
+def test_a_changed_source_is_scored_anew_and_nothing_else(
+    lake: Lakehouse, settings: Settings, files: Path
+) -> None:
+    before = versions(lake)
+    old_text = lake.read("documents").filter("source = 'type_stubs'").orderBy("doc_id").first()
+    path = files / "type_stubs.json"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    changed = next(row for row in rows if row["id"] == old_text["doc_id"])
+    changed["text"] = "# a longer text than before\n" + changed["text"]
+    rows.append({"id": "new", "source": "type_stubs", "text": "def new() -> int: ...\n" * 20})
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    said = told(lake, settings, "fourth")
+    assert "1 new and 1 changed documents" in said
+    assert "2 documents scored in" in said
+    after = versions(lake)
+    assert {t for t in after if after[t] != before[t]} == {
+        "documents", "scores", "score_histogram", "selections", "selection_cutoffs",
+    }  # fmt: skip
+    documents = lake.read("documents").count()
+    assert lake.read("scored_documents").count() == documents
+    assert lake.read("scores").count() == documents + 1, "the old text's score is kept"
+    old = lake.read("documents", before["documents"]).filter(F.col("doc_id") == old_text["doc_id"])
+    assert old.collect()[0]["text"] == old_text["text"], "the version before stays readable"
+    assert selected(lake) == by_brute_force(lake, row_tokens(lake) * 40 // 100, 0)
+
+
+def test_a_new_source_joins_a_group_and_asks_no_judge(
+    lake: Lakehouse, settings: Settings, files: Path
+) -> None:
+    before = versions(lake)
+    lines = (files / "stdlib_code.json").read_text().splitlines()[:20]
+    rows = [json.loads(line) for line in lines]
+    new = [row | {"id": f"again/{row['id']}", "source": "more_code"} for row in rows]
+    (files / "more_code.json").write_text("\n".join(json.dumps(row) for row in new))
+    told(lake, settings, "fifth")
+    groups = current.groups(lake, settings)
+    assert groups["more_code"] == groups["stdlib_code"]
+    after = versions(lake)
+    unchanged = {"judge_calls", "judgement_points", "rubrics", "labels", "students"}
+    assert {t: after[t] for t in unchanged} == {t: before[t] for t in unchanged}
+    assert lake.read("scored_documents").filter("source = 'more_code'").count() == 20
+
+
+def test_the_order_and_partitioning_of_scores_do_not_change_the_cut(
+    lake: Lakehouse, settings: Settings
+) -> None:
+    scores = current.scores(
+        lake,
+        {
+            s.student_id
+            for s in current.scorers(
+                lake, settings, current.groups(lake, settings).values()
+            ).values()
+        },
+        lake.version("documents"),
+        lake.version("scores"),
+    )
+    from mira_spark.steps.select_documents import _cuts
+
+    boundary = {"group_a": selection.Boundary(q, Fraction(50_000)) for q in [5000]}
+    counts = scores.filter("source_group = 'group_a'").groupBy("quality").agg(F.sum("n_tokens"))
+    level = max(counts.collect(), key=lambda r: r[1])
+    boundary = {"group_a": selection.Boundary(level["quality"], Fraction(level[1], 2))}
+    found = [
+        _cuts(frame, boundary, 0)
+        for frame in (scores.repartition(1), scores.repartition(5, "doc_id"), scores.repartition(3))
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+def test_sql_functions_give_what_the_step_wrote(lake: Lakehouse, settings: Settings) -> None:
+    groups = current.groups(lake, settings)
+    scorers = current.scorers(lake, settings, groups.values())
+    register_all(lake.spark, scorers, tokens.tokenizer("bytes4"))
+    rows = lake.spark.sql(
+        f"""SELECT c.n_tokens, count_tokens(c.text) AS tokens, s.quality, s.dimension_scores,
+               mira_quality(c.text, c.source, c.source_group) AS again,
+               mira_scores(c.text, c.source_group) AS scores_again
+        FROM {lake.name("corpus")} AS c JOIN {lake.name("scores")} AS s
+          ON s.doc_id = c.doc_id AND s.content_hash = c.content_hash"""
+    ).collect()
+    assert len(rows) == lake.read("documents").count()
+    for row in rows:
+        assert row["n_tokens"] == row["tokens"]
+        assert row["quality"] == row["again"]
+        assert row["dimension_scores"] == row["scores_again"]
+    nulls = lake.spark.sql(
+        "SELECT mira_quality(CAST(NULL AS STRING), 's', 'group_a'), mira_quality('t', 's', 'none'), "
+        "mira_scores('t', CAST(NULL AS STRING)), count_tokens(CAST(NULL AS STRING))"
+    ).collect()[0]
+    assert list(nulls) == [None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["selection.budget=1"], "less than the smallest document"),
+        (["grouping.mapping={nowhere: group_a}"], "grouping.mapping: no source is called nowhere"),
+        (["corpus.path=/nowhere/at/all"], "corpus.path: /nowhere/at/all cannot be read"),
+        (["corpus.columns.text=body"], "corpus.columns.text: the input has no column body"),
+    ],
+)
+def test_what_cannot_work_is_refused_and_leaves_the_selection_as_it_was(
+    lake: Lakehouse, settings: Settings, changes: list[str], message: str
+) -> None:
+    before = selected(lake)
+    tree = settings.model_dump(mode="json")
+    base = [f"{section}={json.dumps(values)}" for section, values in tree.items()]
+    changed = load(None, [*base, *changes])
+    with pytest.raises(InputError, match=message):
+        pipeline.perform(lake, changed, "refused")
+    assert selected(lake) == before
+
+
+def test_another_tokenizer_is_refused_for_a_counted_corpus(
+    lake: Lakehouse, settings: Settings, tmp_path: Path
+) -> None:
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]")).save(
+        str(tmp_path / "t.json")
+    )
+    changed = settings.model_copy(
+        update={
+            "corpus": settings.corpus.model_copy(update={"tokenizer": str(tmp_path / "t.json")})
+        }
+    )
+    with pytest.raises(ConfigError, match="was counted with bytes4"):
+        pipeline.perform(lake, changed, "refused", ["ingest_corpus"])
+
+
+def test_an_empty_corpus_is_refused(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.json").write_text('{"id": "a", "source": "s", "text": "  "}\n')
+    lake = Lakehouse(spark, "empty_corpus")
+    changed = settings.model_copy(
+        update={
+            "namespace": "empty_corpus",
+            "corpus": settings.corpus.model_copy(
+                update={
+                    "path": str(tmp_path),
+                    "columns": settings.corpus.columns.model_copy(update={"domain": None}),
+                }
+            ),
+        }
+    )
+    with pytest.raises(InputError, match="the corpus is empty"):
+        pipeline.perform(lake, changed, "refused", ["ingest_corpus"])
+    assert [r["reason"] for r in lake.read("rejected_documents").collect()] == ["empty"]
+    spark.sql("DROP SCHEMA empty_corpus CASCADE")
+    shutil.rmtree(tmp_path)
