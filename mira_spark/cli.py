@@ -95,8 +95,9 @@ def status_command(config: Config = None, overrides: Overrides = None) -> None:
     lake = open_lakehouse(settings)
     lake.create()
     table = Table("step", "state", "last run", "what it did", box=None)
+    finished = runs.finished(lake)
     for step, state in pipeline.status(lake, settings).items():
-        last = runs.last_finished(lake, step)
+        last = finished.get(step)
         when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
         table.add_row(step, escape(state), when, escape(last["message"]) if last else "")
     console.print(table)

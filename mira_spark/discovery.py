@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.cluster import KMeans
 
 from mira_spark.embedding import Vectors, embed
+from mira_spark.labelling import is_text
 from mira_spark.prompts import MAX_DIMENSIONS
 
 
@@ -58,10 +59,10 @@ def parse_points(raw_response: str) -> list[tuple[str, str, int]]:
     try:
         answer = json.loads(raw_response)
         rows = [(d["name"], d["reason"], d["score"]) for d in answer["dimensions"]]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"not a list of dimensions: {error!r}") from error
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"not a list of dimensions: {error!r:.200}") from error
     for name, reason, score in rows:
-        if not (isinstance(name, str) and name.strip() and isinstance(reason, str)):
+        if not (is_text(name) and name.strip() and is_text(reason)):
             raise ValueError(f"a dimension without a name or reason: {name!r:.60}")
         if type(score) is not int or not 0 <= score <= 10:
             raise ValueError(f"{name!r:.60}: score {score!r:.20} is not an integer from 0 to 10")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from mira_spark.errors import InputError
 from mira_spark.students import hashing
 from mira_spark.students.linear import LinearStudent, standardised, utf8_spans
 from mira_spark.students.protocol import Student, score
+
+if TYPE_CHECKING:
+    from mira_spark import ridge  # torch takes seconds to import: only who trains waits for it
 
 Split = Literal["train", "validation"]
 Floats = npt.NDArray[np.float32]
@@ -112,11 +115,11 @@ def _judged(scores: pa.ListArray, slots: int) -> Floats:
 class _Documents:
     """The labelled rows, hashed.
 
-    `blocks` are sparse [some D, N] of each feature's share in a document, mapped from disk; the
-    other fields cover all D rows: shapes [D, S], sources [D], judged [D, slots].
+    `blocks` hold each feature's share in a document, mapped from disk; the other fields cover all D
+    rows: shapes [D, S], sources [D], judged [D, slots].
     """
 
-    blocks: list[Any]
+    blocks: "list[ridge.Block]"
     shapes: npt.NDArray[np.float64]
     sources: npt.NDArray[np.object_]
     judged: Floats
@@ -139,33 +142,48 @@ def _hashed(shards: Path, slots: int, bits: int, folder: Path) -> _Documents:
         raise InputError(f"{shards}: found no row with split 'train' in *.parquet")
     if bounds[-1][-1] == 0:
         raise InputError(f"{shards}: all {len(sources):,} texts with split 'train' are blank")
-    blocks = _blocks(np.concatenate(bounds), *paths, 1 << bits, BLOCK)
+    blocks = _blocks(np.concatenate(bounds), folder, 1 << bits, BLOCK)
     return _Documents(
         blocks, np.concatenate(shapes), np.array(sources, object), np.concatenate(judged)
     )
 
 
 def _blocks(
-    bounds: npt.NDArray[np.int64], features: Path, shares: Path, columns: int, size: int
-) -> list[Any]:
+    bounds: npt.NDArray[np.int64], folder: Path, columns: int, size: int
+) -> "list[ridge.Block]":
     """Matrices of about `size` features each: what a pass holds in memory at once."""
-    columns_of = np.memmap(features, np.int32, "r")
-    values = np.memmap(shares, np.float32, "r")
+    from mira_spark import ridge
+
+    columns_of = np.memmap(folder / "features", np.int32, "c")  # torch wants writable arrays
+    values = np.memmap(folder / "shares", np.float32, "c")
     edges = np.searchsorted(bounds, np.arange(size, bounds[-1], size))
     rows = np.unique(np.concatenate([[0], edges, [len(bounds) - 1]]))
     blocks = []
     for first, last in pairwise(rows.tolist()):
         span = slice(bounds[first], bounds[last])
         starts = (bounds[first : last + 1] - bounds[first]).astype(np.int32)
+        shape = (last - first, columns)
+        features = sparse.csr_array((values[span], columns_of[span], starts), shape=shape)
+        transposed = features.T.tocsr()
+        arrays = [
+            _mapped(folder / f"{name}-{first}", getattr(transposed, name))
+            for name in ("data", "indices", "indptr")
+        ]
         blocks.append(
-            sparse.csr_array(
-                (values[span], columns_of[span], starts), shape=(last - first, columns)
-            )
+            ridge.Block(features, sparse.csr_array(tuple(arrays), shape=transposed.shape))
         )
     return blocks
 
 
+def _mapped(path: Path, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same numbers on disk instead of in memory."""
+    array.tofile(path)
+    return np.memmap(path, array.dtype, "c")
+
+
 def _solved(documents: _Documents, slots: int, settings: DistillationSettings) -> LinearStudent:
+    from mira_spark import ridge
+
     centre = documents.shapes.mean(axis=0).astype(np.float32)
     scale = documents.shapes.std(axis=0).astype(np.float32)
     scale[scale < 1e-9] = 1  # the same in every document: nothing to learn from
@@ -174,7 +192,9 @@ def _solved(documents: _Documents, slots: int, settings: DistillationSettings) -
 
     weights, targets, mean, spread = _targets(documents, slots)
     freedom = _freedom(documents, settings.bits)
-    solution = _conjugate_gradients(documents.blocks, dense, weights, targets, freedom, settings)
+    solution = ridge.solve(
+        documents.blocks, dense, weights, targets, freedom, settings.ridge, settings.passes
+    )
 
     table_rows = 1 << settings.bits
     solution *= spread
@@ -214,66 +234,10 @@ def _freedom(documents: _Documents, bits: int) -> Floats:
     """
     squares, counts = np.zeros(1 << bits), np.zeros(1 << bits)
     for block in documents.blocks:
-        squares += np.bincount(block.indices, block.data.astype(np.float64) ** 2, len(squares))
-        counts += np.bincount(block.indices, minlength=len(counts))
+        indices, shares = block.features.indices, block.features.data.astype(np.float64)
+        squares += np.bincount(indices, shares**2, len(squares))
+        counts += np.bincount(indices, minlength=len(counts))
     free = np.sqrt(np.divide(counts, squares, out=np.zeros_like(squares), where=counts > 0))
     free *= len(documents.sources) / (squares @ free)  # a mean row of features has length one
     dense = np.full(1 + len(hashing.SHAPE), DENSE_FREEDOM)
     return np.concatenate([free, dense]).astype(np.float32)[:, None]
-
-
-def _conjugate_gradients(
-    blocks: list[Any],
-    dense: Floats,
-    weights: Floats,
-    targets: Floats,
-    freedom: Floats,
-    settings: DistillationSettings,
-) -> Floats:
-    """Weights [N + 1 + S, 16] that minimise the weighted squares; each lane has its own steps."""
-    used = freedom > 0
-    penalty = np.divide(settings.ridge, freedom, out=np.zeros_like(freedom), where=used)
-    solution = np.zeros((len(freedom), hashing.WIDTH), np.float32)
-    gradient = _transposed_product(blocks, dense, weights * targets)
-    step = freedom * gradient
-    size = _dot(gradient, step)
-    for _ in range(settings.passes):
-        image = _normal_product(blocks, dense, weights, step)
-        image += penalty * step
-        rate = _ratio(size, _dot(step, image))
-        solution += rate * step
-        gradient -= rate * image
-        before, size = size, _dot(gradient, freedom * gradient)
-        step *= _ratio(size, before)
-        step += freedom * gradient
-    return solution
-
-
-def _transposed_product(blocks: list[Any], dense: Floats, values: Floats) -> Floats:
-    """[blocks, dense], transposed, @ values [D, 16]: float32 [N + 1 + S, 16]."""
-    product = np.zeros((blocks[0].shape[1] + dense.shape[1], hashing.WIDTH), np.float32)
-    first = 0
-    for block in blocks:
-        product[: block.shape[1]] += block.T @ values[first : first + block.shape[0]]
-        first += block.shape[0]
-    product[blocks[0].shape[1] :] = np.einsum("ds,dw->sw", dense, values)
-    return product
-
-
-def _normal_product(blocks: list[Any], dense: Floats, weights: Floats, step: Floats) -> Floats:
-    """[blocks, dense], transposed, @ (weights * ([blocks, dense] @ step))."""
-    table, rest = step[: blocks[0].shape[1]], step[blocks[0].shape[1] :]
-    image = np.concatenate([block @ table for block in blocks])
-    image += np.einsum("ds,sw->dw", dense, rest)
-    return _transposed_product(blocks, dense, weights * image)
-
-
-def _dot(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
-    """Inner product of each lane, float64 [16]."""
-    product: npt.NDArray[np.float64] = np.einsum("ij,ij->j", a, b, dtype=np.float64)
-    return product
-
-
-def _ratio(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> Floats:
-    """a / b by lane, 0 where a lane has nothing left to do."""
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 0).astype(np.float32)

@@ -81,8 +81,11 @@ def _clusters(vectors: Vectors, settings: GroupingSettings) -> npt.NDArray[np.in
     if most < 2:
         return np.zeros(len(vectors), dtype=np.int32)
     candidates = [_kmeans(vectors, k, settings.seed) for k in range(2, most + 1)]
-    scores = [silhouette_score(vectors, labels, metric="cosine") for labels in candidates]
-    return candidates[int(np.argmax(scores))]
+    apart = [labels for labels in candidates if len(set(labels)) > 1]
+    if not apart:  # all sources are the same
+        return np.zeros(len(vectors), dtype=np.int32)
+    scores = [silhouette_score(vectors, labels, metric="cosine") for labels in apart]
+    return apart[int(np.argmax(scores))]
 
 
 def _kmeans(vectors: Vectors, k: int, seed: int) -> npt.NDArray[np.int32]:

@@ -11,13 +11,13 @@ from pyspark.sql import functions as F
 
 from mira_spark import corpus, prompts
 from mira_spark.judges.heuristic import HeuristicJudge
-from mira_spark.judges.ledger import Ledger, answered
+from mira_spark.judges.ledger import Ledger
 from mira_spark.judges.protocol import Answer, Judge, Purpose, Request
 from mira_spark.judges.settings import JudgeSettings
 from mira_spark.rubrics import Rubric
 from mira_spark.tables import Lakehouse
 
-CHUNK = 512
+CHUNK = 1_024
 """Documents held by the driver at a time, and answers per commit to the ledger."""
 
 
@@ -60,15 +60,23 @@ def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def ask(
-    lake: Lakehouse, judge: Judge, requests: Sequence[Request], run_id: str, rubric: Rubric | None
-) -> list[tuple[Request, Answer]]:
-    """Every request with its answer; only what `judge_calls` lacks is asked, and then recorded."""
+def open_ledger(
+    lake: Lakehouse, judge: Judge, run_id: str, source_group: str, rubric: Rubric | None
+) -> Ledger:
+    """The ledger of one group's discovery (no rubric) or labelling, over `judge_calls`.
+
+    Keys are looked up only where the group has calls from an earlier run: this run asks each once.
+    """
     rubric_id = rubric.rubric_id if rubric else None
+    calls = lake.read("judge_calls").filter(F.col("outcome") == "answered")
+    calls = calls.filter(F.col("source_group") == source_group)
+    calls = calls.filter(F.col("rubric_id").eqNullSafe(F.lit(rubric_id)))
+    empty = calls.isEmpty()
 
     def known(keys: Sequence[str]) -> Mapping[str, Answer]:
+        if empty:
+            return {}
         wanted = lake.rows_of([(key,) for key in keys], "call_key string")
-        calls = lake.read("judge_calls").filter(F.col("outcome") == "answered")
         found = calls.join(F.broadcast(wanted), on="call_key", how="left_semi")
         rows = found.select("call_key", "raw_response").collect()
         return {row["call_key"]: Answer(row["raw_response"]) for row in rows}
@@ -77,7 +85,7 @@ def ask(
         rows = [_call(r, a, judge.name, rubric_id, run_id) for r, a in answers]
         lake.append_rows(rows, "judge_calls", run_id)
 
-    return list(answered(judge, Ledger(known, record), requests))
+    return Ledger(known, record)
 
 
 def _call(

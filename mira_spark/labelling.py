@@ -32,15 +32,29 @@ def parse_scores(raw_response: str, slots: int) -> Scores:
     try:
         rows = json.loads(raw_response)["answers"]
         by_slot = {row["slot"]: (row["score"], row["reason"]) for row in rows}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"not a list of answers: {error!r}") from error
-    if len(rows) != slots or set(by_slot) != set(range(slots)):
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"not a list of answers: {error!r:.200}") from error
+    integers = all(type(slot) is int for slot in by_slot)
+    if len(rows) != slots or set(by_slot) != set(range(slots)) or not integers:
         raise ValueError(f"{len(rows)} answers, expected each slot from 0 to {slots - 1} once")
-    for slot, (score, _) in by_slot.items():
+    for slot, (score, reason) in by_slot.items():
+        if reason is not None and not is_text(reason):
+            raise ValueError(f"slot {slot}: reason {reason!r:.60} is not a text")
         if score is not None and (type(score) is not int or not 0 <= score <= 10):
             raise ValueError(f"slot {slot}: score {score!r:.20} is not an integer from 0 to 10")
     ordered = [by_slot[slot] for slot in range(slots)]
     return Scores([score for score, _ in ordered], [reason for _, reason in ordered])
+
+
+def is_text(value: object) -> bool:
+    """Whether a value of an answer is a string that UTF-8 can hold: no half of a character."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def share_of(doc_id: str, purpose: str) -> float:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from types import ModuleType
 
+from rich.markup import escape
+
 from mira_spark import runs
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import say
@@ -46,25 +48,25 @@ def perform(
     decides its work) and run(lake, settings, run_id). A step that stops ends the sequence.
     """
     lake.create()
+    finished = runs.finished(lake)
+    idle: list[dict[str, object]] = []
     worst = 0
     for name in steps:
-        outcome = _step(lake, settings, run_id, name)
-        mark = "[green]done[/]" if outcome.status == "done" else f"[yellow]{outcome.status}[/]"
-        say(f"[bold]{name}[/] {mark}: {outcome.message}")
+        plan, last = plan_of(lake, settings, name), finished.get(name)
+        if last is not None and not runs.stale(plan, last):
+            outcome = Outcome(runs.NOTHING_TO_DO, last["status"])
+            idle.append(runs.nothing_to_do(plan, last, run_id))
+        else:
+            with runs.recorded(lake, plan, run_id) as outcomes:
+                outcome = STEPS[name].run(lake, settings, run_id)
+                outcomes.append(outcome)
+        colour = "green" if outcome.status == "done" else "yellow"
+        say(f"[bold]{name}[/] [{colour}]{outcome.status}[/]: {escape(outcome.message)}")
         worst = max(worst, EXIT_CODES[outcome.status])
         if outcome.status == "stopped":
             break
+    lake.append_rows(idle, "runs", run_id)
     return worst
-
-
-def _step(lake: Lakehouse, settings: Settings, run_id: str, name: str) -> Outcome:
-    plan = plan_of(lake, settings, name)
-    if not runs.stale(lake, plan):
-        return runs.found_done(lake, plan, run_id)
-    with runs.recorded(lake, plan, run_id) as outcomes:
-        outcome: Outcome = STEPS[name].run(lake, settings, run_id)
-        outcomes.append(outcome)
-    return outcome
 
 
 def plan_of(lake: Lakehouse, settings: Settings, name: str) -> runs.Plan:
@@ -75,10 +77,11 @@ def plan_of(lake: Lakehouse, settings: Settings, name: str) -> runs.Plan:
 
 def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """Per step: `done`, `stale: why`, or `waiting: for what` when its inputs are not there yet."""
+    last = runs.finished(lake)
     found = {}
     for name in STEPS:
         try:
-            reasons = runs.stale(lake, plan_of(lake, settings, name))
+            reasons = runs.stale(plan_of(lake, settings, name), last.get(name))
         except (InputError, ConfigError) as error:
             found[name] = f"waiting: {error}"
             continue

@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark.report_plots import BIN
+from mira_spark.runs import NOTHING_TO_DO
 
 HIGHEST_QUALITY = 10_000
 EXAMPLES = 3
@@ -78,7 +79,7 @@ def judges(
 
 def last_runs(runs: DataFrame) -> DataFrame:
     """Per step its last run that ended and had something to do, in the order they began."""
-    worked = runs.filter("finished_at IS NOT NULL AND message <> 'nothing to do'")
+    worked = runs.filter(f"finished_at IS NOT NULL AND message <> '{NOTHING_TO_DO}'")
     columns = ("run_id", "status", "started_at", "finished_at", "message")
     latest = worked.groupBy("step").agg(F.max_by(F.struct(*columns), "started_at").alias("last"))
     return latest.select("step", "last.*").orderBy("started_at")

@@ -1,6 +1,7 @@
 """The record of every step: what decided its work, what it found done, and how it ended."""
 
 import contextlib
+import functools
 import importlib.metadata
 import secrets
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from pyspark.sql import functions as F
 
 from mira_spark.errors import MiraError
 from mira_spark.tables import Lakehouse
+
+NOTHING_TO_DO = "nothing to do"
 
 
 @dataclass
@@ -39,6 +42,7 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
+@functools.cache
 def package_version() -> str:
     """The installed version; `unknown` when run from a zip without metadata."""
     try:
@@ -47,17 +51,15 @@ def package_version() -> str:
         return "unknown"
 
 
-def last_finished(lake: Lakehouse, step: str) -> Row | None:
-    """The step's latest row that ended done or degraded."""
-    ended = F.col("status").isin("done", "degraded")
-    rows = lake.read("runs").filter((F.col("step") == step) & ended)
-    latest = rows.orderBy(F.col("started_at").desc(), F.col("run_id").desc()).limit(1).collect()
-    return latest[0] if latest else None
+def finished(lake: Lakehouse) -> dict[str, Row]:
+    """Step to its latest row that ended done or degraded; steps that never did are absent."""
+    ended = lake.read("runs").filter(F.col("status").isin("done", "degraded"))
+    latest = F.max_by(F.struct("*"), F.struct("started_at", "run_id")).alias("row")
+    return {r["step"]: r["row"] for r in ended.groupBy("step").agg(latest).collect()}
 
 
-def stale(lake: Lakehouse, plan: Plan) -> list[str]:
+def stale(plan: Plan, last: Row | None) -> list[str]:
     """Why the step has work to do, one reason each; empty when its last finished run covers it."""
-    last = last_finished(lake, plan.step)
     if last is None:
         return ["never finished"]
     before: dict[str, str] = last["inputs"]
@@ -67,15 +69,11 @@ def stale(lake: Lakehouse, plan: Plan) -> list[str]:
     return reasons + [f"{key} is gone" for key in before if key not in plan.inputs]
 
 
-def found_done(lake: Lakehouse, plan: Plan, run_id: str) -> Outcome:
-    """Record that a step was asked for and had nothing to do; it ends as it ended last time."""
-    last = last_finished(lake, plan.step)
-    status = last["status"] if last else "done"
+def nothing_to_do(plan: Plan, last: Row, run_id: str) -> dict[str, object]:
+    """The row of a step that was asked for and had nothing to do; it ends as it ended last time."""
     now = datetime.now(UTC)
-    outcome = Outcome("nothing to do", status)
-    ended = {"status": status, "finished_at": now, "message": outcome.message}
-    lake.append_rows([_row(plan, run_id, now) | ended], "runs", run_id)
-    return outcome
+    ended = {"status": last["status"], "finished_at": now, "message": NOTHING_TO_DO}
+    return _row(plan, run_id, now) | ended
 
 
 @contextlib.contextmanager

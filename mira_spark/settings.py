@@ -69,7 +69,11 @@ def load(path: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
         key, equals, value = override.partition("=")
         if not equals:
             raise ConfigError(f"--set {override}: expected key=value, e.g. selection.budget=30%")
-        _set(tree, key.strip().split("."), yaml.safe_load(value), override)
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {override}: the value is not YAML") from error
+        _set(tree, key.strip().split("."), parsed, override)
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -81,7 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not YAML: {error}") from error
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError(f"{path}: should hold sections of settings, found {tree!r:.60}")

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,6 @@ from pyspark.sql.types import StructField
 
 from mira_spark.errors import InputError, SchemaError, joined
 from mira_spark.schemas import TABLES, Table
-
-CREATED_AT_ONCE = 4
 
 
 def _quoted(text: str) -> str:
@@ -53,9 +50,8 @@ class Lakehouse:
         if problems:
             raise SchemaError(joined(problems))
         missing = [name for name in names if name not in found]
-        statements = [_create_statement(self.name(name), TABLES[name]) for name in missing]
-        with ThreadPoolExecutor(CREATED_AT_ONCE) as pool:  # each waits for the catalog mostly
-            list(pool.map(self.spark.sql, statements))
+        for name in missing:
+            self.spark.sql(_create_statement(self.name(name), TABLES[name]))
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
         """The table as it is now, or as it was at `version`."""
@@ -112,7 +108,7 @@ class Lakehouse:
     def _frame(self, rows: Sequence[Mapping[str, Any]], table: str) -> DataFrame:
         columns = TABLES[table].columns
         data = [tuple(row.get(field.name) for field in columns) for row in rows]
-        return self.spark.createDataFrame(data, columns)
+        return self.spark.createDataFrame(data, columns, verifySchema=False)
 
     def rows_of(self, rows: Sequence[tuple[Any, ...]], columns: str) -> DataFrame:
         """A small DataFrame of rows held by the driver; `columns` as in DDL."""

@@ -51,4 +51,7 @@ def tokenizer(name: str) -> Tokenizer:
 def _built(definition: str) -> Any:
     from tokenizers import Tokenizer as HuggingFaceTokenizer
 
-    return HuggingFaceTokenizer.from_str(definition)
+    built = HuggingFaceTokenizer.from_str(definition)
+    built.no_truncation()
+    built.no_padding()
+    return built

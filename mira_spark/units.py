@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ from mira_spark.scoring import Scorer
 class Unit:
     """The documents of one source with a bucket in [first, last], to be scored by one student.
 
-    `whole`: none of them has a score yet, so nothing needs to be left out.
+    `whole`: none of the source has a score yet, so nothing needs to be left out.
     """
 
     source: str
@@ -32,7 +33,8 @@ class Unit:
 
 
 def plan(
-    sizes: Iterable[tuple[str, int, int, int, int]],
+    sizes: Iterable[tuple[str, int, int, int]],
+    there: Mapping[str, int],
     groups: Mapping[str, str],
     scorers: Mapping[str, Scorer],
     unit_tokens: int,
@@ -40,17 +42,20 @@ def plan(
     """Units of about `unit_tokens`, by source and bucket; sources whose group has no student are
     left out.
 
-    `sizes` are (source, bucket, documents to score, their tokens, documents there), buckets
-    without anything to score left out.
+    `sizes` are (source, bucket, documents to score, their tokens), buckets without anything to
+    score left out; `there` is how many documents each source has.
     """
+    rows = sorted(sizes)
+    to_score = Counter[str]()
+    for source, _, documents, _ in rows:
+        to_score[source] += documents
     units: list[Unit] = []
-    for source, bucket, documents, tokens, there in sorted(sizes):
+    for source, bucket, documents, tokens in rows:
         group = groups[source]
         if group not in scorers:
             continue
-        new = Unit(
-            source, group, bucket, bucket, documents, tokens, documents == there, scorers[group]
-        )
+        whole = to_score[source] == there[source]
+        new = Unit(source, group, bucket, bucket, documents, tokens, whole, scorers[group])
         last = units[-1] if units else new
         if last.source == source and units and last.tokens + tokens <= unit_tokens:
             units[-1] = _joined(last, new)
@@ -65,5 +70,4 @@ def _joined(a: Unit, b: Unit) -> Unit:
         last=b.last,
         documents=a.documents + b.documents,
         tokens=a.tokens + b.tokens,
-        whole=a.whole and b.whole,
     )

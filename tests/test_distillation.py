@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import sparse
 from scipy.optimize import minimize
 
-from mira_spark import distillation
+from mira_spark import distillation, ridge
 from mira_spark.distillation import DistillationSettings, predict, train_linear
 from mira_spark.errors import InputError
 from mira_spark.reliability import spearman
@@ -167,21 +168,40 @@ def test_blocks_hold_every_document_once_and_in_order(tmp_path: Path) -> None:
     bounds = np.concatenate([[0], np.cumsum(counts)])
     features = np.concatenate([np.sort(random.permutation(512)[:n]) for n in counts])
     shares = random.random(len(features), np.float32)
-    paths = tmp_path / "features", tmp_path / "shares"
-    paths[0].write_bytes(features.astype(np.uint32).tobytes())
-    paths[1].write_bytes(shares.tobytes())
-    whole = distillation._blocks(bounds, *paths, 512, 10**6)
-    cut = distillation._blocks(bounds, *paths, 512, 100)
+    (tmp_path / "features").write_bytes(features.astype(np.uint32).tobytes())
+    (tmp_path / "shares").write_bytes(shares.tobytes())
+    whole = distillation._blocks(bounds, tmp_path, 512, 10**6)
+    cut = distillation._blocks(bounds, tmp_path, 512, 100)
     assert len(whole) == 1
     assert len(cut) > 8
-    assert max(block.nnz for block in cut) <= 400
-    np.testing.assert_array_equal(np.vstack([b.toarray() for b in cut]), whole[0].toarray())
-    dense = random.random((60, 2), np.float32)
-    step = random.random((514, 16), np.float32)
-    one, two = (distillation._normal_product(b, dense, dense[:, :1], step) for b in (whole, cut))
-    np.testing.assert_allclose(one, two, rtol=1e-4)
-    matrix = np.hstack([whole[0].toarray(), dense])
-    np.testing.assert_allclose(one, matrix.T @ (dense[:, :1] * (matrix @ step)), rtol=1e-4)
+    assert max(block.features.nnz for block in cut) <= 400
+    everything = whole[0].features.toarray()
+    np.testing.assert_array_equal(np.vstack([b.features.toarray() for b in cut]), everything)
+    np.testing.assert_array_equal(np.hstack([b.transposed.toarray() for b in cut]), everything.T)
+
+
+def test_ridge_solves_what_numpy_solves_however_it_is_cut(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    features = sparse.random_array((40, 9), density=0.5, rng=random, dtype=np.float32).tocsr()
+    dense = random.random((40, 2)).astype(np.float32)
+    weights = random.random((40, 3)).astype(np.float32)
+    targets = random.random((40, 3)).astype(np.float32)
+    freedom = np.ones((11, 1), np.float32)
+    freedom[4] = 0
+    found = [
+        ridge.solve(
+            [ridge.Block(part, part.T.tocsr()) for part in parts],
+            dense, weights, targets, freedom, 0.7, 40,
+        )
+        for parts in ([features], [features[:7], features[7:]])
+    ]  # fmt: skip
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+    matrix = np.hstack([features.toarray(), dense])
+    matrix[:, 4] = 0
+    for lane in range(3):
+        squares = matrix.T @ (weights[:, [lane]] * matrix) + 0.7 * np.eye(11)
+        best = np.linalg.solve(squares, matrix.T @ (weights[:, lane] * targets[:, lane]))
+        np.testing.assert_allclose(found[0][:, lane], best, atol=1e-3)
 
 
 def test_small_sources_are_not_drowned(rows: list[Row], tmp_path: Path) -> None:

@@ -53,17 +53,18 @@ def test_clear_clusters_are_found_and_named_by_their_tokens() -> None:
     }
 
 
-def test_what_all_sources_share_does_not_decide() -> None:
-    """The shared part is nearly all of each; the little that differs makes the groups."""
-    sources = [
-        source("a1", 9, l=30, a=2, d=0.3), source("a2", 9, l=20, a=2, e=0.3),
-        source("b1", 1, l=30, b=2, d=0.3), source("b2", 1, l=20, b=2, e=0.3),
-    ]  # fmt: skip
-    found = group(sources, GroupingSettings(groups=2))
-    assert found == {"a1": "group_a", "a2": "group_a", "b1": "group_b", "b2": "group_b"}
+@pytest.mark.parametrize("groups", [None, 2])
+def test_what_all_sources_share_does_not_decide(groups: int | None) -> None:
+    """Most of each source is shared, in some more than in others; the rest tells them apart."""
+    of_code = [source(f"code{part}", 9, l=10, a=part) for part in (3, 2, 6)]
+    of_web = [source(f"web{part}", 1, l=10, b=part) for part in (4, 8, 1)]
+    found = group([*of_code, *of_web], GroupingSettings(groups=groups))
+    assert found == dict.fromkeys([s.name for s in of_code], "group_a") | dict.fromkeys(
+        [s.name for s in of_web], "group_b"
+    )
 
 
-@pytest.mark.parametrize("seed", [0, 1, 17])
+@pytest.mark.parametrize("seed", [0, 17])
 def test_the_grouping_does_not_depend_on_the_order_of_the_sources(seed: int) -> None:
     chosen = GroupingSettings(seed=seed)
     assert group(ALL[::-1], chosen) == group(ALL, chosen) == group(ALL, chosen)
@@ -117,8 +118,10 @@ def test_as_many_groups_as_asked_but_no_more_than_sources(asked: int, made: int)
 
 def test_the_silhouette_never_chooses_more_than_eight_groups() -> None:
     sources = [
-        source(f"{axis}{twin}", 1, l=1, **{axis: 2, twin: 0.1}) for axis in "abcdefghi" for twin in "jk"
-    ]  # fmt: skip
+        source(f"{axis}{twin}", 1, l=1, **{axis: 2, twin: 0.1})
+        for axis in "abcdefghi"
+        for twin in "jk"
+    ]
     assert len(set(group(sources, GroupingSettings()).values())) == 8
 
 

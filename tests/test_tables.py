@@ -1,4 +1,4 @@
-"""The tables: created with comments, protected from other schemas, read by version, written once."""
+"""The tables: created with comments, kept from other schemas, read by version, written once."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from mira_spark import corpus, current, discovery, judging
 from mira_spark.discovery import Anchored, Point
 from mira_spark.errors import JudgeError
+from mira_spark.judges.ledger import answered
 from mira_spark.progress import track
 from mira_spark.runs import Outcome
 from mira_spark.settings import Settings
@@ -61,10 +62,11 @@ def _points(
     points: list[Point] = []
     kept: list[dict[str, object]] = []
     invalid = 0
+    ledger = judging.open_ledger(lake, judge, run_id, source_group, None)
     for chunk in track(judging.chunks(shown), each * len(sources), source_group, judging.CHUNK):
         source_of = {row["doc_id"]: row["source"] for row in chunk}
         requests = [judging.request(row, source_group, judge, "discover", None) for row in chunk]
-        for request, answer in judging.ask(lake, judge, requests, run_id, None):
+        for request, answer in answered(judge, ledger, requests):
             try:
                 named = discovery.parse_points(answer.raw_response)
             except ValueError:

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from mira_spark import corpus, current, judging, labelling
 from mira_spark.errors import InputError
+from mira_spark.judges.ledger import Ledger, answered
 from mira_spark.judges.protocol import Answer, Judge, Purpose
 from mira_spark.labelling import Scores
 from mira_spark.progress import track
@@ -48,8 +49,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         shown = judging.shown(pending, settings.judge.window_tokens)
         rows = shown.orderBy("doc_id").toLocalIterator()
         total = len(sources) * settings.labelling.documents_per_source
+        ledger = judging.open_ledger(lake, judge, run_id, source_group, rubric)
         for chunk in track(judging.chunks(rows), total, source_group, judging.CHUNK):
-            good = list(_labels(lake, settings, judge, rubric, chunk, run_id))
+            good = list(_labels(settings, judge, ledger, rubric, chunk))
             lake.append_rows(good, "labels", run_id)
             labelled += len(good)
             invalid += len(chunk) - len(good)
@@ -70,12 +72,7 @@ def _pending(lake: Lakehouse, settings: Settings, rubric: Rubric, sources: list[
 
 
 def _labels(
-    lake: Lakehouse,
-    settings: Settings,
-    judge: Judge,
-    rubric: Rubric,
-    chunk: list[Row],
-    run_id: str,
+    settings: Settings, judge: Judge, ledger: Ledger, rubric: Rubric, chunk: list[Row]
 ) -> Iterator[dict[str, object]]:
     """The rows of `labels` for a chunk; a document whose answer cannot be read has none."""
     repeats = [row for row in chunk if labelling.is_repeated(row["doc_id"], settings.labelling)]
@@ -84,8 +81,10 @@ def _labels(
     requests = [
         judging.request(row, rubric.source_group, judge, purpose, rubric) for row, purpose in asked
     ]
-    answers = judging.ask(lake, judge, requests, run_id, rubric)
-    read = {(r.doc_id, r.replicate): (r, _read(a, len(rubric.anchors))) for r, a in answers}
+    read = {
+        (request.doc_id, request.replicate): (request, _read(answer, len(rubric.anchors)))
+        for request, answer in answered(judge, ledger, requests)
+    }
     for row in chunk:
         request, scores = read[row["doc_id"], 0]
         if scores is None:

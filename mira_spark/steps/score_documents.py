@@ -33,8 +33,10 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     scorers = current.scorers(lake, settings, groups.values())
     documents = lake.read("documents", version)
     pending = _pending(lake, documents, scorers)
-    sizes = [tuple(row) for row in _sizes(documents, pending).collect()]
-    planned = units.plan(sizes, groups, scorers, settings.scoring.unit_tokens)
+    sizes = pending.groupBy("source", "bucket").agg(F.count("*"), F.sum("n_tokens")).collect()
+    there = {row["source"]: row["count"] for row in documents.groupBy("source").count().collect()}
+    rows = [tuple(row) for row in sizes]
+    planned = units.plan(rows, there, groups, scorers, settings.scoring.unit_tokens)
     for unit in track(planned, len(planned), "units"):
         _score(lake, documents if unit.whole else pending, unit, version, run_id)
     students = [s.student_id for s in scorers.values()]
@@ -50,15 +52,6 @@ def _pending(lake: Lakehouse, documents: DataFrame, scorers: dict[str, Scorer]) 
     of_students = F.col("student_id").isin([s.student_id for s in scorers.values()])
     done = lake.read("scores").filter(of_students).select(*current.SCORE_KEY)
     return documents.join(done, on=current.SCORE_KEY, how="left_anti")
-
-
-def _sizes(documents: DataFrame, pending: DataFrame) -> DataFrame:
-    """Per (source, bucket) with something to score: documents, tokens, and documents there."""
-    to_score = pending.groupBy("source", "bucket").agg(
-        F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens")
-    )
-    there = documents.groupBy("source", "bucket").agg(F.count("*").alias("there"))
-    return to_score.join(there, on=["source", "bucket"], how="inner")
 
 
 def _score(lake: Lakehouse, rows_of: DataFrame, unit: Unit, version: int, run_id: str) -> None:

@@ -85,8 +85,8 @@ def test_a_job_scores_on_separate_executors_from_an_empty_directory(
     demo: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder = demo[0]
-    rows = [{"id": f"new/{i}", "source": "package_code", "text": f"def f{i}():\n    return {i}\n" * 9}
-            for i in range(50)]  # fmt: skip
+    texts = [f"def f{i}():\n    return {i}\n" * 9 for i in range(50)]
+    rows = [{"id": f"new/{i}", "source": "package_code", "text": t} for i, t in enumerate(texts)]
     (tmp_path / "new.json").write_text("\n".join(json.dumps(row) for row in rows))
     new = ("corpus.input=json", f"corpus.path={tmp_path / 'new.json'}", "corpus.columns.doc_id=id")
     taken = mira("ingest-corpus", *small(*new), folder=folder)
@@ -95,8 +95,8 @@ def test_a_job_scores_on_separate_executors_from_an_empty_directory(
     empty = tmp_path / "empty"
     empty.mkdir()
     ended = subprocess.run(
-        spark_submit(folder, empty), cwd=empty, env=cluster_environment(tmp_path / "python"), capture_output=True,
-        text=True, timeout=600, check=False,
+        spark_submit(folder, empty), cwd=empty, env=cluster_environment(tmp_path / "python"),
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr[-3000:]
     assert "50 documents scored" in ended.stdout

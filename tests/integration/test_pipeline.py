@@ -1,4 +1,4 @@
-"""The eight steps on a small real corpus: what they leave, what they do again, and what they refuse.
+"""The eight steps on a small real corpus: what they leave, do again, and refuse.
 
 The tests of this file share one schema and build on one another, in the order written.
 """
@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from mira_spark.udfs import register_all
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -17,8 +18,8 @@ from mira_spark import corpus_python, current, pipeline, registry, selection, to
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import console
 from mira_spark.settings import Settings, load
+from mira_spark.steps import select_documents
 from mira_spark.tables import Lakehouse
-from mira_spark.udfs import register_all
 
 SOURCES = ("stdlib_code", "package_tests", "type_stubs", "docstring_qa", "package_descriptions")
 EACH = 120
@@ -239,25 +240,14 @@ def test_a_new_source_joins_a_group_and_asks_no_judge(
 def test_the_order_and_partitioning_of_scores_do_not_change_the_cut(
     lake: Lakehouse, settings: Settings
 ) -> None:
-    scores = current.scores(
-        lake,
-        {
-            s.student_id
-            for s in current.scorers(
-                lake, settings, current.groups(lake, settings).values()
-            ).values()
-        },
-        lake.version("documents"),
-        lake.version("scores"),
-    )
-    from mira_spark.steps.select_documents import _cuts
-
-    boundary = {"group_a": selection.Boundary(q, Fraction(50_000)) for q in [5000]}
+    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+    students = [scorer.student_id for scorer in scorers.values()]
+    scores = current.scores(lake, students, lake.version("documents"), lake.version("scores"))
     counts = scores.filter("source_group = 'group_a'").groupBy("quality").agg(F.sum("n_tokens"))
     level = max(counts.collect(), key=lambda r: r[1])
     boundary = {"group_a": selection.Boundary(level["quality"], Fraction(level[1], 2))}
     found = [
-        _cuts(frame, boundary, 0)
+        select_documents._cuts(frame, boundary, 0)
         for frame in (scores.repartition(1), scores.repartition(5, "doc_id"), scores.repartition(3))
     ]
     assert found[0] == found[1] == found[2]
@@ -280,8 +270,8 @@ def test_sql_functions_give_what_the_step_wrote(lake: Lakehouse, settings: Setti
         assert row["quality"] == row["again"]
         assert row["dimension_scores"] == row["scores_again"]
     nulls = lake.spark.sql(
-        "SELECT mira_quality(CAST(NULL AS STRING), 's', 'group_a'), mira_quality('t', 's', 'none'), "
-        "mira_scores('t', CAST(NULL AS STRING)), count_tokens(CAST(NULL AS STRING))"
+        "SELECT mira_quality(CAST(NULL AS STRING), 's', 'group_a'), "
+        "mira_quality('t', 's', 'none'), mira_scores('t', CAST(NULL AS STRING)), count_tokens(CAST(NULL AS STRING))"
     ).collect()[0]
     assert list(nulls) == [None, None, None, None]
 
