@@ -8,11 +8,14 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+WIDTH_ELSEWHERE = 120
+LOG_EVERY_S = 10.0
+
 console = Console(highlight=False, soft_wrap=True)
-log = logging.getLogger("mira_spark")
+if not console.is_terminal:
+    console.width = WIDTH_ELSEWHERE
 
 T = TypeVar("T")
-LOG_EVERY_S = 10.0
 
 
 def set_up_logging() -> None:

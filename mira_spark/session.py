@@ -90,6 +90,13 @@ def _hold(folder: Path) -> None:
     _held[folder] = lock
 
 
+def release(folder: Path) -> None:
+    """Let other processes use `folder`; its session must have ended, its Java process too."""
+    lock = _held.pop(folder.absolute(), None)
+    if lock is not None:
+        lock.close()
+
+
 @contextlib.contextmanager
 def _output_to(log: Path) -> Iterator[None]:
     """Send what this process and the Java process started inside write to `log`.

@@ -12,6 +12,11 @@ from mira_spark.session import open_local
 from mira_spark.tables import Lakehouse
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that end the session come last."""
+    items.sort(key=lambda item: item.path.name == "test_command.py")
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the session: catalog, tables, MLflow."""
@@ -23,7 +28,7 @@ def spark(home: Path) -> Iterator[SparkSession]:
     set_up_logging()
     session = open_local(home, cores=2, memory="3g")
     yield session
-    session.stop()
+    session.stop()  # a second time does nothing
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Score every document with its group's student. Reads `documents`, `source_groups`, `students`;
 writes `scores` and the view `scored_documents`."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -14,6 +16,7 @@ from mira_spark.tables import Lakehouse
 from mira_spark.units import Unit
 
 SETTINGS = ("scoring",)
+UNITS_AT_ONCE = 2  # the next unit's tasks fill the cores that the last tasks of one leave idle
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -37,8 +40,13 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     there = {row["source"]: row["count"] for row in documents.groupBy("source").count().collect()}
     rows = [tuple(row) for row in sizes]
     planned = units.plan(rows, there, groups, scorers, settings.scoring.unit_tokens)
-    for unit in track(planned, len(planned), "units"):
+
+    def score(unit: Unit) -> None:
         _score(lake, documents if unit.whole else pending, unit, version, run_id)
+
+    with ThreadPoolExecutor(UNITS_AT_ONCE) as pool:
+        for _ in track(pool.map(score, planned), len(planned), "units"):
+            pass
     students = [s.student_id for s in scorers.values()]
     scored, quarantined = _reconcile(lake, documents, students, version, groups, scorers)
     _view(lake, students, version)

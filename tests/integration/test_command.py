@@ -1,4 +1,8 @@
-"""The command as a user types it, each in a process of its own, and a job on separate executors."""
+"""The command, the notebook and a job in processes of their own, over what the pipeline left.
+
+These tests come last (see `pytest_collection_modifyitems`): they end the suite's Spark session, so
+that its catalog is free for other processes.
+"""
 
 import json
 import os
@@ -8,107 +12,83 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import deltalake
 import pyspark
 import pytest
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from mira_spark import pipeline, session
+from mira_spark.settings import Settings
+from mira_spark.tables import Lakehouse
 
 ROOT = Path(__file__).parents[2]
-MIRA = Path(sys.executable).parent / "mira"
-SMALL = (
-    "corpus.max_documents_per_source=80",
-    "corpus.max_bytes_per_source=600_000",
-    "discovery.documents_per_group=60",
-    "labelling.documents_per_source=80",
-    "labelling.validation_share=0.4",
-    "reliability.min_rows=10",
-    "reliability.min_gate_spearman=0.3",
-)
-
-
-def mira(
-    *arguments: str, folder: Path, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run `mira` with everything in `folder`."""
-    command = [str(MIRA), *arguments, "--set", f"folder={folder}", "--set", "local_memory=2g"]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, timeout=600, check=False
-    )
-
-
-def small(*names: str) -> list[str]:
-    return [part for setting in (*SMALL, *names) for part in ("--set", setting)]
+BIN = Path(sys.executable).parent
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a small demo, and what it printed."""
-    folder = tmp_path_factory.mktemp("demo")
-    ended = mira("demo", *small(), folder=folder)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return folder, ended.stdout
+def left(spark: SparkSession, settings: Settings, first_run: str, files: Path) -> Path:
+    """The folder of the pipeline, with fifty documents more that have no score, and free."""
+    texts = [f"def f{i}():\n    return {i}\n" * 9 for i in range(50)]
+    rows = [{"id": f"new/{i}", "source": "stdlib_code", "text": t} for i, t in enumerate(texts)]
+    (files / "new.json").write_text("\n".join(json.dumps(row) for row in rows))
+    pipeline.perform(Lakehouse(spark, settings.namespace), settings, "more", ["ingest_corpus"])
+    spark.stop()
+    gateway = SparkContext._gateway
+    gateway.shutdown()
+    gateway.proc.stdin.close()  # the Java process ends with it, and with it Derby's lock
+    gateway.proc.wait(60)
+    SparkContext._gateway = SparkContext._jvm = None
+    session.release(settings.folder)
+    return settings.folder
 
 
-def test_the_demo_ends_with_what_was_kept_and_what_to_type_next(demo: tuple[Path, str]) -> None:
-    folder, printed = demo
-    for words in ("What was kept", "docstring_qa", "three highest and three lowest", "a stand-in",
-                  "mira sql", "report.html"):  # fmt: skip
-        assert words in printed
-    assert (folder / "report.html").stat().st_size > 100_000
-    for noise in ("WARN", "Traceback", "SLF4J", ":: loading settings"):
-        assert noise not in printed
+def run(command: list[str], cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, **options
+    )
 
 
-def test_the_views_answer_in_a_new_process(demo: tuple[Path, str]) -> None:
+def test_the_views_answer_in_a_new_process(left: Path, settings: Settings, tmp_path: Path) -> None:
     query = "select source, count(*) as n, sum(n_tokens) from selected group by source order by n"
-    ended = mira("sql", query, folder=demo[0])
+    places = ["--set", f"folder={left}", "--set", f"namespace={settings.namespace}"]
+    ended = run([str(BIN / "mira"), "sql", query, *places], tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "docstring_qa" in ended.stdout
+    for noise in ("WARN", "Traceback", "SLF4J", ":: loading settings"):
+        assert noise not in ended.stdout + ended.stderr
 
 
-def test_a_query_that_is_wrong_is_one_message(demo: tuple[Path, str]) -> None:
-    ended = mira("sql", "select nothing from nowhere", folder=demo[0])
-    assert ended.returncode == 2
-    assert "nowhere" in ended.stdout
-    assert "Traceback" not in ended.stdout + ended.stderr
-
-
-def test_the_notebook_runs_after_the_demo(demo: tuple[Path, str], tmp_path: Path) -> None:
+def test_the_notebook_runs(left: Path, settings: Settings, tmp_path: Path) -> None:
     notebook = ROOT / "notebooks" / "01_explore_corpus.py"
-    command = [sys.executable, str(notebook), str(demo[0])]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False
-    )
+    places = [f"folder={left}", f"namespace={settings.namespace}"]
+    ended = run([sys.executable, str(notebook), *places], tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(list(demo[0].glob("*.html"))) >= 3, "the report and two plots"
+    assert len(list(left.glob("*.html"))) == 3, "the report and two plots"
 
 
 def test_a_job_scores_on_separate_executors_from_an_empty_directory(
-    demo: tuple[Path, str], tmp_path: Path
+    left: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    folder = demo[0]
-    texts = [f"def f{i}():\n    return {i}\n" * 9 for i in range(50)]
-    rows = [{"id": f"new/{i}", "source": "package_code", "text": t} for i, t in enumerate(texts)]
-    (tmp_path / "new.json").write_text("\n".join(json.dumps(row) for row in rows))
-    new = ("corpus.input=json", f"corpus.path={tmp_path / 'new.json'}", "corpus.columns.doc_id=id")
-    taken = mira("ingest-corpus", *small(*new), folder=folder)
-    assert "50 new and 0 changed" in taken.stdout, taken.stdout + taken.stderr
-    subprocess.run(["make", "dist"], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    built = run(["make", "dist"], ROOT)
+    assert built.returncode == 0, built.stdout + built.stderr
     empty = tmp_path / "empty"
     empty.mkdir()
-    ended = subprocess.run(
-        spark_submit(folder, empty), cwd=empty, env=cluster_environment(tmp_path / "python"),
-        capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+    environment = cluster_environment(tmp_path / "python")
+    ended = run(spark_submit(left, settings.namespace, empty), empty, env=environment)
     assert ended.returncode == 0, ended.stdout + ended.stderr[-3000:]
     assert "50 documents scored" in ended.stdout
-    counted = mira(
-        "sql", "select count(*) as n from scores where doc_id like 'new/%'", folder=folder
-    )
-    assert "50" in counted.stdout.split()
+    scores = deltalake.DeltaTable(str(left / "warehouse" / f"{settings.namespace}.db" / "scores"))
+    rows = scores.to_pyarrow_table(columns=["doc_id", "status"]).to_pylist()
+    new = [row["status"] for row in rows if row["doc_id"].startswith("new/")]
+    assert new == ["scored"] * 50
 
 
-def spark_submit(folder: Path, empty: Path) -> list[str]:
+def spark_submit(folder: Path, namespace: str, empty: Path) -> list[str]:
     """The job on two executors of their own, Spark configured as a platform would."""
-    (empty / "cluster.yaml").write_text(f"session: platform\nfolder: {folder}\n")
+    (empty / "cluster.yaml").write_text(
+        f"session: platform\nfolder: {folder}\nnamespace: {namespace}\n"
+    )
     metastore = f"jdbc:derby:;databaseName={folder}/metastore"
     conf = {
         "spark.jars.packages": "io.delta:delta-spark_4.2_2.13:4.4.0",

@@ -1,0 +1,63 @@
+"""One run of the pipeline on a small real corpus, for all tests of this folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from mira_spark import corpus_python, pipeline
+from mira_spark.progress import console
+from mira_spark.settings import Settings, load
+from mira_spark.tables import Lakehouse
+
+SOURCES = ("stdlib_code", "package_tests", "type_stubs", "docstring_qa", "package_descriptions")
+EACH = 120
+NAMESPACE = "pipeline"
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """JSON Lines, one file a source, of texts found beside the interpreter."""
+    folder = tmp_path_factory.mktemp("corpus")
+    limits = corpus_python.Limits(EACH, 1_200_000)
+    found = corpus_python.find_files(corpus_python.this_environment(), limits)
+    of_sources = [file for file in found if file.source in SOURCES]
+    rows: dict[str, list[str]] = {}
+    for document in corpus_python.documents(of_sources, limits):
+        text = document.text.decode(errors="replace")
+        row = {"id": document.doc_id, "source": document.source, "text": text}
+        rows.setdefault(document.source, []).append(json.dumps(row | {"domain": document.domain}))
+    for source, lines in rows.items():
+        (folder / f"{source}.json").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings(files: Path, home: Path) -> Settings:
+    return load(
+        None,
+        [
+            f"namespace={NAMESPACE}",
+            f"folder={home}",
+            "corpus.input=json",
+            f"corpus.path={files}",
+            "corpus.columns.doc_id=id",
+            "corpus.columns.domain=domain",
+            "discovery.documents_per_group=60",
+            "labelling.documents_per_source=100",
+            "labelling.validation_share=0.4",
+            "reliability.min_rows=12",
+            "reliability.min_gate_spearman=0.3",
+            "scoring.unit_tokens=100_000",
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def first_run(spark: SparkSession, settings: Settings) -> str:
+    """What the first run printed."""
+    with console.capture() as output:
+        code = pipeline.perform(Lakehouse(spark, settings.namespace), settings, "first")
+    assert code == 0, output.get()
+    return output.get()
