@@ -156,7 +156,8 @@ def rate_by_group(
     """`dimension_scores` and `quality` for texts of several groups, in the order and index given;
     None for a null text or a group without a scorer. For the SQL functions."""
     columns = ["dimension_scores", "quality"]
-    found = pd.DataFrame(None, index=texts.index, columns=columns, dtype=object)
+    nothing = pd.Series([None] * len(texts), texts.index, object)
+    found = pd.DataFrame({name: nothing for name in columns})
     for group, scorer in scorers.items():
         rows = (groups == group) & texts.notna()
         if rows.any():

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from mira_spark.progress import set_up_logging
@@ -28,7 +29,8 @@ def spark(home: Path) -> Iterator[SparkSession]:
     set_up_logging()
     session = open_local(home, cores=2, memory="3g")
     yield session
-    session.stop()  # a second time does nothing
+    if SparkContext._gateway is not None:  # test_command ends it earlier
+        session.stop()
 
 
 @pytest.fixture

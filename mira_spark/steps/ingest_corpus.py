@@ -1,6 +1,7 @@
 """Take new and changed documents in. Reads the configured input; writes `documents` and
 `rejected_documents`."""
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -43,14 +44,14 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     chosen, raw = _raw(lake, settings.corpus, staging)
     corpus.missing_columns(chosen, raw.columns)
     mapped = corpus.mapped(raw, chosen)
-    keys = mapped.select(*KEYS).persist()
-    repeated = corpus.repeated_ids(keys)
-    if not repeated.isEmpty():
-        mapped = corpus.without_repeats(mapped, repeated)
-        keys = corpus.without_repeats(keys, repeated).persist()
-    rejected = _reject(lake, keys, run_id)
-    added, changed = _take_in(lake, mapped, keys, tokenizer, run_id)
-    keys.unpersist()
+    with contextlib.ExitStack() as held:
+        keys = held.enter_context(_held(mapped.select(*KEYS)))
+        repeated = corpus.repeated_ids(keys)
+        if not repeated.isEmpty():
+            mapped = corpus.without_repeats(mapped, repeated)
+            keys = held.enter_context(_held(corpus.without_repeats(keys, repeated)))
+        rejected = _reject(lake, keys, run_id)
+        added, changed = _take_in(lake, mapped, keys, tokenizer, run_id)
     shutil.rmtree(staging, ignore_errors=True)
     held = lake.read("documents").count()
     if not held:
@@ -59,6 +60,17 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     if rejected:
         message += f"; {rejected:,} rejected, see rejected_documents"
     return Outcome(message, rows_out=added + changed, rows_rejected=rejected)
+
+
+@contextlib.contextmanager
+def _held(rows: DataFrame) -> Iterator[DataFrame]:
+    """`rows`, kept while in use and no longer: Spark takes two plans over one path for the same,
+    whatever files came since, and would answer the next run from this one's cache."""
+    kept = rows.persist()
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
 
 
 def _take_in(
@@ -75,7 +87,7 @@ def _take_in(
     if documents.isEmpty():
         added, changed = good.count(), 0
     else:
-        new = corpus.new_or_changed(good, documents).persist()
+        new = corpus.new_or_changed(good, documents)
         counts = {r["changed"]: r["count"] for r in new.groupBy("changed").count().collect()}
         added, changed = counts.get(False, 0), counts.get(True, 0)
         accepted = accepted.join(new, on="doc_id", how="left_semi")
