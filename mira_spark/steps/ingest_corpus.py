@@ -44,12 +44,12 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     chosen, raw = _raw(lake, settings.corpus, staging)
     corpus.missing_columns(chosen, raw.columns)
     mapped = corpus.mapped(raw, chosen)
-    with contextlib.ExitStack() as held:
-        keys = held.enter_context(_held(mapped.select(*KEYS)))
+    with contextlib.ExitStack() as kept:
+        keys = kept.enter_context(_held(mapped.select(*KEYS)))
         repeated = corpus.repeated_ids(keys)
         if not repeated.isEmpty():
             mapped = corpus.without_repeats(mapped, repeated)
-            keys = held.enter_context(_held(corpus.without_repeats(keys, repeated)))
+            keys = kept.enter_context(_held(corpus.without_repeats(keys, repeated)))
         rejected = _reject(lake, keys, run_id)
         added, changed = _take_in(lake, mapped, keys, tokenizer, run_id)
     shutil.rmtree(staging, ignore_errors=True)
