@@ -1,6 +1,7 @@
 """MLflow: one run and one registered version per student, and the alias `champion`."""
 
 import functools
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,7 @@ def _connected(tracking_uri: str | None, session: str, folder: Path) -> Any:
     import mlflow
     from mlflow.tracking import MlflowClient
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # importing it sets INFO
     if tracking_uri is None and session == "local":
         tracking_uri = f"sqlite:///{folder}/mlflow.db"
     if tracking_uri is not None:

@@ -114,6 +114,6 @@ def _next(lake: Lakehouse, settings: Settings) -> None:
         'mira sql "select source, count(*), sum(n_tokens) from selected group by source"',
         "mira demo --set selection.budget=20%",
         "mira status",
-        "mira run --config conf/local.yaml --set corpus.input=parquet --set corpus.path=DIR",
+        "mira run --config my.yaml    # your own corpus, see conf/local.yaml",
     ):
         say(f"  .venv/bin/{escape(command)}")
