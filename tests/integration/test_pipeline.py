@@ -291,3 +291,19 @@ def test_an_empty_corpus_is_refused(
     assert [r["reason"] for r in lake.read("rejected_documents").collect()] == ["empty"]
     spark.sql("DROP SCHEMA empty_corpus CASCADE")
     shutil.rmtree(tmp_path)
+
+
+def test_a_corpus_of_one_source_is_one_group_and_says_so(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    rows = [{"id": str(i), "source": "only", "text": f"text number {i}"} for i in range(5)]
+    (tmp_path / "one.json").write_text("\n".join(json.dumps(row) for row in rows))
+    lake = Lakehouse(spark, "one_source")
+    columns = settings.corpus.columns.model_copy(update={"domain": None})
+    corpus = settings.corpus.model_copy(update={"path": str(tmp_path), "columns": columns})
+    changed = settings.model_copy(update={"namespace": "one_source", "corpus": corpus})
+    with console.capture() as output:
+        assert pipeline.perform(lake, changed, "one", ["ingest_corpus", "group_sources"]) == 0
+    assert "1 sources into 1 groups (one source is one group" in output.get()
+    assert current.groups(lake, changed) == {"only": "group_a"}
+    spark.sql("DROP SCHEMA one_source CASCADE")
