@@ -52,8 +52,7 @@ def run_steps(
 ) -> int:
     """Load the settings, do the steps; the exit code."""
     settings = load(config, overrides)
-    with console.status("starting Spark (the first time, its jars are fetched)"):
-        lake = open_lakehouse(settings)
+    lake = open_lakehouse(settings)
     return pipeline.perform(lake, settings, run_id or runs.new_run_id(), steps)
 
 
@@ -126,16 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=list(arguments) if arguments is not None else None)
     except MiraError as error:
-        console.print(f"[red]{error_name(error)}:[/] {escape(str(error))}")
+        console.print(f"[red]{type(error).__name__}:[/] {escape(str(error))}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         say("interrupted: what was done is kept, the same command goes on from here")
         sys.exit(75)
-
-
-def error_name(error: MiraError) -> str:
-    """What kind of error it is, as shown to the user."""
-    return type(error).__name__
 
 
 def step_main(step: str) -> None:

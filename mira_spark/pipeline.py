@@ -57,6 +57,8 @@ def perform(
             outcome = Outcome(runs.NOTHING_TO_DO, last["status"])
             idle.append(runs.nothing_to_do(plan, last, run_id))
         else:
+            lake.append_rows(idle, "runs", run_id)  # before a step that may fail
+            idle.clear()
             with runs.recorded(lake, plan, run_id) as outcomes:
                 outcome = STEPS[name].run(lake, settings, run_id)
                 outcomes.append(outcome)
