@@ -4,18 +4,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pyspark.errors import PySparkException
 from rich.markup import escape
 from rich.table import Table
 
-from mira_spark import pipeline, runs, session, summary
+from mira_spark import cli_rubrics, judging, pipeline, planning, runs, summary
+from mira_spark.cli_options import Config, Overrides, RunId, open_lakehouse
 from mira_spark.errors import MiraError
 from mira_spark.progress import console, say, set_up_logging
-from mira_spark.settings import Settings, load
-from mira_spark.tables import Lakehouse
+from mira_spark.settings import load
 
 app = typer.Typer(
     help="Select training documents: discover rubrics, distil students, score, keep the best.",
@@ -24,27 +24,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[Path | None, typer.Option("--config", help="the settings, a YAML file")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="key=value over the file, e.g. selection.budget=30%"),
-]
-RunId = Annotated[str | None, typer.Option("--run-id", help="names the run in the tables")]
+app.add_typer(cli_rubrics.app, name="rubrics")
+judge_app = typer.Typer(help="The judge: what it was asked in vain.")
+app.add_typer(judge_app, name="judge")
 
 DEMO = (
     "labelling.documents_per_source=600",
     "scoring.unit_tokens=10_000_000",
 )
 """What the demo, like conf/local.yaml, sets smaller than the defaults."""
-
-
-def open_lakehouse(settings: Settings) -> Lakehouse:
-    """The tables of the configured namespace, over the platform's session or a local one."""
-    if settings.session == "platform":
-        spark = session.open_platform()
-    else:
-        spark = session.open_local(settings.folder, settings.local_cores, settings.local_memory)
-    return Lakehouse(spark, settings.namespace)
 
 
 def run_steps(
@@ -100,6 +88,34 @@ def status_command(config: Config = None, overrides: Overrides = None) -> None:
         when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
         table.add_row(step, escape(state), when, escape(last["message"]) if last else "")
     console.print(table)
+
+
+@app.command("plan")
+def plan_command(config: Config = None, overrides: Overrides = None) -> None:
+    """Calls, tokens, dollars and hours of what the judge is still to be asked; sends nothing."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    lake.create()
+    summary.show_plan(planning.estimates(lake, settings))
+
+
+@judge_app.command("retry")
+def retry_command(
+    outcome: Annotated[
+        Literal["failed", "unreadable"],
+        typer.Option(help="failed: no answer came; unreadable: invalid, refused or truncated"),
+    ] = "failed",
+    config: Config = None,
+    overrides: Overrides = None,
+    run_id: RunId = None,
+) -> None:
+    """Ask again what a labelling asked in vain."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    if outcome == "unreadable":
+        settings = judging.with_another_asking(lake, settings)
+    run_id = run_id or runs.new_run_id()
+    raise typer.Exit(pipeline.perform(lake, settings, run_id, ["label_documents"], force=True))
 
 
 @app.command("sql")

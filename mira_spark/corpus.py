@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from mira_spark.columns import BUCKETS
 from mira_spark.errors import InputError, joined
 from mira_spark.prompts import CHARACTERS_PER_TOKEN, WINDOW_MARK
-from mira_spark.schemas import BUCKETS
 
 HASH_RANGE = 2**32
 TABLE_NAME = re.compile(r"^[A-Za-z_]\w{0,127}(\.[A-Za-z_]\w{0,127}){0,2}$", re.ASCII)

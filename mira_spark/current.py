@@ -1,14 +1,17 @@
 """What counts now: the grouping, rubrics, students and scores that the settings point at."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import discovery, grouping, registry
-from mira_spark.errors import InputError
+from mira_spark import discovery, grouping, judging, labelling, registry
+from mira_spark.errors import InputError, joined
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics import Rubric
+from mira_spark.rubrics import rubric_id as rubric_id_of
 from mira_spark.scoring import Scorer
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -31,31 +34,64 @@ def groups(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     return found
 
 
-def discovery_ids(settings: Settings, source_groups: Iterable[str], judge: str) -> dict[str, str]:
+def discovery_ids(settings: Settings, source_groups: Iterable[str]) -> dict[str, str]:
     """Group to the id of its discovery under these settings."""
     grouping_id = grouping.grouping_id(settings.grouping)
-    digest = settings.digest(["discovery", "judge"])
-    return {
-        g: discovery.discovery_id(grouping_id, g, judge, digest) for g in sorted(set(source_groups))
-    }
+    chosen = settings.discovery.model_dump(mode="json", exclude={"require_approval"})
+    asked = json.dumps([chosen, judging.asked_as(settings, "discovery")], sort_keys=True)
+    return {g: discovery.discovery_id(grouping_id, g, asked) for g in sorted(set(source_groups))}
 
 
-def rubrics(lake: Lakehouse, discoveries: Mapping[str, str]) -> dict[str, Rubric]:
-    """Group to its approved rubric of the given discoveries; groups without one are absent."""
-    rows = (
-        lake.read("rubrics")
-        .filter(F.col("discovery_id").isin(list(discoveries.values())))
-        .filter(F.col("status") == "approved")
-        .orderBy("source_group", "slot")
-        .collect()
-    )
+def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
+    """Group to its approved rubric; InputError when a group has none yet."""
+    discoveries = discovery_ids(settings, groups(lake, settings).values())
+    signed = rubrics(lake, discoveries, "approved")
     found: dict[str, Rubric] = {}
-    for row in rows:
-        anchor = Anchor(row["slot"], row["name"], row["definition"])
-        before = found.get(row["source_group"])
-        anchors = (*before.anchors, anchor) if before else (anchor,)
-        found[row["source_group"]] = Rubric(row["rubric_id"], row["source_group"], anchors)
+    for rubric in signed:  # the last one signed counts
+        found[rubric.source_group] = rubric
+    missing = sorted(set(discoveries) - set(found))
+    drafts = {r.source_group for r in rubrics(lake, discoveries, "draft")}
+    problems = [
+        f"{g}: its rubric waits to be signed: mira rubrics export, then approve"
+        if g in drafts
+        else f"no rubric for {g}: run discover_rubrics first"
+        for g in missing
+    ]
+    if problems:
+        raise InputError(joined(problems))
     return found
+
+
+def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> list[Rubric]:
+    """The rubrics of the given discoveries in one of these states, in the order signed.
+
+    Raises InputError for one whose rows are not what its id says: it was changed by hand.
+    """
+    rows = lake.read("rubrics").filter(F.col("discovery_id").isin(list(discoveries.values())))
+    rows = rows.filter(F.col("status").isin(list(status)))
+    ordered = rows.orderBy(F.col("approved_at").asc_nulls_last(), "rubric_id", "slot").collect()
+    found = []
+    for rubric_id, slots in itertools.groupby(ordered, key=lambda row: row["rubric_id"]):
+        rubric = rubric_of(list(slots))
+        if rubric_id_of(rubric.source_group, rubric.anchors) != rubric_id:
+            raise InputError(
+                f"{lake.name('rubrics')}: rubric {rubric_id} of {rubric.source_group} is not what "
+                "its id says: it was changed in the table, not by mira rubrics export and import"
+            )
+        found.append(rubric)
+    return found
+
+
+def rubric_of(rows: Sequence[Row]) -> Rubric:
+    """The rubric in its rows of `rubrics`, in slot order."""
+    anchors = tuple(Anchor(row["slot"], row["name"], row["definition"]) for row in rows)
+    return Rubric(rows[0]["rubric_id"], rows[0]["source_group"], anchors)
+
+
+def labelling_ids(settings: Settings, signed: Mapping[str, Rubric]) -> dict[str, str]:
+    """Group to the id that its labels carry under these settings."""
+    asked_as = judging.asked_as(settings, "labelling")
+    return {g: labelling.labelling_id(r.rubric_id, asked_as) for g, r in signed.items()}
 
 
 def scorers(lake: Lakehouse, settings: Settings, source_groups: Iterable[str]) -> dict[str, Scorer]:

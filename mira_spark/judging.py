@@ -1,113 +1,300 @@
-"""The judge as the steps use it: sampled documents become requests, answers come from the ledger
-in `judge_calls` or from the judge, and are recorded before they are read."""
+"""The judge as the steps use it: sampled documents become requests, and a desk asks them, with the
+ledger in `judge_calls` behind it."""
 
+import contextlib
+import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+import json
+import os
+import random
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
+from typing import Any, Literal, TypeVar
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, prompts
+from mira_spark import canaries, corpus, defence, leases, prompts
+from mira_spark.judges import secret
+from mira_spark.judges.bedrock import BedrockJudge
+from mira_spark.judges.budget import (
+    NANOS,
+    Budget,
+    BudgetSettings,
+    Price,
+    Spent,
+    price_of,
+    utc_today,
+)
+from mira_spark.judges.desk import Desk
 from mira_spark.judges.heuristic import HeuristicJudge
+from mira_spark.judges.hosts import host_of
+from mira_spark.judges.journal import Journal
+from mira_spark.judges.journal_file import CallRow
 from mira_spark.judges.ledger import Ledger
+from mira_spark.judges.openai_compatible import OpenAIJudge
+from mira_spark.judges.pacing import Pacer
 from mira_spark.judges.protocol import Answer, Judge, Purpose, Request
-from mira_spark.judges.settings import JudgeSettings
+from mira_spark.judges.settings import JudgeSettings, ModelSettings
+from mira_spark.prompts import Prompts
 from mira_spark.rubrics import Rubric
+from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
-CHUNK = 1_024
-"""Documents held by the driver at a time, and answers per commit to the ledger."""
+Task = Literal["discovery", "labelling"]
+TASKS: tuple[Task, ...] = ("discovery", "labelling")
+T = TypeVar("T")
+
+REPLICATES: dict[Purpose, int] = {"repeat": 1}
+"""The replicate number of a first asking, 0 where not named; asked again it grows by 2."""
+FREE = Price(input=Decimal(0), output=Decimal(0), read_on=date.min)
+SALT = "mira.boundary_salt"
 
 
-def open_judge(settings: JudgeSettings) -> Judge:
-    """The configured judge."""
+@dataclass(frozen=True)
+class Form:
+    """How the questions of one task are put: the prompts, whose judge, the salt of the
+    boundaries, and the generation of the labels. Equal forms put equal questions."""
+
+    task: Task
+    judge: Judge
+    prompts: Prompts
+    salt: bytes
+    generation: int
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The labelling of one group: on which rubric, how it is asked, and at which desk."""
+
+    labelling_id: str
+    rubric: Rubric
+    form: Form
+    desk: Desk
+
+
+def model_of(settings: JudgeSettings, task: Task) -> ModelSettings:
+    """Who is asked: the judge, or another one set for labelling."""
+    return settings.labelling or settings if task == "labelling" else settings
+
+
+def name_of(model: ModelSettings) -> str:
+    """`provider:model`, as in the ledger, without opening the judge."""
+    return HeuristicJudge.name if model.kind == "heuristic" else f"{model.kind}:{model.model}"
+
+
+def asked_as(settings: Settings, task: Task) -> str:
+    """16 hex digits of what decides a judge's answers besides the document and the rubric: the
+    model, its sampling, the prompt, the windows, the defence. Caps, prices and pacing do not."""
+    model = model_of(settings.judge, task)
+    loaded = prompts.load(settings.judge.prompts)
+    parts = {
+        "judge": name_of(model),
+        "host": host_of(model.url) if model.url else model.region,
+        "sampling": [model.temperature, model.seed, model.max_output_tokens, model.answer_format],
+        "prompt": loaded.label if task == "labelling" else loaded.discover,
+        "window_tokens": settings.judge.window_tokens,
+        "defence": defence.DEFENCE_VERSION,
+        "generation": settings.labelling.generation if task == "labelling" else 0,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def open_judge(model: ModelSettings, licenses: Sequence[str]) -> Judge:
+    """The judge; ConfigError when its key, library or address is not there. Nothing is sent."""
+    if model.kind == "openai":
+        return OpenAIJudge(model, secret.read(model.secret, os.environ), licenses)
+    if model.kind == "bedrock":
+        return BedrockJudge(model, licenses)
     return HeuristicJudge()
 
 
+def check(settings: Settings) -> None:
+    """ConfigError when a judge could not be asked: no key, library, address, price or prompt.
+    Nothing is sent."""
+    prompts.load(settings.judge.prompts)
+    for task in TASKS:
+        model = model_of(settings.judge, task)
+        open_judge(model, settings.judge.licenses)
+        price(settings, model)
+
+
+def form(lake: Lakehouse, settings: Settings, task: Task) -> Form:
+    """The form of a task's questions, with the salt of this installation (made at first use)."""
+    judge = open_judge(model_of(settings.judge, task), settings.judge.licenses)
+    salt = lake.property("judge_calls", SALT)
+    if salt is None:
+        salt = secrets.token_hex(16)
+        lake.set_properties("judge_calls", {SALT: salt})
+    generation = settings.labelling.generation if task == "labelling" else 0
+    loaded = prompts.load(settings.judge.prompts)
+    return Form(task, judge, loaded, bytes.fromhex(salt), generation)
+
+
+def sendable(documents: DataFrame, settings: Settings, task: Task) -> DataFrame:
+    """The documents that may be shown to the task's judge; the heuristic one sends nothing."""
+    if model_of(settings.judge, task).kind == "heuristic":
+        return documents
+    allowed = documents.filter(F.col("sendable"))
+    licenses = settings.judge.licenses
+    return allowed.filter(F.col("license").isin(list(licenses))) if licenses else allowed
+
+
+def shown_text(window_tokens: int) -> Column:
+    """What a judge sees of the column `text`."""
+    return corpus.windows_column(F.col("text"), window_tokens)
+
+
 def shown(documents: DataFrame, window_tokens: int) -> DataFrame:
-    """doc_id, source, content_hash and `document`: what the judge sees, cut before it travels."""
-    window = corpus.windows_column(F.col("text"), window_tokens)
-    return documents.select("doc_id", "source", "content_hash", window.alias("document"))
+    """`document` is what the judge sees of the text, cut before it travels; `unseen_share` is the
+    share of the text outside it, 0 to 1."""
+    window = shown_text(window_tokens)
+    size = 3 * window_tokens * prompts.CHARACTERS_PER_TOKEN
+    unseen = F.greatest(F.lit(0.0), 1 - F.lit(size) / F.greatest(F.length("text"), F.lit(1)))
+    columns = ("doc_id", "source", "content_hash", "sendable", "license")
+    return documents.select(*columns, window.alias("document"), unseen.alias("unseen_share"))
 
 
 def request(
-    row: Row, source_group: str, judge: Judge, purpose: Purpose, rubric: Rubric | None
+    row: Row, form: Form, purpose: Purpose, source_group: str, rubric: Rubric | None = None
 ) -> Request:
     """The question about one row of `shown`; with a rubric a labelling, else a discovery."""
     anchors = rubric.anchors if rubric else ()
-    messages = prompts.messages(row["document"], anchors)
-    replicate = 1 if purpose == "repeat" else 0
-    return Request(
-        call_key=prompts.call_key(
-            judge.name, messages, rubric.rubric_id if rubric else None, replicate
-        ),
+    anchors = anchors[::-1] if purpose == "reversed" else anchors
+    document = defence.normalised(row["document"])
+    code = defence.boundary(document, form.salt)
+    new = Request(
+        call_key="",
         purpose=purpose,
         doc_id=row["doc_id"],
         source_group=source_group,
-        document=row["document"],
+        document=document,
         anchors=anchors,
-        messages=messages,
-        replicate=replicate,
+        messages=prompts.messages(form.prompts, document, code, anchors),
+        source=row["source"],
+        rubric_id=rubric.rubric_id if rubric else None,
+        code=code,
+        sendable=row["sendable"],
+        license=row["license"],
     )
+    return as_replicate(new, form, REPLICATES.get(purpose, 0))
 
 
-def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in lists of CHUNK: the driver's memory does not grow with the sample."""
+def as_replicate(request: Request, form: Form, replicate: int) -> Request:
+    """The same question under another replicate number, which is another answer."""
+    schema = prompts.schema(request.anchors)
+    identity = form.judge.identity
+    if form.generation:
+        identity = {**identity, "generation": form.generation}
+    key = prompts.call_key(identity, request.messages, schema, request.rubric_id, replicate)
+    return replace(request, call_key=key, replicate=replicate)
+
+
+def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The rows in lists of `size`: the driver's memory does not grow with the sample."""
     iterator = iter(rows)
-    while chunk := list(itertools.islice(iterator, CHUNK)):
+    while chunk := list(itertools.islice(iterator, size)):
         yield chunk
 
 
-def open_ledger(
-    lake: Lakehouse, judge: Judge, run_id: str, source_group: str, rubric: Rubric | None
-) -> Ledger:
-    """The ledger of one group's discovery (no rubric) or labelling, over `judge_calls`.
+@contextlib.contextmanager
+def open_desk(lake: Lakehouse, settings: Settings, form: Form, run_id: str) -> Iterator[Desk]:
+    """The desk of one run of a step: journal, budget and pacing around the form's judge.
 
-    Keys are looked up only where the group has calls from an earlier run: this run asks each once.
+    What an earlier driver left in its journal is in `judge_calls` when the block begins. A judge
+    that is paid is asked under the lease of `judge_calls`. Raises ConfigError for a model without
+    a price, BusyError when another driver asks.
     """
-    rubric_id = rubric.rubric_id if rubric else None
-    calls = lake.read("judge_calls").filter(F.col("outcome") == "answered")
-    calls = calls.filter(F.col("source_group") == source_group)
-    calls = calls.filter(F.col("rubric_id").eqNullSafe(F.lit(rubric_id)))
-    empty = calls.isEmpty()
+    model = model_of(settings.judge, form.task)
+    is_paid = model.kind != "heuristic"
+    path = settings.judge.journal or settings.folder.absolute() / "judge.sqlite"
+    with contextlib.ExitStack() as stack:
+        lease = stack.enter_context(leases.held(lake, "judge_calls")) if is_paid else None
+
+        def sink(journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
+            calls = [_call(row) for row in rows]
+            lake.append_rows(calls, "judge_calls", run_id, transaction=(journal_id, batch))
+            if lease is not None:
+                lease.check()  # after: what was paid for is kept, whoever asks from now on
+
+        journal = stack.enter_context(Journal(path, sink))
+        budget = _budget(lake, settings, price(settings, model), run_id)
+        pacer = Pacer(settings.judge.pacing, random.Random())
+        yield stack.enter_context(Desk(form.judge, journal, budget, pacer, run_id))
+
+
+def ledger(
+    lake: Lakehouse,
+    form: Form,
+    source_group: str,
+    rubric_id: str | None,
+    parse: Callable[[Request, str], T],
+    reasks: int,
+) -> Ledger[T]:
+    """The ledger of one group's discovery (no rubric) or labelling, over `judge_calls`."""
 
     def known(keys: Sequence[str]) -> Mapping[str, Answer]:
-        if empty:
-            return {}
-        wanted = lake.rows_of([(key,) for key in keys], "call_key string")
-        found = calls.join(F.broadcast(wanted), on="call_key", how="left_semi")
-        rows = found.select("call_key", "raw_response").collect()
-        return {row["call_key"]: Answer(row["raw_response"]) for row in rows}
+        calls = lake.read("judge_calls").filter(F.col("source_group") == source_group)
+        calls = calls.filter(F.col("rubric_id").eqNullSafe(F.lit(rubric_id)))
+        found = calls.filter((F.col("outcome") != "failed") & F.col("call_key").isin(list(keys)))
+        return {row["call_key"]: _answer(row) for row in found.collect()}
 
-    def record(answers: Sequence[tuple[Request, Answer]]) -> None:
-        rows = [_call(r, a, judge.name, rubric_id, run_id) for r, a in answers]
-        lake.append_rows(rows, "judge_calls", run_id)
+    def again(request: Request) -> Request:
+        return as_replicate(request, form, request.replicate + 2)
 
-    return Ledger(known, record)
+    return Ledger(known, parse, again, reasks)
 
 
-def _call(
-    request: Request, answer: Answer, judge: str, rubric_id: str | None, run_id: str
-) -> dict[str, object]:
-    return {
-        "call_key": request.call_key,
-        "purpose": request.purpose,
-        "doc_id": request.doc_id,
-        "source_group": request.source_group,
-        "rubric_id": rubric_id,
-        "judge": judge,
-        "raw_response": answer.raw_response,
-        "outcome": answer.outcome,
-        "reason": answer.reason,
-        "input_tokens": answer.input_tokens,
-        "cached_input_tokens": answer.cached_input_tokens,
-        "output_tokens": answer.output_tokens,
-        "cost_usd": Decimal(0),
-        "attempts": answer.attempts,
-        "latency_ms": answer.latency_ms,
-        "replicate": request.replicate,
-        "run_id": run_id,
-        "answered_at": datetime.now(UTC),
-    }
+def with_another_asking(lake: Lakehouse, settings: Settings) -> Settings:
+    """Settings under which each unreadable answer is asked for once more than ever before."""
+    calls = lake.read("judge_calls").filter(F.col("replicate") < canaries.FIRST)
+    most: int = calls.agg(F.max("replicate")).collect()[0][0] or 0
+    judge = settings.judge.model_copy(update={"reasks": most // 2 + 1})
+    return settings.model_copy(update={"judge": judge})
+
+
+def price(settings: Settings, model: ModelSettings) -> Price:
+    """What the model costs; ConfigError when nobody said."""
+    is_paid = model.kind != "heuristic"
+    return price_of(model.model or "", settings.judge.prices) if is_paid else FREE
+
+
+def _budget(lake: Lakehouse, settings: Settings, rate: Price, run_id: str) -> Budget:
+    """The caps with what the ledger says was spent."""
+    caps = settings.judge.budget
+    if caps == BudgetSettings():
+        return Budget(caps, rate)  # no caps, nothing to add up
+    today = F.to_date("answered_at") == F.lit(utc_today())
+    usd, tokens = F.sum("cost_usd"), F.sum(F.col("input_tokens") + F.col("output_tokens"))
+    scopes = ("source", (F.col("run_id") == run_id).alias("in_run"), today.alias("in_day"))
+    rows = lake.read("judge_calls").groupBy(*scopes).agg(usd, tokens)
+    run, day, by_source = Spent(), Spent(), dict[str, Spent]()
+    for source, is_of_run, is_of_day, dollars, n_tokens in rows.collect():
+        spent = Spent(int(dollars * NANOS), n_tokens)
+        run = run + spent if is_of_run else run
+        day = day + spent if is_of_day else day
+        by_source[source] = by_source.get(source, Spent()) + spent
+    return Budget(caps, rate, run, day, by_source)
+
+
+def _call(row: CallRow) -> dict[str, Any]:
+    """The row as `judge_calls` has it."""
+    return vars(row) | {"cost_usd": Decimal(row.cost_nanos).scaleb(-9)}
+
+
+def _answer(row: Row) -> Answer:
+    return Answer(
+        raw_response=row["raw_response"],
+        outcome=row["outcome"],
+        reason=row["reason"],
+        input_tokens=row["input_tokens"],
+        cached_input_tokens=row["cached_input_tokens"],
+        output_tokens=row["output_tokens"],
+        attempts=row["attempts"],
+        latency_ms=row["latency_ms"],
+        model=row["answered_by"] or "",
+        cost_nanos=int(row["cost_usd"] * NANOS),
+    )

@@ -1,60 +1,35 @@
-"""From the judge's answers on a rubric to labels: which documents, which split, what was said."""
+"""Which documents are labelled, which of them twice, and in which split a label is."""
 
 import hashlib
-import json
-from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class LabellingSettings(BaseModel):
-    """How many documents the judge labels. Shares are drawn by hash of doc_id."""
+    """How many documents the judge labels. Shares are drawn by hash of doc_id.
+
+    `repeat_share` of the documents and up to `reversed_documents` of a group are asked again, the
+    latter with the rubric reversed. `canaries` documents of a group are asked at every run; a mean
+    shift over `max_shift` points stops it. A new `generation` labels everything anew.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     documents_per_source: int = Field(100_000, ge=1)
+    documents_per_domain: int = Field(1_000, ge=1)
     validation_share: float = Field(0.1, gt=0, lt=1)
     repeat_share: float = Field(0.05, ge=0, le=1)
+    reversed_documents: int = Field(50, ge=0)
+    canaries: int = Field(10, ge=0)
+    max_shift: float = Field(0.3, gt=0)
+    generation: int = Field(0, ge=0)
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What one answer says, in slot order; a score is None where the dimension does not apply."""
-
-    scores: list[int | None]
-    reasons: list[str | None]
-
-
-def parse_scores(raw_response: str, slots: int) -> Scores:
-    """The scores of a labelling answer; ValueError says what is wrong with one that is not as
-    asked: every slot once, an integer from 0 to 10 or null, nothing clamped, nothing guessed."""
-    try:
-        rows = json.loads(raw_response)["answers"]
-        by_slot = {row["slot"]: (row["score"], row["reason"]) for row in rows}
-    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"not a list of answers: {error!r:.200}") from error
-    integers = all(type(slot) is int for slot in by_slot)
-    if len(rows) != slots or set(by_slot) != set(range(slots)) or not integers:
-        raise ValueError(f"{len(rows)} answers, expected each slot from 0 to {slots - 1} once")
-    for slot, (score, reason) in by_slot.items():
-        if reason is not None and not is_text(reason):
-            raise ValueError(f"slot {slot}: reason {reason!r:.60} is not a text")
-        if score is not None and (type(score) is not int or not 0 <= score <= 10):
-            raise ValueError(f"slot {slot}: score {score!r:.20} is not an integer from 0 to 10")
-    ordered = [by_slot[slot] for slot in range(slots)]
-    return Scores([score for score, _ in ordered], [reason for _, reason in ordered])
-
-
-def is_text(value: object) -> bool:
-    """Whether a value of an answer is a string that UTF-8 can hold: no half of a character."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def labelling_id(rubric_id: str, asked_as: str) -> str:
+    """16 hex digits of what all labels of one student have in common: the rubric and how its
+    judge was asked (`judging.asked_as`). Labels of two ids are never mixed."""
+    return hashlib.sha256(f"{rubric_id}\x00{asked_as}".encode()).hexdigest()[:16]
 
 
 def share_of(doc_id: str, purpose: str) -> float:

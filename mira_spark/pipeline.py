@@ -5,7 +5,7 @@ from types import ModuleType
 
 from rich.markup import escape
 
-from mira_spark import runs
+from mira_spark import judging, runs
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import say
 from mira_spark.runs import Outcome
@@ -40,20 +40,26 @@ EXIT_CODES = {"done": 0, "degraded": 3, "stopped": 75}
 
 
 def perform(
-    lake: Lakehouse, settings: Settings, run_id: str, steps: Sequence[str] = tuple(STEPS)
+    lake: Lakehouse,
+    settings: Settings,
+    run_id: str,
+    steps: Sequence[str] = tuple(STEPS),
+    force: bool = False,
 ) -> int:
-    """Do the named steps in order; the exit code of the worst outcome.
+    """Do the named steps in order, where stale or `force`; the exit code of the worst outcome.
 
     Every step is a module with SETTINGS (the sections it reads), inputs(lake, settings) (what
     decides its work) and run(lake, settings, run_id). A step that stops ends the sequence.
     """
+    if {"discover_rubrics", "label_documents"} & set(steps):
+        judging.check(settings)
     lake.create()
     finished = runs.finished(lake)
     idle: list[dict[str, object]] = []
     worst = 0
     for name in steps:
         plan, last = plan_of(lake, settings, name), finished.get(name)
-        if last is not None and not runs.stale(plan, last):
+        if last is not None and not force and not runs.stale(plan, last):
             outcome = Outcome(runs.NOTHING_TO_DO, last["status"])
             idle.append(runs.nothing_to_do(plan, last, run_id))
         else:

@@ -50,6 +50,7 @@ class ReportData:
     cutoffs: Rows = field(default=())
     histogram: Rows = field(default=())
     rubrics: Rows = field(default=())
+    agreement: Rows = field(default=())
     students: Rows = field(default=())
     student_reliability: Rows = field(default=())
     judge_calls: Rows = field(default=())
@@ -78,6 +79,7 @@ def render(data: ReportData) -> str:
         "percent": percent,
         "dollars": dollars,
         "duration": duration,
+        "estimate": estimate,
     }
     page = resources.files("mira_spark").joinpath("report.html.j2").read_text(encoding="utf-8")
     groups = report_groups.groups(data.groups, data.cutoffs, data.histogram)
@@ -88,6 +90,7 @@ def render(data: ReportData) -> str:
         heuristic=any(judge.startswith(HEURISTIC) for judge in data.judges),
         histograms=report_plots.histograms(groups, data.histogram),
         rubrics=report_groups.by(data.rubrics, "source_group"),
+        agreement=report_groups.by(data.agreement, "source_group"),
         students=report_groups.by(data.students, "source_group"),
         counting={row["student_id"] for row in data.cutoffs},
         heatmaps=report_plots.heatmaps(data.students, data.student_reliability),
@@ -114,6 +117,15 @@ def percent(share: float | None) -> str:
 def dollars(amount: float) -> str:
     """US dollars; four decimals below one dollar, where cents hide the cost."""
     return f"${amount:,.4f}" if 0 < amount < 1 else f"${amount:,.2f}"
+
+
+def estimate(row: Row, name: str) -> str:
+    """A figure of `judge_agreement` with its interval, two decimals."""
+    if row[name] is None:
+        return NOTHING
+    interval = row[f"{name}_interval"]
+    shown = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
+    return f"{row[name]:.2f}{shown}"
 
 
 def duration(run: Row) -> str:

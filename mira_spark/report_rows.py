@@ -50,7 +50,7 @@ def binned(histogram: DataFrame, cutoffs: DataFrame) -> DataFrame:
 def anchors(rubrics: DataFrame) -> DataFrame:
     """One row per group, rubric and slot, in slot order; two discoveries may have found the same
     rubric, then the shares are of the last one approved."""
-    columns = ("name", "definition", "document_share", "score_sd")
+    columns = ("name", "definition", "document_share", "score_sd", "stability")
     last = F.max_by(F.struct(*columns), F.struct("approved_at", "discovery_id"))
     found = rubrics.groupBy("source_group", "rubric_id", "slot").agg(last.alias("anchor"))
     return found.select("source_group", "slot", "anchor.*").orderBy("rubric_id", "slot")

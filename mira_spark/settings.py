@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -77,7 +77,9 @@ def load(path: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(joined(f"{where}: {p}" for p in _problems(error))) from error
+        problems = joined(f"{where}: {p}" for p in _problems(error))
+    # Not from the error: its own text shows the input, in which somebody may have put a key.
+    raise ConfigError(problems)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -107,16 +109,27 @@ def _problems(error: ValidationError) -> Iterator[str]:
             yield _unknown(found["loc"])
         else:
             message = found["msg"].removeprefix("Value error, ")
-            shown = "" if isinstance(found["input"], Mapping) else f", found {found['input']!r}"
+            may_be_a_key = found["loc"][:1] == ("judge",) and isinstance(found["input"], str)
+            is_shown = not isinstance(found["input"], Mapping) and not may_be_a_key
+            shown = f", found {found['input']!r}" if is_shown else ""
             yield f"{key}: {message}{shown}" if key else message
 
 
 def _unknown(location: tuple[int | str, ...]) -> str:
     section, name = [str(part) for part in location[:-1]], str(location[-1])
-    model: Any = Settings
+    model: type[BaseModel] = Settings
     for part in section:
-        model = model.model_fields[part].annotation
+        # Below a mapping the parts are the user's own names.
+        if part in model.model_fields:
+            model = _section(model.model_fields[part].annotation) or model
     known = sorted(model.model_fields)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {'.'.join([*section, near[0]])}?" if near else "."
     return f"{'.'.join([*section, name])} is not a setting{hint} Known: {', '.join(known)}"
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model that a setting holds, alone, as an option, or as the values of a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _section(each))), None)

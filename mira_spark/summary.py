@@ -1,13 +1,15 @@
 """What the demo shows at its end: what was kept, the best and the worst, and where to go on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import DataFrame
 from rich.markup import escape
 from rich.table import Table
 
+from mira_spark.columns import POINT
+from mira_spark.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, Estimate
 from mira_spark.progress import console, say
-from mira_spark.schemas import POINT
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
@@ -28,6 +30,49 @@ def show_rows(rows: DataFrame, most: int) -> None:
     console.print(table)
     if len(found) > most:
         say(f"… more than {most} rows; --rows shows more")
+
+
+def show_plan(estimates: Sequence[Estimate]) -> None:
+    """A line per task and group, the sum of them, and what the figures rest on."""
+    table = Table(box=None)
+    for column in ("task", "group", "judge"):
+        table.add_column(column)
+    for column in (
+        "calls",
+        "input tokens",
+        "cached",
+        "output tokens",
+        "dollars",
+        "cached",
+        "hours",
+    ):
+        table.add_column(column, justify="right")
+    for e in estimates:
+        table.add_row(e.task, e.source_group, escape(e.judge), *_figures([e]))
+    if len(estimates) > 1:
+        table.add_row("together", "", "", *_figures(estimates))
+    console.print(table)
+    if not estimates or not sum(e.calls for e in estimates):
+        say("nothing is left to ask")
+        return
+    say("dollars without and with the provider's prompt cache; tokens are characters / 4")
+    if not all(e.is_observed for e in estimates):
+        say(
+            f"where no answer was seen yet: {OUTPUT_TOKENS_PER_DIMENSION} output tokens for a "
+            f"dimension and {LATENCY_S:g} seconds for a call are assumed"
+        )
+
+
+def _figures(estimates: Sequence[Estimate]) -> list[str]:
+    counts = [
+        sum(e.calls for e in estimates),
+        sum(e.input_tokens for e in estimates),
+        sum(e.cached_tokens for e in estimates),
+        sum(e.output_tokens for e in estimates),
+    ]
+    dollars = [sum(e.dollars(caching) for e in estimates) for caching in (False, True)]
+    hours = sum(e.hours for e in estimates)
+    return [*(f"{n:,}" for n in counts), *(f"{d:,.2f}" for d in dollars), f"{hours:.2f}"]
 
 
 def _shown(value: Any) -> str:

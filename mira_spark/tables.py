@@ -13,8 +13,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
+from mira_spark.columns import Table
 from mira_spark.errors import InputError, SchemaError, joined
-from mira_spark.schemas import TABLES, Table
+from mira_spark.schemas import TABLES
 
 
 def _quoted(text: str) -> str:
@@ -90,10 +91,16 @@ class Lakehouse:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
         writer.saveAsTable(self.name(table))
 
-    def append_rows(self, rows: Sequence[Mapping[str, Any]], table: str, run_id: str) -> None:
+    def append_rows(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        table: str,
+        run_id: str,
+        transaction: tuple[str, int] | None = None,
+    ) -> None:
         """Append rows held by the driver; few, or in chunks. None is no commit."""
         if rows:
-            self.append(self._frame(rows, table), table, run_id)
+            self.append(self._frame(rows, table), table, run_id, transaction)
 
     def replace_rows(
         self, rows: Sequence[Mapping[str, Any]], table: str, key: str, value: str | int, run_id: str
@@ -118,13 +125,16 @@ class Lakehouse:
         """Set columns of the rows that match."""
         DeltaTable.forName(self.spark, self.name(table)).update(where, dict(changes))
 
-    def upsert(self, rows: DataFrame, table: str, key: str) -> None:
-        """Replace the rows that `rows` has by `key` and add the others, as one commit."""
+    def upsert(self, rows: DataFrame, table: str, key: str, only_if: str | None = None) -> None:
+        """Replace the rows that `rows` has by `key` and add the others, as one commit.
+
+        `only_if` is a condition over `old` and `new` that a replaced row must meet.
+        """
         columns = TABLES[table].columns
         new = rows.select(*(F.col(f.name).cast(f.dataType) for f in columns)).alias("new")
         target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
         merge = target.merge(new, f"old.{key} = new.{key}")
-        merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+        merge.whenMatchedUpdateAll(only_if).whenNotMatchedInsertAll().execute()
 
     def use(self) -> None:
         """Make the namespace the session's default, so that statements need not name it."""

@@ -15,7 +15,7 @@ import plotly.express as px
 import plotly.graph_objects as go
 from pyspark.sql import DataFrame
 
-from mira_spark.cli import open_lakehouse
+from mira_spark.cli_options import open_lakehouse
 from mira_spark.settings import load
 from mira_spark.tables import Lakehouse
 

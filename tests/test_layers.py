@@ -19,9 +19,13 @@ Modules = Mapping[str, ast.Module]
 Rule = Callable[[Modules], list[str]]
 
 SPARK_FREE = (
+    "mira_spark.addressing",
     "mira_spark.aggregation",
+    "mira_spark.agreement",
     "mira_spark.calibration",
+    "mira_spark.canaries",
     "mira_spark.corpus_python",
+    "mira_spark.defence",
     "mira_spark.discovery",
     "mira_spark.distillation",
     "mira_spark.docstrings",
@@ -37,6 +41,7 @@ SPARK_FREE = (
     "mira_spark.report",
     "mira_spark.report_groups",
     "mira_spark.report_plots",
+    "mira_spark.rubric_lint",
     "mira_spark.rubrics",
     "mira_spark.scoring",
     "mira_spark.students.*",
@@ -53,7 +58,13 @@ SPARK = {"pyspark", "delta"}
 STORAGE = "mira_spark.tables"
 SESSION = "mira_spark.session"
 OF_A_UDF = {"mira_spark.scoring", "mira_spark.schemas", "mira_spark.tokens"}
-OF_A_STEP = {("mira_spark.steps.distill_students", "mira_spark.steps.label_documents")}
+ROOTS = {
+    "mira_spark.errors": set[str](),
+    "mira_spark.columns": set[str](),
+    "mira_spark.schemas_judge": {"mira_spark.columns"},
+    "mira_spark.schemas": {"mira_spark.columns", "mira_spark.schemas_judge"},
+}
+"""What others build on, and what of ours each may import."""
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 NOT_IN_CONNECT = {"sparkContext", "_jvm", "_jdf", "_jsc", "rdd"}
 UNSEEDED = {"rand", "randn", "monotonically_increasing_id"}
@@ -223,17 +234,16 @@ def steps_imported(modules: Modules) -> list[str]:
         f"{module} imports {name}"
         for module in modules
         for name in sorted(imported(module, modules))
-        if under(name, "mira_spark.steps")
-        and module != "mira_spark.pipeline"
-        and (module, name) not in OF_A_STEP
+        if under(name, "mira_spark.steps") and module != "mira_spark.pipeline"
     ]
 
 
 def roots_import_ours(modules: Modules) -> list[str]:
     return [
         f"{module} imports {name}"
-        for module in ("mira_spark.errors", "mira_spark.schemas")
-        for name in sorted(imported(module, modules))
+        for module in ROOTS
+        if module in modules
+        for name in sorted(imported(module, modules) - ROOTS[module])
         if under(name, "mira_spark") or (module == "mira_spark.errors" and name in SPARK)
     ]
 
@@ -323,7 +333,7 @@ CLEAN = {
     "mira_spark.steps": "",
     "mira_spark.steps.score_documents": "lake.read('scores')\nmap(lake.read, names)",
     "mira_spark.steps.label_documents": "from mira_spark import scoring",
-    "mira_spark.steps.distill_students": "from mira_spark.steps import label_documents",
+    "mira_spark.steps.distill_students": "from mira_spark import reliability",
     "mira_spark.pipeline": "from mira_spark.steps import score_documents",
     "mira_spark.tables": "spark.read.table(a)\nrows.write.saveAsTable(a)\nimport delta.tables",
     "mira_spark.session": "SparkSession.builder.config(a, b).getOrCreate()\nfile.write(a)",

@@ -24,6 +24,7 @@ PARTS = (
     "cutoffs",
     "histogram",
     "rubrics",
+    "agreement",
     "students",
     "student_reliability",
     "judge_calls",
@@ -80,6 +81,7 @@ def _rubrics() -> list[dict[str, Any]]:
             "definition": f"What {name.lower()} means in {g}.",
             "document_share": 0.625,
             "score_sd": 1.75 if slot else None,
+            "stability": 0.5 if slot else None,
         }
         for g in GROUPS
         for slot, name in enumerate(DIMENSIONS)
@@ -100,6 +102,20 @@ def _students() -> list[dict[str, Any]]:
             "gate_reasons": [f"mean Spearman of {g} is 0.71, at least 0.50"],
         }
         for g in GROUPS
+    ]
+
+
+def _agreement() -> list[dict[str, Any]]:
+    figures = dict.fromkeys(("alpha", "mae", "within_one", "shift"), 0.5)
+    intervals = {f"{name}_interval": [0.25, 0.75] for name in figures}
+    return [
+        {"source_group": g, "kind": kind, "slot": slot, "name": name, "documents": 987}
+        | figures
+        | intervals
+        | {"kappa": 0.91 if slot else None, "kappa_interval": [0.81, 0.96] if slot else None}
+        for g in GROUPS
+        for kind in ("repeat", "reversed")
+        for slot, name in enumerate(DIMENSIONS)
     ]
 
 
@@ -157,6 +173,7 @@ def _data(**changes: Any) -> ReportData:
         cutoffs=_cutoffs(),
         histogram=_histogram(),
         rubrics=_rubrics(),
+        agreement=_agreement(),
         students=_students(),
         student_reliability=_reliability(),
         judge_calls=[
@@ -239,6 +256,14 @@ def test_numbers_are_formatted() -> None:
     assert points(None) == NOTHING
     assert (dollars(0), dollars(0.0125), dollars(1234.5)) == ("$0.00", "$0.0125", "$1,234.50")
     assert duration({"started_at": NOW, "finished_at": None}) == NOTHING
+
+
+def test_the_judge_against_itself_is_shown_with_intervals_where_there_are_some() -> None:
+    page = _Page(render(_data()))
+    assert page.text.count("The judge against itself") == len(GROUPS)
+    assert "0.91 (0.81 to 0.96)" in page.text
+    assert "(None" not in page.text
+    assert "The judge against itself" not in _Page(render(_data(agreement=()))).text
 
 
 def test_cuts_and_means_are_shown() -> None:

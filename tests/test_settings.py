@@ -1,5 +1,7 @@
 """Settings are checked whole: every problem at once, with what was found and what is right."""
 
+import re
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,9 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
         judge: {window_tokens: 3}
         """
     found = refusal_of(file, text, "labelling.validation_share=1", "discovery.dimension=12")
-    known_discovery = "dimensions, documents_per_domain, documents_per_group, same_above, seed"
+    known_discovery = (
+        "dimensions, documents_per_domain, documents_per_group, require_approval, same_above, seed"
+    )
     assert sorted(found.splitlines()) == sorted(
         [
             f"F: namspace is not a setting; did you mean namespace? Known: {SECTIONS}",
@@ -329,3 +333,24 @@ def test_the_cluster_file_holds_only_what_differs_from_the_defaults() -> None:
     assert shown
     assert [key for key, value in shown.items() if value == DEFAULTS[key]] == []
     assert shown["session"] == "platform"
+
+
+def test_a_key_put_where_it_does_not_belong_is_not_told_again() -> None:
+    key = "sk-live-0123456789"
+    for override in (f"judge.secret={key}", f"judge.labelling={key}", f"judge.api_key={key}"):
+        with pytest.raises(ConfigError) as caught:
+            load(None, [override])
+        assert key not in "".join(traceback.format_exception(caught.value)), override
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("judge.labelling.modle=m", "judge.labelling.modle is not a setting; did you mean"),
+        ("judge.prices.m.inptu=1", "judge.prices.m.inptu is not a setting; did you mean"),
+        ("judge.budget.per_run.euro=1", "is not a setting. Known: tokens, usd"),
+    ],
+)
+def test_an_unknown_key_is_named_however_deep(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load(None, [override])

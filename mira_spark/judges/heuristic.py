@@ -7,9 +7,10 @@ what can be counted in a text; it understands nothing.
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 
 from mira_spark.errors import JudgeError, joined
 from mira_spark.judges import (
@@ -50,18 +51,24 @@ class HeuristicJudge:
     """The offline judge: deterministic, free, and named for what it is."""
 
     name = "heuristic:1"
+    identity: Mapping[str, object] = MappingProxyType({"provider": "heuristic", "version": 1})
+    max_output_tokens = 0
 
     async def ask(self, request: Request) -> Answer:
         """Measured points, or the rubric's slots; JudgeError for anchors it cannot measure."""
         started = time.perf_counter()
         if request.anchors:
-            content = {"answers": _answers(request)}
+            content: dict[str, object] = {"answers": _answers(request)}
         else:
             content = {"dimensions": [vars(point) for point in discover(request.document)]}
         return Answer(
-            raw_response=json.dumps(content),
+            raw_response=json.dumps({"document": request.code, **content, "canary": 0}),
+            model=self.name,
             latency_ms=round(1000 * (time.perf_counter() - started)),
         )
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 def known_properties() -> dict[str, str]:

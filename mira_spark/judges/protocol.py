@@ -1,9 +1,10 @@
 """What is asked of a judge and what comes back. Nothing here knows Spark or a provider."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Purpose = Literal["discover", "label", "repeat", "canary"]
+Purpose = Literal["discover", "label", "repeat", "reversed", "canary"]
 Outcome = Literal["answered", "invalid", "refused", "truncated", "failed"]
 
 
@@ -20,9 +21,11 @@ class Anchor:
 class Request:
     """One question about one document.
 
-    `document` is what the judge sees of it: at most three windows, joined by `prompts.WINDOW_MARK`.
-    `anchors` is empty in discovery and the whole rubric, in slot order, in labelling.
-    `messages` is the rendered prompt, (role, content) pairs, constant part first.
+    `document` is what the judge sees of it, normalised (`defence.normalised`): at most three
+    windows, joined by `prompts.WINDOW_MARK`. `code` is the document's boundary, which the answer
+    must repeat. `anchors` is empty in discovery and the whole rubric in labelling, in the order
+    shown. `messages` is the rendered prompt, (role, content) pairs, constant part first.
+    `sendable` and `license` are the document's own, checked again before anything leaves.
     """
 
     call_key: str
@@ -33,18 +36,24 @@ class Request:
     anchors: tuple[Anchor, ...]
     messages: tuple[tuple[str, str], ...]
     replicate: int = 0
+    source: str = ""
+    rubric_id: str | None = None
+    code: str = ""
+    sendable: bool = True
+    license: str | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the judge said, before anything is read out of it.
+    """What came back for a request.
 
-    `raw_response` is the JSON text the judge returned: in discovery
-    `{"dimensions": [{"name", "score", "reason"}]}`, in labelling
-    `{"answers": [{"slot", "score", "reason"}]}` with score 0-10 or null (does not apply).
+    `raw_response` is the body as it came: a provider's envelope, or the judge's JSON text alone
+    (`reading.content` takes the text out of either); null when nothing came. A judge fills it, the
+    usage, `latency_ms` and `model`; the ledger the rest. `attempts` counts the requests sent,
+    `cost_nanos` is their price in billionths of a US dollar.
     """
 
-    raw_response: str
+    raw_response: str | None
     outcome: Outcome = "answered"
     reason: str | None = None
     input_tokens: int = 0
@@ -52,6 +61,29 @@ class Answer:
     output_tokens: int = 0
     attempts: int = 1
     latency_ms: int = 0
+    model: str = ""
+    cost_nanos: int = 0
+
+
+class CallFailed(Exception):
+    """One attempt that brought no answer.
+
+    `status` is the HTTP status, None when the connection broke or timed out. `retry_after` is the
+    header as it came. `lost` says that the provider may have worked, and may bill, all the same.
+    The message never holds a key, a header or the prompt.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        retry_after: str | None = None,
+        lost: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+        self.lost = lost
 
 
 class Judge(Protocol):
@@ -60,6 +92,16 @@ class Judge(Protocol):
     name: str
     """`provider:model`, as written to the ledger."""
 
+    identity: Mapping[str, object]
+    """What of the judge can change an answer: provider, host, model, sampling; JSON values."""
+
+    max_output_tokens: int
+    """The most an answer may take; what a call reserves. 0 where nothing is billed."""
+
     async def ask(self, request: Request) -> Answer:
-        """The judge's answer; a failure of the judge is an answer with another outcome."""
+        """One attempt. Raises CallFailed when no answer came; waits and retries are not its own."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
         ...

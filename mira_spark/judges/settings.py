@@ -1,14 +1,75 @@
-"""Which judge answers, and how much of a document it is shown."""
+"""Which judge answers, where, and how much of a document it is shown."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mira_spark.errors import ConfigError
+from mira_spark.judges import secret
+from mira_spark.judges.budget import BudgetSettings, Price
+from mira_spark.judges.hosts import checked_url
+from mira_spark.judges.pacing import PacingSettings
+
+Name = Annotated[str, Field(min_length=1)]
 
 
-class JudgeSettings(BaseModel):
-    """`heuristic` is the offline stand-in: it measures, it does not read."""
+class ModelSettings(BaseModel):
+    """One model and how it is asked. `heuristic` is the offline stand-in: it measures, it does
+    not read. `secret` refers to the key of an `openai` server: `env:NAME`, `databricks:SCOPE/KEY`
+    or `none`; `bedrock` finds its own by `profile`. `hosts` is the list of what `url` may name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["heuristic"] = "heuristic"
+    kind: Literal["heuristic", "openai", "bedrock"] = "heuristic"
+    model: Name | None = None
+    url: str | None = None
+    hosts: tuple[Name, ...] = ()
+    secret: str = "env:OPENAI_API_KEY"
+    region: Name | None = None
+    profile: Name | None = None
+    temperature: float | None = Field(0.0, ge=0, le=2)
+    seed: int | None = None
+    max_output_tokens: int = Field(2_000, ge=1)
+    answer_format: Literal["json_schema", "json_object"] = "json_schema"
+    timeout_s: float = Field(120, gt=0)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        # Here, not field by field: the message of a field would show the value, maybe a key.
+        if problems := list(self._problems()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> list[str]:
+        found = []
+        if self.kind != "heuristic" and self.model is None:
+            found.append(f"{self.kind} needs a model")
+        if self.kind == "openai" and self.url is None:
+            found.append("openai needs a url, usually ending in /v1")
+        if self.kind == "bedrock" and self.seed is not None:
+            found.append("bedrock knows no seed")
+        if self.url is not None:
+            try:
+                checked_url(self.url, self.hosts)
+            except ConfigError as error:
+                found.append(str(error))
+        if not secret.is_reference(self.secret):
+            found.append(f"secret should be {secret.FORMS}; never the key itself")
+        return found
+
+
+class JudgeSettings(ModelSettings):
+    """The judge, and what is set around it. `labelling` is another model for labelling than for
+    discovery; `prompts` a folder with the user's own; `journal` a file on a local disk (null:
+    `judge.sqlite` in the folder); `licenses` those that may be sent (empty: all)."""
+
     window_tokens: int = Field(1_000, ge=16, le=100_000)
+    labelling: ModelSettings | None = None
+    prompts: Path | None = None
+    journal: Path | None = None
+    licenses: tuple[Name, ...] = ()
+    reasks: int = Field(1, ge=0)
+    prices: dict[str, Price] = {}
+    budget: BudgetSettings = BudgetSettings()
+    pacing: PacingSettings = PacingSettings()

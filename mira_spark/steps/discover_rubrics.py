@@ -1,110 +1,148 @@
 """Let the judge name what quality means in each group. Reads `documents`, `source_groups`; writes
 `judge_calls`, `judgement_points`, `rubrics`."""
 
+from collections import Counter
 from datetime import UTC, datetime
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, discovery, judging
+from mira_spark import corpus, current, discovery, judging, rubrics
 from mira_spark.discovery import Anchored, Point
 from mira_spark.errors import JudgeError
+from mira_spark.judges.desk import Desk
 from mira_spark.judges.ledger import answered
+from mira_spark.judges.protocol import Request
+from mira_spark.judges.reading import parse_discovery
+from mira_spark.judging import Form
 from mira_spark.progress import track
 from mira_spark.runs import Outcome
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
-SETTINGS = ("discovery", "judge", "grouping")
+SETTINGS = ("discovery", "grouping")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The groups: more documents or sources in a known group do not change its rubric."""
-    return {"groups": ", ".join(sorted(set(current.groups(lake, settings).values())))}
+    groups = ", ".join(sorted(set(current.groups(lake, settings).values())))
+    return {"groups": groups, "judge": judging.asked_as(settings, "discovery")}
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """One rubric for each group that has none from the same discovery."""
-    judge = judging.open_judge(settings.judge)
+    """One rubric for each group that has none from the same discovery; a draft where
+    `require_approval` says that a person signs it."""
     groups = current.groups(lake, settings)
-    discoveries = current.discovery_ids(settings, groups.values(), judge.name)
-    done = current.rubrics(lake, discoveries)
-    asked = invalid = 0
-    for source_group in sorted(set(discoveries) - set(done)):
-        sources = [s for s, g in groups.items() if g == source_group]
-        points, bad = _points(lake, settings, source_group, sources, discoveries, run_id)
-        if not points:
-            raise JudgeError(f"{source_group}: the judge named no dimension in any document")
-        anchored = discovery.anchors(points, settings.discovery)
-        _record(lake, discoveries[source_group], source_group, anchored, run_id)
-        asked += len({p.doc_id for p in points}) + bad
-        invalid += bad
-    new = len(discoveries) - len(done)
-    message = f"{new} rubrics from {asked:,} documents, {len(done)} found done"
-    return Outcome(message, rows_in=asked, rows_out=new, rows_rejected=invalid)
+    discoveries = current.discovery_ids(settings, groups.values())
+    done = {r.source_group for r in current.rubrics(lake, discoveries, "approved", "draft")}
+    counts: Counter[str] = Counter()
+    form = judging.form(lake, settings, "discovery")
+    with judging.open_desk(lake, settings, form, run_id) as desk:
+        for source_group in sorted(set(discoveries) - done):
+            discovery_id = discoveries[source_group]
+            sources = [s for s, g in groups.items() if g == source_group]
+            sample = _sample(lake, settings, sources)
+            found = _points(lake, settings, sample, source_group, form, desk, counts)
+            _record_points(lake, found, discovery_id, source_group, run_id)
+            points = [point for point, _ in found]
+            anchored = discovery.anchors(points, settings.discovery)
+            if len(anchored) < rubrics.MIN_DIMENSIONS:
+                raise JudgeError(
+                    f"{source_group}: the judge named {len(anchored)} dimensions that can be used, "
+                    f"a rubric needs {rubrics.MIN_DIMENSIONS}: see judge_calls, or sample more"
+                )
+            stability = discovery.stability(points, anchored, settings.discovery)
+            waits = settings.discovery.require_approval
+            rows = _rubric_rows(source_group, anchored, stability, waits)
+            covered = discovery.coverage(points, anchored)
+            constant = {"discovery_id": discovery_id, "coverage": covered}
+            lake.append_rows([row | constant for row in rows], "rubrics", run_id)
+    return _outcome(counts, len(discoveries) - len(done), len(done))
+
+
+def _sample(lake: Lakehouse, settings: Settings, sources: list[str]) -> DataFrame:
+    """The group's sample as the judge is shown it."""
+    chosen = settings.discovery
+    documents = lake.read("documents").filter(F.col("source").isin(sources))
+    documents = judging.sendable(documents, settings, "discovery")
+    each = -(-chosen.documents_per_group // len(sources))
+    sampled = corpus.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
+    return judging.shown(sampled, settings.judge.window_tokens)
 
 
 def _points(
     lake: Lakehouse,
     settings: Settings,
+    sample: DataFrame,
     source_group: str,
-    sources: list[str],
-    discoveries: dict[str, str],
+    form: Form,
+    desk: Desk,
+    counts: Counter[str],
+) -> list[tuple[Point, str]]:
+    """What the judge named in the sample, with the key of the call, in the order of doc_id."""
+
+    def parse(request: Request, text: str) -> list[tuple[str, str, int]]:
+        return parse_discovery(text, request.code)
+
+    rows = sample.orderBy("doc_id").toLocalIterator()
+    requests = (judging.request(row, form, "discover", source_group) for row in rows)
+    ledger = judging.ledger(lake, form, source_group, None, parse, settings.judge.reasks)
+    found = []
+    total = settings.discovery.documents_per_group
+    for done in track(answered(requests, desk, ledger), total, source_group):
+        counts[done.answer.outcome] += 1
+        for place, (name, reason, score) in enumerate(done.value or []):
+            of = done.request
+            point = Point(of.source, of.doc_id, place, name, reason, score)
+            found.append((point, done.call_key))
+    return sorted(found, key=lambda each: (each[0].doc_id, each[0].point))
+
+
+def _record_points(
+    lake: Lakehouse,
+    found: list[tuple[Point, str]],
+    discovery_id: str,
+    source_group: str,
     run_id: str,
-) -> tuple[list[Point], int]:
-    """What the judge named in the group's sample, in the order of doc_id, and how many answers
-    could not be read."""
-    judge = judging.open_judge(settings.judge)
-    chosen = settings.discovery
-    documents = lake.read("documents").filter(F.col("source").isin(sources))
-    each = -(-chosen.documents_per_group // len(sources))
-    sampled = corpus.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
-    shown = judging.shown(sampled, settings.judge.window_tokens).orderBy("doc_id").toLocalIterator()
-    points: list[Point] = []
-    kept: list[dict[str, object]] = []
-    invalid = 0
-    ledger = judging.open_ledger(lake, judge, run_id, source_group, None)
-    for chunk in track(judging.chunks(shown), each * len(sources), source_group, judging.CHUNK):
-        source_of = {row["doc_id"]: row["source"] for row in chunk}
-        requests = [judging.request(row, source_group, judge, "discover", None) for row in chunk]
-        for request, answer in answered(judge, ledger, requests):
-            try:
-                named = discovery.parse_points(answer.raw_response)
-            except ValueError:
-                invalid += 1
-                continue
-            for place, (name, reason, score) in enumerate(named):
-                doc_id = request.doc_id
-                points.append(Point(source_of[doc_id], doc_id, place, name, reason, score))
-                kept.append(vars(points[-1]) | {"call_key": request.call_key})
-    constant = {"discovery_id": discoveries[source_group], "source_group": source_group}
-    rows = [row | constant for row in kept]
-    lake.replace_rows(rows, "judgement_points", "discovery_id", constant["discovery_id"], run_id)
-    return points, invalid
-
-
-def _record(
-    lake: Lakehouse, discovery_id: str, source_group: str, anchored: list[Anchored], run_id: str
 ) -> None:
-    rubric_id = discovery.rubric_id(anchored)
-    now = datetime.now(UTC)
-    rows = [
-        {
-            "rubric_id": rubric_id,
-            "discovery_id": discovery_id,
-            "source_group": source_group,
-            "slot": slot,
-            "name": a.anchor.name,
-            "definition": a.anchor.reason,
+    constant = {"discovery_id": discovery_id, "source_group": source_group}
+    rows = [vars(point) | constant | {"call_key": key} for point, key in found]
+    lake.replace_rows(rows, "judgement_points", "discovery_id", discovery_id, run_id)
+
+
+def _rubric_rows(
+    source_group: str, anchored: list[Anchored], stability: list[float], waits: bool
+) -> list[dict[str, object]]:
+    slots = discovery.slots(anchored)
+    constant = {
+        "rubric_id": rubrics.rubric_id(source_group, slots),
+        "source_group": source_group,
+        "status": "draft" if waits else "approved",
+        "approved_by": None if waits else "automatic",
+        "approved_at": None if waits else datetime.now(UTC),
+    }
+    return [
+        constant
+        | {
+            "slot": slot.slot,
+            "name": slot.name,
+            "definition": slot.definition,
             "anchor_doc_id": a.anchor.doc_id,
             "anchor_point": a.anchor.point,
             "cluster_size": a.cluster_size,
             "document_share": a.document_share,
             "source_shares": a.source_shares,
             "score_sd": a.score_sd,
-            "status": "approved",
-            "approved_by": "automatic",
-            "approved_at": now,
+            "stability": found_again,
         }
-        for slot, a in enumerate(anchored)
+        for slot, a, found_again in zip(slots, anchored, stability, strict=True)
     ]
-    lake.append_rows(rows, "rubrics", run_id)
+
+
+def _outcome(counts: Counter[str], new: int, found: int) -> Outcome:
+    asked, unused = counts.total(), counts.total() - counts["answered"]
+    message = f"{new} rubrics from {asked:,} documents, {found} found done"
+    if unused:
+        listed = (f"{n:,} {what}" for what, n in sorted(counts.items()) if what != "answered")
+        message += f"; {', '.join(listed)}"
+    return Outcome(message, rows_in=asked, rows_out=new, rows_rejected=unused)

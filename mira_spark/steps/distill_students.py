@@ -3,12 +3,14 @@ group in MLflow, `students`, `student_reliability`."""
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark import (
@@ -21,15 +23,14 @@ from mira_spark import (
     scoring,
     tables,
 )
+from mira_spark.columns import POINT
 from mira_spark.distillation import Evaluation
 from mira_spark.errors import InputError
 from mira_spark.progress import track
 from mira_spark.reliability import Cell, Gate
 from mira_spark.rubrics import Rubric
 from mira_spark.runs import Outcome, package_version
-from mira_spark.schemas import POINT
 from mira_spark.settings import Settings
-from mira_spark.steps import label_documents
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.linear import LinearStudent
@@ -44,6 +45,7 @@ class Trained:
 
     student: LinearStudent
     manifest: Manifest
+    labelling_id: str
     labels: int
     validation_rows: int
     cells: list[Cell]
@@ -52,30 +54,32 @@ class Trained:
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """Per group its rubric and number of labels; growth up to `retrain_after` is no change."""
-    rubrics = label_documents.current_rubrics(lake, settings)
-    counts = _counts(lake, rubrics)
+    ids = current.labelling_ids(settings, current.signed_rubrics(lake, settings))
+    counts = _counts(lake, ids)
     if sum(counts.values()) == 0:
         raise InputError(f"{lake.name('labels')} has no labels yet: run label_documents first")
-    trained = _trained_on(lake, rubrics)
+    trained = _trained_on(lake, ids)
     grown = 1 + settings.distillation.retrain_after
     found = {}
-    for group, rubric in rubrics.items():
+    for group, labelling_id in ids.items():
         now, then = counts[group], trained.get(group, 0)
         same = then <= now <= then * grown
-        found[f"labels of {group}"] = f"{then if same else now} on rubric {rubric.rubric_id}"
+        found[f"labels of {group}"] = f"{then if same else now} of labelling {labelling_id}"
     return found
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """A student for every group whose labels or rubric changed, or all when the settings did."""
-    rubrics = label_documents.current_rubrics(lake, settings)
+    rubrics = current.signed_rubrics(lake, settings)
+    ids = current.labelling_ids(settings, rubrics)
     version = lake.version("labels")
     failed = []
     rows = 0
     for rubric in track(list(rubrics.values()), len(rubrics), "students"):
         shards = settings.folder.absolute() / "staging" / rubric.source_group
-        _stage(lake, rubric, shards)
-        trained = _train(lake, settings, rubric, shards, version)
+        labelling_id = ids[rubric.source_group]
+        _stage(lake, _labels(lake, [labelling_id]), shards)
+        trained = _train(lake, settings, rubric, labelling_id, shards, version)
         _publish(lake, settings, trained, run_id)
         shutil.rmtree(shards, ignore_errors=True)
         rows += trained.labels
@@ -87,22 +91,26 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=len(rubrics))
 
 
-def _counts(lake: Lakehouse, rubrics: dict[str, Rubric]) -> dict[str, int]:
-    of_rubrics = F.col("rubric_id").isin([r.rubric_id for r in rubrics.values()])
-    rows = lake.read("labels").filter(of_rubrics).groupBy("source_group").count().collect()
-    return dict.fromkeys(rubrics, 0) | {r["source_group"]: r["count"] for r in rows}
+def _labels(lake: Lakehouse, labelling_ids: Iterable[str]) -> DataFrame:
+    """The labels a student may learn from."""
+    of_labelling = F.col("labelling_id").isin(list(labelling_ids))
+    return lake.read("labels").filter(of_labelling & F.col("set_aside").isNull())
 
 
-def _trained_on(lake: Lakehouse, rubrics: dict[str, Rubric]) -> dict[str, int]:
-    """Group to the labels its latest student on the current rubric was made from."""
-    of_rubrics = F.col("rubric_id").isin([r.rubric_id for r in rubrics.values()])
-    rows = lake.read("students").filter(of_rubrics).orderBy("created_at").collect()
+def _counts(lake: Lakehouse, ids: dict[str, str]) -> dict[str, int]:
+    rows = _labels(lake, ids.values()).groupBy("source_group").count().collect()
+    return dict.fromkeys(ids, 0) | {r["source_group"]: r["count"] for r in rows}
+
+
+def _trained_on(lake: Lakehouse, ids: dict[str, str]) -> dict[str, int]:
+    """Group to the labels its latest student of the current labelling was made from."""
+    of_labelling = F.col("labelling_id").isin(list(ids.values()))
+    rows = lake.read("students").filter(of_labelling).orderBy("created_at").collect()
     return {r["source_group"]: r["train_rows"] + r["validation_rows"] for r in rows}
 
 
-def _stage(lake: Lakehouse, rubric: Rubric, shards: Path) -> None:
+def _stage(lake: Lakehouse, labels: DataFrame, shards: Path) -> None:
     """Labels with their texts as Parquet, in the order of doc_id, for the driver to stream."""
-    labels = lake.read("labels").filter(F.col("rubric_id") == rubric.rubric_id)
     texts = lake.read("documents").select("doc_id", "content_hash", "text")
     rows = labels.join(texts, on=["doc_id", "content_hash"], how="inner")
     columns = ["doc_id", "source", "text", "scores", "repeat_scores", "split"]
@@ -110,10 +118,16 @@ def _stage(lake: Lakehouse, rubric: Rubric, shards: Path) -> None:
 
 
 def _train(
-    lake: Lakehouse, settings: Settings, rubric: Rubric, shards: Path, labels_version: int
+    lake: Lakehouse,
+    settings: Settings,
+    rubric: Rubric,
+    labelling_id: str,
+    shards: Path,
+    labels_version: int,
 ) -> Trained:
     """Train on one split; on the other fit the calibration with one half and measure with the
     other."""
+    labels = _labels(lake, [labelling_id])
     student = distillation.train_linear(shards, len(rubric.anchors), settings.distillation)
     held_out = distillation.predict(student, shards, "validation")
     fitted = np.array([labelling.share_of(d, "calibration") < 0.5 for d in held_out.doc_ids], bool)
@@ -122,7 +136,7 @@ def _train(
         calibration.apply(curves, held_out.predicted[~fitted]) / POINT,
         held_out.judged[~fitted],
         [s for s, first in zip(held_out.sources, fitted, strict=True) if not first],
-        _repeats(lake, rubric, held_out)[~fitted],
+        _repeats(labels, rubric, held_out)[~fitted],
         settings.reliability,
     )
     masks, group_mask = reliability.masks(
@@ -140,15 +154,14 @@ def _train(
     )
     champion = _champion_spearman(lake, settings, rubric, shards)
     gate = reliability.gate(cells, champion, settings.reliability)
-    labels = _counts(lake, {rubric.source_group: rubric})[rubric.source_group]
-    return Trained(student, manifest, labels, len(held_out.doc_ids), cells, gate)
+    validation_rows = len(held_out.doc_ids)
+    return Trained(student, manifest, labelling_id, labels.count(), validation_rows, cells, gate)
 
 
-def _repeats(lake: Lakehouse, rubric: Rubric, held_out: Evaluation) -> npt.NDArray[np.float32]:
+def _repeats(labels: DataFrame, rubric: Rubric, held_out: Evaluation) -> npt.NDArray[np.float32]:
     """What the judge said when asked again, [rows, slots] in the order of `held_out`; NaN where it
     was not."""
-    asked = lake.read("labels").filter(F.col("rubric_id") == rubric.rubric_id)
-    asked = asked.filter(F.col("repeat_scores").isNotNull() & (F.col("split") == "validation"))
+    asked = labels.filter(F.col("repeat_scores").isNotNull() & (F.col("split") == "validation"))
     found = {
         r["doc_id"]: r["repeat_scores"] for r in asked.select("doc_id", "repeat_scores").collect()
     }
@@ -234,6 +247,7 @@ def _record(
         "student_id": student_id,
         "source_group": manifest.source_group,
         "rubric_id": manifest.rubric_id,
+        "labelling_id": trained.labelling_id,
         "kind": trained.student.kind,
         "dimensions": list(manifest.anchors),
         "artefact_uri": str(folder),

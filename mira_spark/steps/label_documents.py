@@ -1,124 +1,211 @@
 """Let the judge score a larger sample on each group's rubric. Reads `documents`, `source_groups`,
-`rubrics`; writes `judge_calls`, `labels`."""
+`rubrics`; writes `judge_calls`, `labels`, `judge_agreement`."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, judging, labelling
-from mira_spark.errors import InputError
-from mira_spark.judges.ledger import Ledger, answered
-from mira_spark.judges.protocol import Answer, Judge, Purpose
-from mira_spark.labelling import Scores
+from mira_spark import corpus, current, defence, judge_checks, judging, labelling
+from mira_spark.judges.ledger import Answered, answered
+from mira_spark.judges.protocol import Purpose, Request
+from mira_spark.judges.reading import Labels
+from mira_spark.judging import Labelling
 from mira_spark.progress import track
-from mira_spark.rubrics import Rubric
 from mira_spark.runs import Outcome
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
-SETTINGS = ("labelling", "judge")
+SETTINGS = ("labelling",)
+CHUNK = 1_024
+"""Rows of `labels` in a commit."""
+
+
+@dataclass
+class _Document:
+    """A document on its way: how many of its questions are open, and what was answered."""
+
+    row: Row
+    open: int
+    answers: dict[Purpose, Answered[Labels]] = field(default_factory=dict)
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    """The rubric of every group: new documents do not ask for new labels."""
-    rubrics = current_rubrics(lake, settings)
-    return {f"rubric of {g}": r.rubric_id for g, r in rubrics.items()}
-
-
-def current_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
-    """Group to rubric; InputError when a group has none yet."""
-    judge = judging.open_judge(settings.judge)
-    groups = current.groups(lake, settings)
-    discoveries = current.discovery_ids(settings, groups.values(), judge.name)
-    rubrics = current.rubrics(lake, discoveries)
-    missing = sorted(set(discoveries) - set(rubrics))
-    if missing:
-        raise InputError(f"no rubric for {', '.join(missing)}: run discover_rubrics first")
-    return rubrics
+    """The rubric of every group and how it is asked: new documents do not ask for new labels."""
+    rubrics = current.signed_rubrics(lake, settings)
+    found = {f"rubric of {g}": r.rubric_id for g, r in rubrics.items()}
+    return found | {"judge": judging.asked_as(settings, "labelling")}
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """Labels for the sampled documents that have none on their group's rubric."""
-    judge = judging.open_judge(settings.judge)
+    """Labels for the sampled documents that have none on their group's rubric, by this judge."""
     groups = current.groups(lake, settings)
-    labelled = invalid = 0
-    for source_group, rubric in current_rubrics(lake, settings).items():
-        sources = [s for s, g in groups.items() if g == source_group]
-        pending = _pending(lake, settings, rubric, sources)
-        shown = judging.shown(pending, settings.judge.window_tokens)
-        rows = shown.orderBy("doc_id").toLocalIterator()
-        total = len(sources) * settings.labelling.documents_per_source
-        ledger = judging.open_ledger(lake, judge, run_id, source_group, rubric)
-        for chunk in track(judging.chunks(rows), total, source_group, judging.CHUNK):
-            good = list(_labels(settings, judge, ledger, rubric, chunk))
-            lake.append_rows(good, "labels", run_id)
-            labelled += len(good)
-            invalid += len(chunk) - len(good)
+    form = judging.form(lake, settings, "labelling")
+    asked_as = judging.asked_as(settings, "labelling")
+    counts: Counter[str] = Counter()
+    with judging.open_desk(lake, settings, form, run_id) as desk:
+        for source_group, rubric in current.signed_rubrics(lake, settings).items():
+            labelling_id = labelling.labelling_id(rubric.rubric_id, asked_as)
+            work = Labelling(labelling_id, rubric, form, desk)
+            sources = [s for s, g in groups.items() if g == source_group]
+            documents = lake.read("documents").filter(F.col("source").isin(sources))
+            documents = judging.sendable(documents, settings, "labelling")
+            counts += _label_group(lake, settings, work, documents, len(sources), run_id)
     _view(lake)
-    message = f"{labelled:,} documents labelled by {judge.name}"
-    if invalid:
-        message += f"; {invalid:,} answers could not be read"
-    return Outcome(message, rows_out=labelled, rows_rejected=invalid)
+    return _outcome(counts, form.judge.name)
 
 
-def _pending(lake: Lakehouse, settings: Settings, rubric: Rubric, sources: list[str]) -> DataFrame:
-    """The group's sample less what is labelled on this rubric."""
-    documents = lake.read("documents").filter(F.col("source").isin(sources))
+def _label_group(
+    lake: Lakehouse,
+    settings: Settings,
+    work: Labelling,
+    documents: DataFrame,
+    sources: int,
+    run_id: str,
+) -> Counter[str]:
+    """Label what is pending of a group; how many answers had each outcome."""
+    chosen, group = settings.labelling, work.rubric.source_group
+    pending = _pending(lake, settings, work.labelling_id, documents)
+    rows = judging.shown(pending, settings.judge.window_tokens).orderBy("doc_id").toLocalIterator()
+    first = next(rows, None)
+    if first is None:
+        return Counter()
+    judge_checks.check_canaries(lake, documents, sources, work, settings)
+    total = sources * chosen.documents_per_source
+    reversed_share = chosen.reversed_documents / total
+    at_work: dict[str, _Document] = {}
+    requests = _requests(_chain(first, rows), work, settings, reversed_share, at_work)
+    ledger = judging.ledger(
+        lake, work.form, group, work.rubric.rubric_id, judge_checks.parse, settings.judge.reasks
+    )
+    counts: Counter[str] = Counter()
+    labels: list[dict[str, object]] = []
+    try:
+        for done in track(_whole(answered(requests, work.desk, ledger), at_work), total, group):
+            answer = done.answers["label"].answer
+            counts[answer.outcome] += 1
+            if label := _label(done, work, settings):
+                counts["set aside"] += label["set_aside"] is not None
+                labels.append(label)
+            if len(labels) >= CHUNK:
+                lake.append_rows(labels, "labels", run_id)
+                labels.clear()
+    finally:  # also when the budget is reached: what was answered is labelled
+        lake.append_rows(labels, "labels", run_id)
+    _measure_agreement(lake, work, run_id, chosen.seed)
+    return counts
+
+
+def _pending(
+    lake: Lakehouse, settings: Settings, labelling_id: str, documents: DataFrame
+) -> DataFrame:
+    """The group's sample less what is labelled."""
     chosen = settings.labelling
-    sampled = corpus.sample(documents, chosen.documents_per_source, chosen.seed)
-    done = lake.read("labels").filter(F.col("rubric_id") == rubric.rubric_id)
+    sampled = corpus.sample(
+        documents,
+        chosen.documents_per_source,
+        chosen.seed,
+        per_domain=chosen.documents_per_domain,
+    )
+    done = lake.read("labels").filter(F.col("labelling_id") == labelling_id)
     return sampled.join(done, on=["doc_id", "content_hash"], how="left_anti")
 
 
-def _labels(
-    settings: Settings, judge: Judge, ledger: Ledger, rubric: Rubric, chunk: list[Row]
-) -> Iterator[dict[str, object]]:
-    """The rows of `labels` for a chunk; a document whose answer cannot be read has none."""
-    repeats = [row for row in chunk if labelling.is_repeated(row["doc_id"], settings.labelling)]
-    asked: list[tuple[Row, Purpose]] = [(row, "label") for row in chunk]
-    asked += [(row, "repeat") for row in repeats]
-    requests = [
-        judging.request(row, rubric.source_group, judge, purpose, rubric) for row, purpose in asked
-    ]
-    read = {
-        (request.doc_id, request.replicate): (request, _read(answer, len(rubric.anchors)))
-        for request, answer in answered(judge, ledger, requests)
+def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
+    yield first
+    yield from rest
+
+
+def _requests(
+    rows: Iterable[Row],
+    work: Labelling,
+    settings: Settings,
+    reversed_share: float,
+    at_work: dict[str, _Document],
+) -> Iterator[Request]:
+    """The questions about each document, which is put into `at_work` before its first."""
+    group, rubric = work.rubric.source_group, work.rubric
+    for row in rows:
+        purposes: list[Purpose] = ["label"]
+        if labelling.is_repeated(row["doc_id"], settings.labelling):
+            purposes.append("repeat")
+        if labelling.share_of(row["doc_id"], "reversed") < reversed_share:
+            purposes.append("reversed")
+        at_work[row["doc_id"]] = _Document(row, len(purposes))
+        for purpose in purposes:
+            yield judging.request(row, work.form, purpose, group, rubric)
+
+
+def _whole(
+    answers: Iterable[Answered[Labels]], at_work: dict[str, _Document]
+) -> Iterator[_Document]:
+    """The documents all of whose questions have come back."""
+    for done in answers:
+        document = at_work[done.request.doc_id]
+        document.answers[done.request.purpose] = done
+        document.open -= 1
+        if document.open == 0:
+            yield at_work.pop(done.request.doc_id)
+
+
+def _label(done: _Document, work: Labelling, settings: Settings) -> dict[str, object] | None:
+    """The row of `labels`; None for a document whose answer cannot be used."""
+    answer, row = done.answers["label"], done.row
+    if answer.value is None:
+        return None
+    labels = answer.value
+    again = {p: a.value.scores for p, a in done.answers.items() if a.value is not None}
+    flags = defence.flags(row["document"])
+    return {
+        "doc_id": row["doc_id"],
+        "content_hash": row["content_hash"],
+        "source": row["source"],
+        "source_group": work.rubric.source_group,
+        "rubric_id": work.rubric.rubric_id,
+        "labelling_id": work.labelling_id,
+        "judge": work.form.judge.name,
+        "scores": labels.scores,
+        "repeat_scores": again.get("repeat"),
+        "reversed_scores": again.get("reversed"),
+        "reasons": labels.reasons,
+        "split": labelling.split(row["doc_id"], settings.labelling),
+        "unseen_share": row["unseen_share"],
+        "set_aside": defence.set_aside(flags, labels.scores, labels.canary),
+        "call_key": answer.call_key,
     }
-    for row in chunk:
-        request, scores = read[row["doc_id"], 0]
-        if scores is None:
-            continue
-        _, again = read.get((row["doc_id"], 1), (request, None))
-        yield {
-            "doc_id": row["doc_id"],
-            "content_hash": row["content_hash"],
-            "source": row["source"],
-            "source_group": rubric.source_group,
-            "rubric_id": rubric.rubric_id,
-            "scores": scores.scores,
-            "repeat_scores": again.scores if again else None,
-            "reasons": scores.reasons,
-            "split": labelling.split(row["doc_id"], settings.labelling),
-            "call_key": request.call_key,
-        }
 
 
-def _read(answer: Answer, slots: int) -> Scores | None:
-    if answer.outcome != "answered":
-        return None
-    try:
-        return labelling.parse_scores(answer.raw_response, slots)
-    except ValueError:
-        return None
+def _measure_agreement(lake: Lakehouse, work: Labelling, run_id: str, seed: int) -> None:
+    """Replace the labelling's rows of `judge_agreement`."""
+    labels = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)
+    twice = labels.filter("repeat_scores IS NOT NULL OR reversed_scores IS NOT NULL")
+    rows = twice.select("scores", *judge_checks.REPEATED.values()).collect()
+    found = judge_checks.agreement_rows(work, rows, run_id, seed)
+    if found:
+        lake.replace_rows(found, "judge_agreement", "labelling_id", work.labelling_id, run_id)
+
+
+def _outcome(counts: Counter[str], judge: str) -> Outcome:
+    labelled = counts["answered"]
+    message = f"{labelled:,} documents labelled by {judge}"
+    unused = {what: n for what, n in counts.items() if what != "answered" and n}
+    if unused:
+        message += "; " + ", ".join(f"{n:,} {what}" for what, n in sorted(unused.items()))
+    if counts["failed"]:
+        message += " (mira judge retry --outcome failed asks them again)"
+    rejected = sum(unused.values())
+    status = "degraded" if counts["failed"] else "done"
+    return Outcome(message, status, labelled + rejected, labelled, rejected)
 
 
 def _view(lake: Lakehouse) -> None:
     lake.create_view(
         "label_points",
-        "SELECT l.doc_id, l.source, l.source_group, l.rubric_id, r.slot, r.name, "
-        "l.scores[r.slot] AS score, l.reasons[r.slot] AS reason, l.split "
+        "SELECT l.doc_id, l.source, l.source_group, l.rubric_id, l.labelling_id, r.slot, r.name, "
+        "l.scores[r.slot] AS score, l.reasons[r.slot] AS reason, l.split, l.set_aside "
         f"FROM {lake.name('labels')} AS l JOIN (SELECT DISTINCT rubric_id, slot, name "
         f"FROM {lake.name('rubrics')}) AS r ON r.rubric_id = l.rubric_id",
-        "the labels, one row per document and slot of its rubric",
+        "the labels, one row per document, labelling and slot of its rubric",
     )

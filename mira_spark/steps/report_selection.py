@@ -66,6 +66,7 @@ def _collected(lake: Lakehouse, settings: Settings) -> ReportData:
         cutoffs=cutoff_rows,
         histogram=_rows(report_rows.binned(histogram, cutoffs)),
         rubrics=_rows(report_rows.anchors(rubrics)),
+        agreement=_agreement(lake, students),
         students=students,
         student_reliability=reliability,
         judge_calls=_rows(report_rows.summed_calls(lake.read("judge_calls"))),
@@ -81,6 +82,13 @@ def _rows(rows: DataFrame) -> Rows:
 def _students(lake: Lakehouse, counting: set[str]) -> list[report_rows.Row]:
     by_age = lake.read("students").orderBy(F.col("created_at").desc(), "student_id")
     return report_rows.students_shown(_rows(by_age), counting)
+
+
+def _agreement(lake: Lakehouse, students: list[report_rows.Row]) -> Rows:
+    """Of the labellings that the students learnt from."""
+    ids = sorted({student["labelling_id"] for student in students})
+    rows = lake.read("judge_agreement").filter(F.col("labelling_id").isin(ids))
+    return _rows(rows.orderBy("source_group", "kind", "slot"))
 
 
 def _judges(lake: Lakehouse, rubrics: DataFrame) -> list[str]:

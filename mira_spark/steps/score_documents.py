@@ -56,9 +56,13 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
 
 
 def _pending(lake: Lakehouse, documents: DataFrame, scorers: dict[str, Scorer]) -> DataFrame:
-    """The documents without a score of a current student for the text they have."""
+    """The documents without a score of a current student for the text they have.
+
+    `scores` is pinned: a unit that reads the table as it is now would conflict with its neighbour.
+    """
     of_students = F.col("student_id").isin([s.student_id for s in scorers.values()])
-    done = lake.read("scores").filter(of_students).select(*current.SCORE_KEY)
+    scores = lake.read("scores", lake.version("scores"))
+    done = scores.filter(of_students).select(*current.SCORE_KEY)
     return documents.join(done, on=current.SCORE_KEY, how="left_anti")
 
 

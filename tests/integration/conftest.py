@@ -49,7 +49,8 @@ def settings(files: Path, home: Path) -> Settings:
             "labelling.validation_share=0.4",
             "reliability.min_rows=12",
             "reliability.min_gate_spearman=0.3",
-            "scoring.unit_tokens=100_000",
+            "distillation.bits=16",
+            "scoring.unit_tokens=400_000",
         ],
     )
 

@@ -1,4 +1,4 @@
-"""The command, the notebook and a job in processes of their own, over what the pipeline left.
+"""The command and a job in processes of their own, over what the pipeline left.
 
 These tests come last (see `pytest_collection_modifyitems`): they end the suite's Spark session, so
 that its catalog is free for other processes.
@@ -57,14 +57,6 @@ def test_the_views_answer_in_a_new_process(left: Path, settings: Settings, tmp_p
     assert "docstring_qa" in ended.stdout
     for noise in ("WARN", "Traceback", "SLF4J", ":: loading settings"):
         assert noise not in ended.stdout + ended.stderr
-
-
-def test_the_notebook_runs(left: Path, settings: Settings, tmp_path: Path) -> None:
-    notebook = ROOT / "notebooks" / "01_explore_corpus.py"
-    places = [f"folder={left}", f"namespace={settings.namespace}"]
-    ended = run([sys.executable, str(notebook), *places], tmp_path)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(list(left.glob("*.html"))) == 3, "the report and two plots"
 
 
 def test_a_job_scores_on_separate_executors_from_an_empty_directory(

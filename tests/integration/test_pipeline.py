@@ -4,9 +4,12 @@ The tests of this file share one schema and build on one another, in the order w
 """
 
 import json
+import runpy
 import shutil
+import sys
 from fractions import Fraction
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from mira_spark.udfs import register_all
@@ -19,6 +22,8 @@ from mira_spark.progress import console
 from mira_spark.settings import Settings, load
 from mira_spark.steps import select_documents
 from mira_spark.tables import Lakehouse
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_explore_corpus.py"
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +133,16 @@ def test_labels_are_readable_in_sql_with_names_and_reasons(lake: Lakehouse) -> N
     assert row["reason"]
 
 
+def test_the_notebook_runs_and_leaves_its_plots(lake: Lakehouse, settings: Settings) -> None:
+    arguments = [f"folder={settings.folder}", f"namespace={settings.namespace}"]
+    try:
+        with mock.patch.object(sys, "argv", ["notebook", *arguments]):
+            runpy.run_path(str(NOTEBOOK), {"spark": lake.spark})
+    finally:
+        lake.spark.sql("USE default")
+    assert len(list(settings.folder.glob("*.html"))) == 3, "the report and two plots"
+
+
 def test_a_second_run_does_nothing_and_asks_nothing(lake: Lakehouse, settings: Settings) -> None:
     before = versions(lake)
     said = told(lake, settings, "second")
@@ -149,9 +164,10 @@ def test_another_budget_makes_selection_alone_again(lake: Lakehouse, settings: S
     assert selected(lake) == by_brute_force(lake, row_tokens(lake) * 30 // 100, 0)
 
 
-def test_a_changed_source_is_scored_anew_and_nothing_else(
+def test_what_changed_or_is_new_is_scored_and_nothing_else(
     lake: Lakehouse, settings: Settings, files: Path
 ) -> None:
+    """A changed text, a new document and a new source, in one run."""
     before = versions(lake)
     old_text = lake.read("documents").filter("source = 'type_stubs'").orderBy("doc_id").first()
     path = files / "type_stubs.json"
@@ -160,36 +176,27 @@ def test_a_changed_source_is_scored_anew_and_nothing_else(
     changed["text"] = "# a longer text than before\n" + changed["text"]
     rows.append({"id": "new", "source": "type_stubs", "text": "def new() -> int: ...\n" * 20})
     path.write_text("\n".join(json.dumps(row) for row in rows))
+    lines = (files / "stdlib_code.json").read_text().splitlines()[:20]
+    of_new_source = [json.loads(line) | {"source": "more_code"} for line in lines]
+    again = [row | {"id": f"again/{row['id']}"} for row in of_new_source]
+    (files / "more_code.json").write_text("\n".join(json.dumps(row) for row in again))
     said = told(lake, settings, "fourth")
-    assert "1 new and 1 changed documents" in said
-    assert "2 documents scored in" in said
+    assert "21 new and 1 changed documents" in said
+    assert "22 documents scored in" in said
     after = versions(lake)
     assert {t for t in after if after[t] != before[t]} == {
-        "documents", "scores", "score_histogram", "selections", "selection_cutoffs",
-    }  # fmt: skip
+        "documents", "source_groups", "scores", "score_histogram", "selections",
+        "selection_cutoffs",
+    }, "no judge was asked, no student trained"  # fmt: skip
     documents = lake.read("documents").count()
     assert lake.read("scored_documents").count() == documents
     assert lake.read("scores").count() == documents + 1, "the old text's score is kept"
     old = lake.read("documents", before["documents"]).filter(F.col("doc_id") == old_text["doc_id"])
     assert old.collect()[0]["text"] == old_text["text"], "the version before stays readable"
-    assert selected(lake) == by_brute_force(lake, row_tokens(lake) * 40 // 100, 0)
-
-
-def test_a_new_source_joins_a_group_and_asks_no_judge(
-    lake: Lakehouse, settings: Settings, files: Path
-) -> None:
-    before = versions(lake)
-    lines = (files / "stdlib_code.json").read_text().splitlines()[:20]
-    rows = [json.loads(line) for line in lines]
-    new = [row | {"id": f"again/{row['id']}", "source": "more_code"} for row in rows]
-    (files / "more_code.json").write_text("\n".join(json.dumps(row) for row in new))
-    told(lake, settings, "fifth")
     groups = current.groups(lake, settings)
-    assert groups["more_code"] == groups["stdlib_code"]
-    after = versions(lake)
-    unchanged = {"judge_calls", "judgement_points", "rubrics", "labels", "students"}
-    assert {t: after[t] for t in unchanged} == {t: before[t] for t in unchanged}
+    assert groups["more_code"] == groups["stdlib_code"], "the nearest group is joined"
     assert lake.read("scored_documents").filter("source = 'more_code'").count() == 20
+    assert selected(lake) == by_brute_force(lake, row_tokens(lake) * 40 // 100, 0)
 
 
 def test_the_order_and_partitioning_of_scores_do_not_change_the_cut(

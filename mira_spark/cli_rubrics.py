@@ -1,0 +1,59 @@
+"""`mira rubrics`: export, import and approve."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mira_spark import runs, signing
+from mira_spark.cli_options import Config, Overrides, open_lakehouse
+from mira_spark.errors import InputError
+from mira_spark.progress import say
+from mira_spark.settings import load
+
+app = typer.Typer(help="Rubrics as people see them: export, edit, import, approve.")
+
+
+@app.command("export")
+def export_command(
+    out: Annotated[Path | None, typer.Option(help="the file to write; else the terminal")] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write the rubrics with their evidence as YAML, to be read and edited."""
+    settings = load(config, overrides or ())
+    text = signing.export(open_lakehouse(settings), settings)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    out.write_text(text, encoding="utf-8")
+    say(f"the rubrics are in {out}: edit them, then mira rubrics import {out}")
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(help="the edited YAML")],
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Take edited rubrics in as drafts; nothing is asked or labelled before one is approved."""
+    settings = load(config, overrides or ())
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    for line in signing.import_drafts(open_lakehouse(settings), settings, text, runs.new_run_id()):
+        say(line)
+
+
+@app.command("approve")
+def approve_command(
+    by: Annotated[str, typer.Option(help="who signs")],
+    ids: Annotated[list[str] | None, typer.Argument(help="rubric ids; else what waits")] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Sign rubrics by name. Labels of another rubric no longer count for the group."""
+    settings = load(config, overrides or ())
+    for line in signing.approve(open_lakehouse(settings), settings, ids or (), by):
+        say(line)

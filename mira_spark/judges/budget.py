@@ -1,0 +1,315 @@
+"""Never over: what a call may cost is reserved before it is sent and settled when it is known.
+
+Money is counted in whole billionths of a US dollar (what decimal(18,9) holds), tokens in units.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mira_spark.errors import ConfigError, MiraError
+from mira_spark.judges.protocol import Answer
+
+NANOS = 10**9
+TOKENS_AROUND_A_MESSAGE = 256
+"""More than any known chat template or hidden instruction puts around one message."""
+_REMEDY = {
+    "per_run": "run the step again to go on under a run's new cap, or raise it.",
+    "per_day": "run the step again after midnight UTC, or raise the cap.",
+    "per_source": "raise the cap, or leave the source out, and run the step again.",
+}
+
+
+class BudgetReached(MiraError):
+    """The next call does not fit a cap and was not sent; the step can be resumed."""
+
+    exit_code = 75
+
+
+class Price(BaseModel):
+    """US dollars per million tokens; `read_on` is the day the price list was read.
+
+    `cached_input` null: cached tokens cost what the others do.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Decimal = Field(ge=0, max_digits=18, decimal_places=9)
+    cached_input: Decimal | None = Field(None, ge=0, max_digits=18, decimal_places=9)
+    output: Decimal = Field(ge=0, max_digits=18, decimal_places=9)
+    read_on: date
+
+
+class Caps(BaseModel):
+    """The most that may be spent, in US dollars and in tokens (input and output together)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    usd: Decimal | None = Field(None, ge=0, max_digits=18, decimal_places=9)
+    tokens: int | None = Field(None, ge=0)
+
+
+class BudgetSettings(BaseModel):
+    """The caps. A day is a day of UTC; `per_source` holds for each source over all runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_run: Caps = Caps()
+    per_day: Caps = Caps()
+    per_source: Caps = Caps()
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Money and tokens."""
+
+    usd_nanos: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.usd_nanos + other.usd_nanos, self.tokens + other.tokens)
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.usd_nanos - other.usd_nanos, self.tokens - other.tokens)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a call used, for who has no Answer to say it. Cached tokens are part of the input."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int = 0
+
+
+@dataclass
+class _Account:
+    """What counts against the caps of one run, one day or one source."""
+
+    scope: str
+    caps: Caps
+    spent: Spent
+    source: str | None = None
+    reserved: Spent = Spent()
+
+    def passed(self, total: Spent) -> str | None:
+        """The cap that this total is over."""
+        if self.caps.usd is not None and total.usd_nanos > _nanos(self.caps.usd):
+            return "usd"
+        if self.caps.tokens is not None and total.tokens > self.caps.tokens:
+            return "tokens"
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Reservation:
+    """What one call in flight may cost at most."""
+
+    most: Spent
+    accounts: tuple[_Account, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    source: str
+    need: Spent
+    granted: asyncio.Future[Reservation | None]
+
+
+def price_of(model: str, prices: Mapping[str, Price]) -> Price:
+    """The model's price; ConfigError saying how to set it when there is none."""
+    if model not in prices:
+        raise ConfigError(
+            f"judge.prices: no price for the model {model!r}, and nothing is sent at an unknown "
+            f"price. In US dollars per million tokens, 0 for a server of your own: "
+            f"judge.prices.{model}.input, .cached_input (may be left out), .output, and .read_on, "
+            f"the date the price was read (YYYY-MM-DD). Known: {', '.join(sorted(prices)) or '-'}"
+        )
+    return prices[model]
+
+
+def cost_nanos(price: Price, usage: Usage | Answer) -> int:
+    """The price in billionths of a US dollar, rounded up once."""
+    cached = min(usage.cached_input_tokens, usage.input_tokens)
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    nanos_of_millions = (
+        (usage.input_tokens - cached) * _nanos(price.input)
+        + cached * _nanos(cached_price)
+        + usage.output_tokens * _nanos(price.output)
+    )
+    return -(-nanos_of_millions // 10**6)
+
+
+def upper_bound_tokens(messages: Sequence[tuple[str, str]], schema_json: str) -> int:
+    """At least as many tokens as the prompt has, whatever the model's tokenizer.
+
+    Byte-level BPE starts from the bytes of the UTF-8 text and only ever joins them, so no text has
+    more tokens than bytes. The schema counts in full, since servers put it into the prompt; what
+    a chat template adds is covered by a constant for each message.
+    """
+    texts = [schema_json, *(content for _, content in messages)]
+    n_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    return n_bytes + TOKENS_AROUND_A_MESSAGE * len(messages)
+
+
+def _refusal(account: _Account, cap: str, need: Spent) -> str:
+    def shown(part: Spent) -> str:
+        return f"{Decimal(part.usd_nanos) / NANOS if cap == 'usd' else Decimal(part.tokens):,f}"
+
+    source = "" if account.source is None else f" for the source {account.source!r}"
+    return (
+        f"the cap judge.budget.{account.scope}.{cap} is reached{source}: of "
+        f"{Decimal(getattr(account.caps, cap)):,f}, {shown(account.spent)} are spent and "
+        f"{shown(account.reserved)} reserved for calls in flight; the next call may need "
+        f"{shown(need)} and was not sent. What was answered is kept: {_REMEDY[account.scope]}"
+    )
+
+
+def _nanos(usd: Decimal) -> int:
+    return int(usd.scaleb(9))
+
+
+def utc_today() -> date:
+    """The day that `per_day` counts on."""
+    return datetime.now(UTC).date()
+
+
+class Budget:
+    """The caps of one run of one step, for callers on one event loop.
+
+    `run`, `day` and `by_source` are what was spent before. At every instant, spent and reserved
+    together are within every cap, as long as no call uses more than it reserved.
+    """
+
+    def __init__(
+        self,
+        settings: BudgetSettings,
+        price: Price,
+        run: Spent = Spent(),
+        day: Spent = Spent(),
+        by_source: Mapping[str, Spent] | None = None,
+        today: Callable[[], date] = utc_today,
+    ) -> None:
+        self._settings, self._price, self._today = settings, price, today
+        self._run = _Account("per_run", settings.per_run, run)
+        self._date, self._day = today(), _Account("per_day", settings.per_day, day)
+        self._sources: dict[str, _Account] = {}
+        self._spent_before = by_source or {}
+        self._open: set[Reservation] = set()
+        self._waiting: deque[_Waiting] = deque()
+        self._refusal: str | None = None
+
+    async def reserve(self, source: str, input_tokens: int, output_tokens: int) -> Reservation:
+        """Set aside what a call may cost at most, before it is sent.
+
+        Waits, first come first served, while calls in flight may still leave room. Raises
+        BudgetReached when it does not fit beside what is spent already; from then on every call,
+        waiting or new, is refused.
+        """
+        need = Spent(self._most_nanos(input_tokens, output_tokens), input_tokens + output_tokens)
+        granted: asyncio.Future[Reservation | None] = asyncio.get_running_loop().create_future()
+        if self._waiting:  # a call that can never fit does not wait for its turn to hear so
+            self._refuse_what_never_fits(self._accounts(source), need)
+        self._waiting.append(_Waiting(source, need, granted))
+        self._serve()
+        try:
+            reservation = await granted
+        except asyncio.CancelledError:
+            if granted.cancelled():
+                self._serve()
+            elif reservation := granted.result():
+                self.release(reservation)
+            raise
+        if reservation is None:
+            raise BudgetReached(self._refusal)
+        return reservation
+
+    def settle(self, reservation: Reservation, usage: Usage | Answer | None) -> int:
+        """Put what was used in the reservation's place; returns its cost in billionths of a dollar.
+
+        The whole reservation counts as used when usage is None (the answer was lost after it was
+        sent) or has no input tokens (the provider did not say). ValueError when the reservation
+        was settled or released before.
+        """
+        used = reservation.most
+        if usage is not None and usage.input_tokens > 0:
+            tokens = usage.input_tokens + usage.output_tokens
+            used = Spent(cost_nanos(self._price, usage), tokens)
+        self._close(reservation, used)
+        return used.usd_nanos
+
+    def release(self, reservation: Reservation) -> None:
+        """Nothing was spent. ValueError when the reservation was settled or released before."""
+        self._close(reservation, Spent())
+
+    @property
+    def reserved(self) -> Spent:
+        """What calls in flight may still cost; nothing when none is."""
+        return self._run.reserved
+
+    @property
+    def spent(self) -> Spent:
+        """What this run has spent, with what it began with."""
+        return self._run.spent
+
+    def _most_nanos(self, input_tokens: int, output_tokens: int) -> int:
+        """The cost if no token is cached, or all are, whichever is dearer."""
+        return max(
+            cost_nanos(self._price, Usage(input_tokens, output_tokens, cached))
+            for cached in (0, input_tokens)
+        )
+
+    def _accounts(self, source: str) -> tuple[_Account, ...]:
+        """What a call counts against; a clock that is set back opens no day anew."""
+        today = self._today()
+        if today > self._date:
+            self._date, self._day = today, _Account("per_day", self._settings.per_day, Spent())
+        if source not in self._sources:
+            spent = self._spent_before.get(source, Spent())
+            caps = self._settings.per_source
+            self._sources[source] = _Account("per_source", caps, spent, source)
+        return self._run, self._day, self._sources[source]
+
+    def _refuse_what_never_fits(self, accounts: Sequence[_Account], need: Spent) -> None:
+        for account in accounts:
+            cap = account.passed(account.spent + need)
+            if cap is not None and self._refusal is None:
+                self._refusal = _refusal(account, cap, need)
+
+    def _serve(self) -> None:
+        """Answer those who wait, in their order, up to the first that has to wait on."""
+        while self._waiting:
+            first = self._waiting[0]
+            if not first.granted.done():  # else its caller was cancelled
+                accounts = self._accounts(first.source)
+                fits = not any(a.passed(a.spent + a.reserved + first.need) for a in accounts)
+                if not fits:
+                    self._refuse_what_never_fits(accounts, first.need)
+                if self._refusal is not None:
+                    first.granted.set_result(None)
+                elif fits:
+                    first.granted.set_result(self._booked(accounts, first.need))
+                else:
+                    return
+            self._waiting.popleft()
+
+    def _booked(self, accounts: tuple[_Account, ...], need: Spent) -> Reservation:
+        reservation = Reservation(need, accounts)
+        self._open.add(reservation)
+        for account in accounts:
+            account.reserved += need
+        return reservation
+
+    def _close(self, reservation: Reservation, used: Spent) -> None:
+        if reservation not in self._open:
+            raise ValueError("the reservation was settled or released before")
+        self._open.remove(reservation)
+        for account in reservation.accounts:
+            account.reserved -= reservation.most
+            account.spent += used
+        self._serve()

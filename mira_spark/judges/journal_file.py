@@ -1,0 +1,232 @@
+"""The file of a journal: calls intended, answers recorded, and the batches they leave in."""
+
+import fcntl
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from mira_spark.errors import BusyError
+from mira_spark.judges import reading
+from mira_spark.judges.protocol import Outcome
+
+LARGEST_BATCH = 2_048
+
+
+@dataclass(frozen=True)
+class CallRow:
+    """A row of `judge_calls`, the cost in billionths of a US dollar.
+
+    `outcome` is None between an answer's arrival and its reading. Tokens and cost are those of all
+    attempts; one that was lost counts at the most it can have come to.
+    """
+
+    call_key: str
+    purpose: str
+    doc_id: str
+    source_group: str
+    source: str
+    rubric_id: str | None
+    judge: str
+    answered_by: str | None
+    raw_response: str | None
+    outcome: Outcome | None
+    reason: str | None
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    cost_nanos: int
+    attempts: int
+    latency_ms: int
+    replicate: int
+    run_id: str
+    answered_at: datetime
+
+
+Statement = tuple[str, tuple[object, ...]]
+
+_NAMES = [field.name for field in fields(CallRow)]
+_COLUMNS = ", ".join(_NAMES)
+_PLACES = ", ".join("?" for _ in _NAMES)
+_OUTCOME = _NAMES.index("outcome")
+_SCHEMA = f"""
+BEGIN;
+CREATE TABLE IF NOT EXISTS journal (id TEXT NOT NULL, batches INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS intents ({_COLUMNS}, PRIMARY KEY (call_key));
+CREATE TABLE IF NOT EXISTS answers (seq INTEGER PRIMARY KEY, batch INTEGER, {_COLUMNS});
+CREATE INDEX IF NOT EXISTS answers_by_key ON answers (call_key);
+COMMIT;
+"""
+_INTEND = f"INSERT OR REPLACE INTO intents ({_COLUMNS}) VALUES ({_PLACES})"
+_RECORD = f"INSERT INTO answers ({_COLUMNS}) VALUES ({_PLACES})"
+_SETTLE = "DELETE FROM intents WHERE call_key = ?"
+_CONCLUDE = "UPDATE answers SET outcome = ?, reason = ? WHERE call_key = ? AND outcome IS NULL"
+_LOSE = f"INSERT INTO answers ({_COLUMNS}) SELECT {_COLUMNS} FROM intents ORDER BY rowid"
+_FIND = f"""
+SELECT {_COLUMNS} FROM answers
+WHERE outcome IS NOT 'failed' AND call_key IN (SELECT value FROM json_each(?))
+"""
+_ASSIGN = """
+UPDATE answers SET batch = ? WHERE seq IN (
+    SELECT seq FROM answers WHERE batch IS NULL AND outcome IS NOT NULL ORDER BY seq LIMIT ?
+)
+"""
+
+
+def intention(row: CallRow) -> list[Statement]:
+    """`row` is what stands should no answer to its key ever be recorded."""
+    return [(_INTEND, _values(row))]
+
+
+def record(row: CallRow) -> list[Statement]:
+    """An answer, which settles the intention of its key."""
+    return [(_RECORD, _values(row)), (_SETTLE, (row.call_key,))]
+
+
+def conclusion(call_key: str, outcome: Outcome, reason: str | None) -> list[Statement]:
+    """The outcome of the answer that has none yet."""
+    return [(_CONCLUDE, (outcome, _text(reason), call_key))]
+
+
+class JournalFile:
+    """One SQLite file, which one process at a time may hold: BusyError for a second.
+
+    Every method is one transaction, on disk when it returns, and may be called by any thread.
+    `id` is made with the file. Rows leave in batches: `assign` numbers them, `rows` reads them,
+    `forget` removes them once they have arrived.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._held = _held(path)
+        self._lock = threading.Lock()
+        self._connection = _connected(path)
+        with self._connection:
+            if self._connection.execute("SELECT id FROM journal").fetchone() is None:
+                self._connection.execute("INSERT INTO journal VALUES (?, 0)", (uuid.uuid4().hex,))
+            (found,) = self._connection.execute("SELECT id FROM journal").fetchone()
+        self.id = str(found)
+
+    def write(self, statements: Iterable[Statement]) -> int:
+        """Execute all or none; the number of answers that got an outcome."""
+        concluded = 0
+        with self._lock, self._connection:
+            for sql, values in statements:
+                changed = self._connection.execute(sql, values).rowcount
+                if sql is _CONCLUDE or (sql is _RECORD and values[_OUTCOME] is not None):
+                    concluded += changed
+        return concluded
+
+    def find(self, keys: Sequence[str]) -> list[CallRow]:
+        """The answers held to any of `keys`, failures left out."""
+        with self._lock:
+            found = self._connection.execute(_FIND, (json.dumps(list(keys)),)).fetchall()
+        return [_row(values) for values in found]
+
+    def lose_intentions(self) -> int:
+        """Make every intention the row it stands for; their number."""
+        with self._lock, self._connection:
+            lost = self._connection.execute(_LOSE).rowcount
+            self._connection.execute("DELETE FROM intents")
+        return lost
+
+    def conclude_unread(self) -> None:
+        """Give answers that nobody read the outcome that their envelope alone tells."""
+        query = "SELECT call_key, raw_response FROM answers WHERE outcome IS NULL"
+        with self._lock, self._connection:
+            for call_key, raw_response in self._connection.execute(query).fetchall():
+                self._connection.execute(_CONCLUDE, (*_of_envelope(raw_response or ""), call_key))
+
+    def batches(self) -> list[int]:
+        """The batches assigned and not forgotten, oldest first."""
+        query = "SELECT DISTINCT batch FROM answers WHERE batch IS NOT NULL ORDER BY batch"
+        with self._lock:
+            return [batch for (batch,) in self._connection.execute(query)]
+
+    def assign(self) -> tuple[int, int]:
+        """Number the oldest rows with an outcome as the next batch: (its number, rows in it)."""
+        with self._lock, self._connection:
+            self._connection.execute("UPDATE journal SET batches = batches + 1")
+            (batch,) = self._connection.execute("SELECT batches FROM journal").fetchone()
+            rows = self._connection.execute(_ASSIGN, (batch, LARGEST_BATCH)).rowcount
+        return batch, rows
+
+    def rows(self, batch: int) -> list[CallRow]:
+        """The rows of a batch, always the same in the same order."""
+        query = f"SELECT {_COLUMNS} FROM answers WHERE batch = ? ORDER BY seq"
+        with self._lock:
+            found = self._connection.execute(query, (batch,)).fetchall()
+        return [_row(values) for values in found]
+
+    def forget(self, batch: int) -> None:
+        """Remove a batch that has arrived; its place in the file is used again."""
+        with self._lock, self._connection:
+            self._connection.execute("DELETE FROM answers WHERE batch = ?", (batch,))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+        self._held.close()
+
+
+def _held(path: Path) -> IO[bytes]:
+    """The open file beside the journal whose lock says that the journal is in use.
+
+    The lock ends with the process, however that ends. It is not on the journal itself: closing
+    any handle of a file lets go of SQLite's own locks on it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(f"{path}.lock", "ab")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise BusyError(
+            f"judge.journal: another process holds {path}; try again when it has ended"
+        ) from error
+    return file
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    # Not every file system has the shared memory that WAL needs.
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.OperationalError:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.executescript(_SCHEMA)
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _values(row: CallRow) -> tuple[object, ...]:
+    """The row's columns as SQLite holds them."""
+    values = vars(row) | {
+        "raw_response": _text(row.raw_response),
+        "reason": _text(row.reason),
+        "answered_at": row.answered_at.isoformat(),
+    }
+    return tuple(values.values())
+
+
+def _row(values: Sequence[Any]) -> CallRow:
+    columns = dict(zip(_NAMES, values, strict=True))
+    return CallRow(**columns | {"answered_at": datetime.fromisoformat(columns["answered_at"])})
+
+
+def _text(text: str | None) -> str | None:
+    """Halves of characters written out: no table holds them, and one would fail a whole group."""
+    return text and text.encode(errors="backslashreplace").decode()
+
+
+def _of_envelope(raw_response: str) -> tuple[Outcome, str | None]:
+    try:
+        reading.content(raw_response)
+    except reading.Unusable as error:
+        return error.outcome, error.reason
+    return "answered", None

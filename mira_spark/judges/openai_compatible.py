@@ -1,0 +1,283 @@
+"""A judge behind an OpenAI-compatible server: vLLM, Databricks serving, OpenAI and look-alikes.
+
+One attempt a call: no retries, no redirects, no proxies of the environment, nothing logged.
+"""
+
+import asyncio
+import importlib
+import json
+import time
+from collections.abc import Collection, Mapping
+from contextlib import aclosing
+from functools import lru_cache
+from typing import Any
+
+from mira_spark import prompts
+from mira_spark.errors import ConfigError
+from mira_spark.judges.hosts import check_sendable, checked_url, host_of
+from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
+from mira_spark.judges.reading import is_text
+from mira_spark.judges.secret import Secret, quieten, scrubbed
+from mira_spark.judges.settings import ModelSettings
+
+LONGEST_BODY = 262_144
+"""Bytes of a response that are kept; a longer one is cut, and so reads as invalid."""
+POOLS = 16
+"""Connection pools used in turn: what a pool does for a call grows with its connections."""
+_CONNECT_S = 10.0
+_LONGEST_REFUSAL = 4_096
+_REFUSAL_S = 5.0
+_NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "LocalProtocolError"}
+
+
+class OpenAIJudge:
+    """Asks one model for chat completions.
+
+    Constructing it sends nothing; ConfigError when the SDK is missing or the URL is not allowed.
+    `ask` and `close` belong to one event loop; after `close` another loop may ask.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, secret: Secret, licenses: Collection[str] = ()
+    ) -> None:
+        if settings.model is None or settings.url is None:
+            raise ConfigError("judge: openai needs a model and a url")
+        self._settings = settings
+        self._secret = secret
+        self._licenses = licenses
+        self._url = checked_url(settings.url, settings.hosts)
+        self._sdk = _sdk()
+        self._broken = _connection_errors(self._sdk)
+        self._clients: list[Any] = []
+        self._turn = 0
+        host = host_of(self._url)
+        self._parameters = _parameters(settings, host)
+        self.name = f"openai:{settings.model}"
+        self.max_output_tokens = settings.max_output_tokens
+        self.identity: Mapping[str, object] = {
+            "provider": "openai",
+            "host": host,
+            "answer_format": settings.answer_format,
+            "seed": settings.seed,
+            **self._parameters,
+        }
+
+    async def ask(self, request: Request) -> Answer:
+        """One attempt. `raw_response` is the whole body; tokens are 0 where the server told none.
+
+        Raises CallFailed, and NotSendable before anything is sent.
+        """
+        check_sendable(request, self._licenses)
+        started = time.perf_counter()
+        body = scrubbed(await self._body(request), [self._secret])
+        told = _object(body)
+        sent, cached, said = _tokens(told.get("usage"))
+        model = told.get("model")
+        return Answer(
+            raw_response=body,
+            latency_ms=round(1000 * (time.perf_counter() - started)),
+            model=model[:200] if is_text(model) else self._settings.model or "",
+            input_tokens=sent,
+            cached_input_tokens=cached,
+            output_tokens=said,
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        clients, self._clients = self._clients, []
+        for client in clients:
+            await client.close()
+
+    async def _body(self, request: Request) -> str:
+        """The body of a response with status 2xx; CallFailed otherwise."""
+        self._clients = self._clients or self._opened()
+        self._turn = (self._turn + 1) % POOLS
+        completions = self._clients[self._turn].chat.completions
+        try:
+            # The SDK's own timeout is for each read: a server that trickles would never meet it.
+            async with asyncio.timeout(self._settings.timeout_s):
+                call = completions.with_streaming_response.create(
+                    messages=[],
+                    extra_headers={"X-Client-Request-Id": request.call_key},
+                    # As arguments the SDK would walk through them, a fifth of a call's time.
+                    extra_body=self._unchecked(request),
+                    **self._seeded(request),
+                )
+                async with call as response:
+                    raw = await _first_bytes(response.http_response, LONGEST_BODY)
+        except TimeoutError:
+            failure = CallFailed(f"no answer in {self._settings.timeout_s:g} s", lost=True)
+        except self._broken as error:
+            failure = _failure(error.__cause__ or error)
+        else:
+            # An escape that JSON does not know: bytes that are no text read as invalid.
+            return raw.decode(errors="backslashreplace")
+        # Outside the handler: the SDK's error holds the headers, and would be this one's context.
+        raise failure
+
+    def _seeded(self, request: Request) -> dict[str, object]:
+        """The parameters; each replicate has a seed of its own, or it would repeat the answer."""
+        if self._settings.seed is None:
+            return self._parameters
+        return self._parameters | {"seed": self._settings.seed + request.replicate}
+
+    def _unchecked(self, request: Request) -> dict[str, object]:
+        """What is sent as it stands, in place of the arguments of these names."""
+        return {
+            "messages": [{"role": role, "content": text} for role, text in request.messages],
+            "response_format": self._response_format(request),
+        }
+
+    def _response_format(self, request: Request) -> dict[str, object]:
+        if self._settings.answer_format == "json_object":
+            return {"type": "json_object"}
+        return _json_schema(request.anchors)
+
+    def _opened(self) -> list[Any]:
+        http = _http(self._sdk)
+        seconds = self._settings.timeout_s
+        timeout = http.Timeout(seconds, connect=min(_CONNECT_S, seconds))
+        clients = (
+            http.AsyncClient(
+                headers={"Accept-Encoding": "identity"},
+                timeout=timeout,
+                limits=http.Limits(max_connections=None, max_keepalive_connections=None),
+                verify=_certificates(http),
+                follow_redirects=False,
+                trust_env=False,
+                event_hooks={"response": [self._check_status]},
+            )
+            for _ in range(POOLS)
+        )
+        return [
+            self._sdk.AsyncOpenAI(
+                api_key=self._secret.reveal(),
+                base_url=self._url,
+                max_retries=0,
+                timeout=timeout,
+                http_client=client,
+            )
+            for client in clients
+        ]
+
+    async def _check_status(self, response: Any) -> None:
+        """Raise CallFailed for a status that brings no answer, after a look at its body."""
+        if response.is_success:
+            return
+        said = _message(await self._said(response))
+        raise CallFailed(
+            f"status {response.status_code}: {said}"[:200],
+            status=response.status_code,
+            retry_after=scrubbed(response.headers.get("retry-after", ""), [self._secret]) or None,
+        )
+
+    async def _said(self, response: Any) -> str:
+        """The begin of the body of a refusal, as far as it comes. The raw body is nobody's local:
+        a traceback may show those."""
+        try:
+            async with asyncio.timeout(_REFUSAL_S):
+                body = await _first_bytes(response, _LONGEST_REFUSAL)
+        except self._broken:
+            return ""
+        return scrubbed(body.decode(errors="replace"), [self._secret])
+
+
+def _sdk() -> Any:
+    try:
+        sdk = importlib.import_module("openai")
+    except ImportError as error:
+        raise ConfigError(
+            "judge.kind openai needs the openai package: pip install 'mira-spark[judge]'"
+        ) from error
+    quieten("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+    return sdk
+
+
+def _http(sdk: Any) -> Any:
+    """The HTTP library of the SDK: httpx2 since its version 3, httpx before."""
+    return importlib.import_module(
+        sdk.DefaultAsyncHttpxClient.__base__.__module__.partition(".")[0]
+    )
+
+
+@lru_cache(maxsize=1)
+def _certificates(http: Any) -> Any:
+    """The TLS context, which takes a tenth of a second to make."""
+    return http.create_ssl_context(trust_env=False)
+
+
+def _connection_errors(sdk: Any) -> tuple[type[Exception], ...]:
+    """What a connection may break with; the SDK wraps only what happens before the body."""
+    end = importlib.import_module("anyio").EndOfStream
+    return (sdk.APIConnectionError, _http(sdk).RequestError, end, OSError)
+
+
+def _failure(cause: BaseException) -> CallFailed:
+    """Version 2 of the SDK takes the refusal of a status for a broken connection."""
+    if isinstance(cause, CallFailed):
+        return cause
+    name = type(cause).__name__
+    return CallFailed(f"connection: {name}", lost=name not in _NEVER_SENT)
+
+
+def _parameters(settings: ModelSettings, host: str) -> dict[str, object]:
+    """What is sent with every request.
+
+    OpenAI's own models refuse `max_tokens`; most other servers know nothing else.
+    """
+    limit = "max_completion_tokens" if f".{host}".endswith(".openai.com") else "max_tokens"
+    parameters: dict[str, object] = {"model": settings.model, limit: settings.max_output_tokens}
+    if settings.temperature is not None:
+        parameters["temperature"] = settings.temperature
+    return parameters
+
+
+@lru_cache(maxsize=64)
+def _json_schema(anchors: tuple[Anchor, ...]) -> dict[str, object]:
+    name = "labels" if anchors else "dimensions"
+    schema = {"name": name, "strict": True, "schema": prompts.schema(anchors)}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+async def _first_bytes(response: Any, most: int) -> bytes:
+    """The body's beginning; what lies beyond is left unread."""
+    found = bytearray()
+    async with aclosing(response.aiter_raw()) as chunks:
+        async for chunk in chunks:
+            found += chunk
+            if len(found) >= most:
+                break
+    return bytes(found[:most])
+
+
+def _object(body: str) -> dict[str, Any]:
+    """The JSON object of a body, empty where it is none."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _held(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _tokens(usage: Any) -> tuple[int, int, int]:
+    """(input, cached of it, output); nothing where either side of the usage is not told."""
+    sent, said = _held(usage, "prompt_tokens"), _held(usage, "completion_tokens")
+    if not (_is_count(sent) and _is_count(said)):
+        return 0, 0, 0
+    cached = _held(_held(usage, "prompt_tokens_details"), "cached_tokens")
+    return sent, min(cached, sent) if _is_count(cached) else 0, said
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _message(body: str) -> str:
+    """What the server says is wrong, on one line."""
+    error = _object(body).get("error")
+    said = _held(error, "message") or error
+    return " ".join((said if is_text(said) else body).split())

@@ -1,0 +1,109 @@
+"""One driver at a time: whoever spends money or GPU time on a table holds its lease.
+
+A lease is a row of `leases`. It is taken by one conditional MERGE, so that of two drivers Delta
+lets one win; the holder renews it from a thread, and a holder that was silent for DEAD_AFTER_S is
+taken over. Every taking raises the epoch: a driver that lost its lease sees another epoch before
+its next commit and leaves.
+"""
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, Row
+from pyspark.sql import functions as F
+
+from mira_spark.errors import BusyError
+from mira_spark.tables import Lakehouse
+
+DEAD_AFTER_S = 60
+RENEW_EVERY_S = 20
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that was taken: `check` before every commit to the table it stands for."""
+
+    lake: Lakehouse
+    name: str
+    holder: str
+    epoch: int
+
+    def check(self) -> None:
+        """Raises BusyError when another driver has taken the lease since."""
+        row = _row(self.lake, self.name)
+        if row is None or (row["holder"], row["epoch"]) != (self.holder, self.epoch):
+            raise BusyError(f"{_told(self.lake, self.name, row)} has taken over and goes on")
+
+    def renew(self) -> None:
+        """Say that the holder lives."""
+        self.lake.update("leases", self._mine(), {"heartbeat_at": F.current_timestamp()})
+
+    def release(self) -> None:
+        """Let the next driver have it at once."""
+        self.lake.update("leases", self._mine(), {"holder": F.lit(None).cast("string")})
+
+    def _mine(self) -> Column:
+        mine = (F.col("holder") == self.holder) & (F.col("epoch") == self.epoch)
+        return mine & (F.col("name") == self.name)
+
+
+@contextlib.contextmanager
+def held(lake: Lakehouse, name: str, holder: str | None = None) -> Iterator[Lease]:
+    """The lease, renewed until the block ends. Raises BusyError, naming who holds it.
+
+    `holder` names this driver; by default host, process and a random part.
+    """
+    lease = take(lake, name, holder or _this_driver())
+    ended = threading.Event()
+    renewer = threading.Thread(target=_renew, args=(lease, ended), daemon=True)
+    renewer.start()
+    try:
+        yield lease
+    finally:
+        ended.set()
+        renewer.join()
+        with contextlib.suppress(PySparkException):  # it runs out by itself
+            lease.release()
+
+
+def take(lake: Lakehouse, name: str, holder: str) -> Lease:
+    """The lease for `holder`, from nobody or from one silent for DEAD_AFTER_S; else BusyError."""
+    row = _row(lake, name)
+    if row is not None and row["holder"] is not None and row["silent_s"] <= DEAD_AFTER_S:
+        raise BusyError(f"{_told(lake, name, row)} works on it: wait until it ends")
+    lease = Lease(lake, name, holder, row["epoch"] + 1 if row else 1)
+    taken = lake.rows_of([(name, holder, lease.epoch)], "name string, holder string, epoch bigint")
+    taken = taken.withColumn("heartbeat_at", F.current_timestamp())
+    with contextlib.suppress(PySparkException):  # a lost race: the check says to whom
+        lake.upsert(taken, "leases", "name", only_if="old.epoch = new.epoch - 1")
+    lease.check()
+    return lease
+
+
+def _renew(lease: Lease, ended: threading.Event) -> None:
+    while not ended.wait(RENEW_EVERY_S):
+        with contextlib.suppress(PySparkException):  # a conflict; the next renewal is in time
+            lease.renew()
+
+
+def _row(lake: Lakehouse, name: str) -> Row | None:
+    silent = F.unix_timestamp(F.current_timestamp()) - F.unix_timestamp("heartbeat_at")
+    rows = lake.read("leases").filter(F.col("name") == name)
+    found = rows.select("holder", "epoch", silent.alias("silent_s")).collect()
+    return found[0] if found else None
+
+
+def _told(lake: Lakehouse, name: str, row: Row | None) -> str:
+    if row is None or row["holder"] is None:
+        return f"{lake.name(name)}: another driver"
+    return f"{lake.name(name)}: {row['holder']}, last seen {row['silent_s']} s ago,"
+
+
+def _this_driver() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(3)})"

@@ -1,0 +1,293 @@
+"""Discovery and labelling by a judge behind HTTP: planned, signed, bounded, paid once.
+
+The tests of this file share one schema and build on one another, in the order written.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from mira_spark import current, judging, pipeline, planning, signing
+from mira_spark.canaries import JudgeDrift
+from mira_spark.errors import ConfigError, InputError
+from mira_spark.judge_checks import parse
+from mira_spark.judges.budget import BudgetReached
+from mira_spark.judges.pacing import JudgeUnavailable
+from mira_spark.progress import console
+from mira_spark.schemas import TABLES
+from mira_spark.settings import Settings, load
+from mira_spark.tables import Lakehouse
+from tests.judge_faults import BY_KIND, Fault, always
+from tests.judge_stub import JudgeStub, by_heuristic
+
+NAMESPACE = "judged"
+KEY = "sk-canary-0123456789abcdef"
+DOCUMENTS = 60
+MODEL = "tests-judge"
+PRICE = {"input": 1, "cached_input": 0.1, "output": 4, "read_on": str(date(2026, 1, 1))}
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[JudgeStub]:
+    with JudgeStub(by_heuristic) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def base(
+    files: Path, home: Path, stub: JudgeStub, tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    folder = tmp_path_factory.mktemp("judged")
+    for source in ("stdlib_code", "package_descriptions"):
+        lines = (files / f"{source}.json").read_text().splitlines()[:DOCUMENTS]
+        (folder / f"{source}.json").write_text("\n".join(lines))
+    judge = {
+        "kind": "openai",
+        "model": MODEL,
+        "url": stub.url,
+        "hosts": ["127.0.0.1"],
+        "secret": "env:MIRA_TEST_KEY",
+        "prices": {MODEL: PRICE},
+        "journal": str(folder / "judge.sqlite"),
+        "pacing": {"base_s": 0.0},
+    }
+    return [
+        f"namespace={NAMESPACE}",
+        f"folder={home}",
+        "corpus.input=json",
+        f"corpus.path={folder}",
+        "corpus.columns.doc_id=id",
+        "corpus.columns.domain=domain",
+        "grouping.mapping={stdlib_code: group_a, package_descriptions: group_a}",
+        f"judge={json.dumps(judge)}",
+        "discovery.documents_per_group=30",
+        "discovery.require_approval=true",
+        f"labelling.documents_per_source={DOCUMENTS}",
+    ]
+
+
+@pytest.fixture
+def judged(base: list[str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("MIRA_TEST_KEY", KEY)
+    return load(None, base)
+
+
+@pytest.fixture(scope="module")
+def lake(spark: SparkSession) -> Iterator[Lakehouse]:
+    yield Lakehouse(spark, NAMESPACE)
+    spark.sql(f"DROP SCHEMA {NAMESPACE} CASCADE")
+
+
+def with_judge(judged: Settings, **changes: object) -> Settings:
+    tree = judged.model_dump(mode="json")
+    judge = tree["judge"] | changes
+    return load(None, [f"{k}={json.dumps(v)}" for k, v in (tree | {"judge": judge}).items()])
+
+
+def done(lake: Lakehouse, judged: Settings, run_id: str, *steps: str) -> str:
+    with console.capture() as output:
+        assert pipeline.perform(lake, judged, run_id, steps) == 0, output.get()
+    return output.get()
+
+
+def test_a_model_without_a_price_is_refused_before_anything_is_sent(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    done(lake, judged, "corpus", "ingest_corpus", "group_sources")
+    with pytest.raises(ConfigError, match=r"judge\.prices: no price for the model 'tests-judge'"):
+        pipeline.perform(lake, with_judge(judged, prices={}), "r", ["discover_rubrics"])
+    assert not stub.calls
+
+
+def test_the_plan_counts_the_calls_that_discovery_then_makes(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    planned = [e for e in planning.estimates(lake, judged) if e.task == "discovery"]
+    assert [e.source_group for e in planned] == ["group_a"]
+    assert all(e.dollars(caching=True) < e.dollars(caching=False) for e in planned)
+    done(lake, judged, "discovery", "discover_rubrics")
+    assert len(stub.calls) == sum(e.calls for e in planned)
+    tokens = lake.read("judge_calls").agg(F.sum("input_tokens")).collect()[0][0]
+    assert 0.5 < sum(e.input_tokens for e in planned) / tokens < 2
+
+
+def test_labelling_waits_for_a_signature(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    asked = len(stub.calls)
+    with pytest.raises(InputError, match="group_a: its rubric waits to be signed"):
+        pipeline.perform(lake, judged, "r", ["label_documents"])
+    assert len(stub.calls) == asked
+
+
+def test_what_a_person_edits_and_signs_is_what_is_labelled(
+    lake: Lakehouse, judged: Settings
+) -> None:
+    text = signing.export(lake, judged)
+    assert text == signing.export(lake, judged)
+    edited = yaml.safe_load(text)
+    group_a = edited["rubrics"][0]
+    group_a["dimensions"] = group_a["dimensions"][1:][::-1]
+    (again,) = signing.import_drafts(lake, judged, text, "same")
+    assert again.endswith("is there already, draft")
+    (said,) = signing.import_drafts(lake, judged, yaml.safe_dump(edited), "edit")
+    assert "is a draft of" in said
+    draft = said.split()[1]
+    with pytest.raises(InputError, match=r"group_a: which one is signed, of \w+, \w+\?"):
+        signing.approve(lake, judged, [], "Ada")
+    assert signing.approve(lake, judged, [draft], "Ada") == [f"group_a: {draft} is approved by Ada"]
+    signed = current.signed_rubrics(lake, judged)["group_a"]
+    names = [d["name"] for d in group_a["dimensions"]]
+    assert [a.name for a in signed.anchors] == names
+    assert [a.slot for a in signed.anchors] == list(range(len(names)))
+
+
+def test_the_budget_stops_the_labelling_which_then_goes_on(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    asked = len(stub.calls)
+    capped = with_judge(judged, budget={"per_run": {"usd": "0.09"}})
+    with pytest.raises(BudgetReached, match=r"judge\.budget\.per_run\.usd is reached"):
+        pipeline.perform(lake, capped, "capped", ["label_documents"])
+    calls = lake.read("judge_calls").filter("run_id = 'capped'")
+    spent, rows = calls.agg(F.sum("cost_usd"), F.count("*")).collect()[0]
+    assert 0 < spent <= 0.09
+    assert 0 < rows == len(stub.calls) - asked, "what was answered is kept"
+    status = lake.read("runs").filter("run_id = 'capped'").collect()[0]["status"]
+    assert status == "stopped"
+    planned = sum(e.calls for e in planning.estimates(lake, judged))
+    done(lake, judged, "whole", "label_documents")
+    keys = [call.key for call in stub.calls]
+    assert len(keys) == len(set(keys)), "nothing was asked twice"
+    again = len(stub.calls) - asked - rows
+    assert 0.8 * planned <= again <= 1.2 * planned
+    assert lake.read("labels").count() == 2 * DOCUMENTS
+
+
+def test_the_labels_are_those_of_the_heuristic_judge_itself(
+    lake: Lakehouse, judged: Settings
+) -> None:
+    signed = current.signed_rubrics(lake, judged)
+    labels = lake.read("labels").collect()
+    form = judging.form(lake, with_judge(judged, kind="heuristic"), "labelling")
+    documents = {
+        row["doc_id"]: row for row in judging.shown(lake.read("documents"), 1_000).collect()
+    }
+    for label in labels:
+        rubric = signed[label["source_group"]]
+        request = judging.request(
+            documents[label["doc_id"]], form, "label", label["source_group"], rubric
+        )
+        answer = asyncio.run(form.judge.ask(request))
+        own = parse(request, answer.raw_response or "")
+        assert (own.scores, own.reasons) == (label["scores"], label["reasons"])
+        again = [s for s in (label["repeat_scores"], label["reversed_scores"]) if s is not None]
+        assert all(scores == own.scores for scores in again)
+    assert sum(label["reversed_scores"] is not None for label in labels) > 10
+
+
+def test_agreement_is_in_a_table(lake: Lakehouse, judged: Settings) -> None:
+    rows = lake.read("judge_agreement").collect()
+    slots = sum(len(r.anchors) for r in current.signed_rubrics(lake, judged).values())
+    of_reversed = [row for row in rows if row["kind"] == "reversed"]
+    assert len(of_reversed) == slots
+    assert all(row["mae"] in (0.0, None) and row["shift"] in (0.0, None) for row in rows)
+    assert {row["kappa"] for row in rows} <= {1.0, None}
+
+
+def test_a_judge_that_changed_is_stopped_and_a_new_generation_starts_anew(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    lines = (Path(judged.corpus.path or "") / "stdlib_code.json").read_text().splitlines()
+    rows = [json.loads(line) for line in lines[:5]]
+    more = [json.dumps(row | {"id": f"more/{row['id']}", "text": row["text"] * 2}) for row in rows]
+    (Path(judged.corpus.path or "") / "more.json").write_text("\n".join(more))
+    done(lake, judged, "more", "ingest_corpus")
+    larger = judged.model_copy(
+        update={"labelling": judged.labelling.model_copy(update={"documents_per_source": 90})}
+    )
+    before = lake.version("labels")
+    another = Fault("another", "answered", envelope=lambda e: e | {"model": "another-model"})
+    stub.faults = always(another)
+    with pytest.raises(JudgeDrift, match="group_a: another-model answers where tests-judge"):
+        pipeline.perform(lake, larger, "drift", ["label_documents"])
+    assert lake.version("labels") == before, "nothing was labelled"
+    stub.faults = None
+    done(lake, larger, "larger", "label_documents")
+    assert lake.read("labels").count() == 2 * DOCUMENTS + 5
+
+
+def test_what_failed_is_asked_again_only_on_request(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    chosen = judged.labelling.model_copy(update={"generation": 1, "canaries": 0})
+    chosen = chosen.model_copy(update={"documents_per_source": 5, "reversed_documents": 0})
+    anew = judged.model_copy(update={"labelling": chosen})
+    stub.faults = always(BY_KIND["status_400"])
+    assert pipeline.perform(lake, anew, "failing", ["label_documents"]) == 3
+    stub.faults = None
+    asked = len(stub.calls)
+    assert pipeline.perform(lake, anew, "idle", ["label_documents"]) == 3
+    assert len(stub.calls) == asked
+    assert pipeline.perform(lake, anew, "retry", ["label_documents"], force=True) == 0
+    labels = lake.read("labels").filter(F.col("call_key").isNotNull())
+    ids = current.labelling_ids(anew, current.signed_rubrics(lake, anew))
+    assert labels.filter(F.col("labelling_id").isin(list(ids.values()))).count() == 10
+
+
+def test_a_key_that_is_refused_stops_at_once_and_is_never_written(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub, home: Path
+) -> None:
+    chosen = judged.labelling.model_copy(update={"generation": 2, "canaries": 0})
+    anew = judged.model_copy(update={"labelling": chosen})
+    stub.faults = always(BY_KIND["status_401"])
+    asked = len(stub.calls)
+    with pytest.raises(JudgeUnavailable, match="401"):
+        pipeline.perform(lake, anew, "refused", ["label_documents"])
+    stub.faults = None
+    assert len(stub.calls) - asked <= 5
+
+
+def test_the_key_is_in_no_file_and_no_row(lake: Lakehouse, judged: Settings, home: Path) -> None:
+    """After all of the above: tables, journal, MLflow, logs."""
+    forms = [KEY, base64.b64encode(KEY.encode()).decode(), quote(KEY, safe="")]
+    folders = (home, Path(judged.corpus.path or ""))
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert any(path.name == "judge.sqlite" for path in files)
+    assert any(path.name == "spark.log" for path in files)
+    rows = {table: repr(lake.read(table).drop("text").collect()) for table in TABLES}
+    assert "tests-judge" in rows["judge_calls"]
+    for form in forms:
+        assert [path for path in files if form.encode() in path.read_bytes()] == []
+        assert [table for table, text in rows.items() if form in text] == []
+
+
+@pytest.mark.long
+def test_the_whole_pipeline_with_this_judge_ends_with_the_same_labels(
+    spark: SparkSession,
+    first_run: str,
+    settings: Settings,
+    base: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MIRA_TEST_KEY", KEY)
+    tree = settings.model_dump(mode="json")
+    judge = next(each for each in base if each.startswith("judge="))
+    changed = [f"{k}={json.dumps(v)}" for k, v in tree.items() if k not in ("judge", "namespace")]
+    judged_whole = load(None, [*changed, "namespace=whole_judged", judge])
+    assert pipeline.perform(Lakehouse(spark, "whole_judged"), judged_whole, "whole") == 0
+    columns = ["doc_id", "source", "scores", "reasons", "repeat_scores", "split", "set_aside"]
+    both = [Lakehouse(spark, name).read("labels") for name in (settings.namespace, "whole_judged")]
+    first, second = (labels.select(columns).orderBy("doc_id").collect() for labels in both)
+    assert first
+    assert first == second
+    spark.sql("DROP SCHEMA whole_judged CASCADE")
