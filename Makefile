@@ -7,10 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
-# One process with the suite's Spark session, one for the tests without Spark; and Java compiles
-# less, which for many small queries on two cores is a third less work.
-PYTEST := JAVA_TOOL_OPTIONS="-XX:+UseSerialGC -XX:TieredStopAtLevel=1" \
-  $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+# Java compiles less, which for many small queries on two cores is a third less work.
+PYTEST := JAVA_TOOL_OPTIONS="-XX:+UseSerialGC -XX:TieredStopAtLevel=1" $(BIN)/python -m pytest
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14

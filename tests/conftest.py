@@ -13,14 +13,9 @@ from mira_spark.session import open_local
 from mira_spark.tables import Lakehouse
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with Spark share one process, those that end its session last; `make test` runs the
-    others beside them."""
+    """The tests that end the session come last."""
     items.sort(key=lambda item: item.path.name == "test_command.py")
-    for item in items:
-        if "spark" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("spark"))
 
 
 @pytest.fixture(scope="session")
