@@ -44,6 +44,8 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
     )
     java = (
         f"-Dderby.stream.error.file={folder}/derby.log -Dlog4j2.configurationFile={quiet.as_uri()}"
+        # Spark compiles code for every query: when the cache is full, sweeping it costs most.
+        " -XX:ReservedCodeCacheSize=512m"
     )
     options = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",

@@ -3,7 +3,6 @@
 import queue
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Generic, TypeVar
 
 from mira_spark.judges import reading
@@ -83,26 +82,29 @@ class _Run(Generic[T]):
         self._done: queue.SimpleQueue[Asked[T]] = queue.SimpleQueue()
         self._waiting: dict[str, list[_Item[T]]] = {}
         """By the key asked."""
-        self._again: list[_Item[T]] = []
+        self._next: list[_Item[T]] = []
+        """To be looked up."""
         self._failed: dict[str, Answer] = {}
         """Failures of this run: no answers to the next one, but not asked twice in this one."""
         self._held = 0
 
     def answers(self, source: Iterator[Request]) -> Iterator[Answered[T]]:
-        is_exhausted = False
-        while not is_exhausted or self._held:
-            at_work = self._held - len(self._again)
-            if self._desk.error is None and at_work <= (0 if is_exhausted else CHUNK):
-                items, self._again = self._again[:CHUNK], self._again[CHUNK:]
-                new = list(islice(source, CHUNK - len(items)))
-                is_exhausted = len(new) < CHUNK - len(items)
-                self._held += len(new)
-                items += [_Item(request, request, self._ledger.reasks) for request in new]
-                yield from self._look_up(items)
-            elif self._waiting:
-                yield from self._take(self._done.get())
-            else:
+        has_more = True
+        while has_more or self._held:
+            at_work = self._held - len(self._next)
+            if self._desk.error is not None and not at_work:
                 break
+            if self._desk.error is not None:
+                yield from self._take(self._done.get())
+            elif has_more and len(self._next) < CHUNK and self._held < 2 * CHUNK:
+                # One at a time, between answers: many at a stretch would hold up the desk's thread.
+                has_more = self._fetch(source)
+                if not has_more:
+                    yield from self._look_up()
+            elif len(self._next) >= CHUNK or not at_work:
+                yield from self._look_up()
+            else:
+                yield from self._take(self._done.get())
         if self._desk.error is not None:
             raise self._desk.error
 
@@ -111,8 +113,18 @@ class _Run(Generic[T]):
         if self._waiting:
             self._desk.stop()
 
-    def _look_up(self, items: list[_Item[T]]) -> Iterator[Answered[T]]:
+    def _fetch(self, source: Iterator[Request]) -> bool:
+        """Whether there was another request."""
+        request = next(source, None)
+        if request is None:
+            return False
+        self._next.append(_Item(request, request, self._ledger.reasks))
+        self._held += 1
+        return True
+
+    def _look_up(self) -> Iterator[Answered[T]]:
         """Those whose answer is known; the others are handed to the desk."""
+        items, self._next = self._next[:CHUNK], self._next[CHUNK:]
         found = self._find([item.asked.call_key for item in items])
         known, unknown = [], dict[str, list[_Item[T]]]()
         for item in items:
@@ -155,7 +167,7 @@ class _Run(Generic[T]):
             if answer.outcome in UNREADABLE and item.reasks > 0:
                 item.best, item.asked = result, self._ledger.again(item.asked)
                 item.reasks -= 1
-                self._again.append(item)
+                self._next.append(item)
             else:
                 self._held -= 1
                 yield item.best if answer.outcome == "failed" and item.best else result
