@@ -299,11 +299,13 @@ def test_reasons_give_the_figures() -> None:
 def test_asking_without_anchors_discovers() -> None:
     answer = asyncio.run(HeuristicJudge().ask(request(DOCUMENTED)))
     assert answer.outcome == "answered"
-    assert json.loads(answer.raw_response) == {
+    assert json.loads(answer.raw_response or "") == {
+        "document": "",
         "dimensions": [
             {"name": point.name, "score": point.score, "reason": point.reason}
             for point in discover(DOCUMENTED)
-        ]
+        ],
+        "canary": 0,
     }
 
 

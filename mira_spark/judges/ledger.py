@@ -12,8 +12,8 @@ from mira_spark.judges.protocol import Answer, Outcome, Request
 T = TypeVar("T")
 
 CHUNK = 1_024
-"""Keys looked up at once, and requests at work below which more are fetched: a second's worth and
-more, so that the judge does not wait for a look-up."""
+"""Keys looked up at once, and requests at work meanwhile: a second's worth and more, so that the
+judge does not wait for a look-up."""
 UNREADABLE: tuple[Outcome, ...] = ("invalid", "refused", "truncated")
 
 

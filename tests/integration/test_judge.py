@@ -262,6 +262,8 @@ def test_the_key_is_in_no_file_and_no_row(lake: Lakehouse, judged: Settings, hom
     forms = [KEY, base64.b64encode(KEY.encode()).decode(), quote(KEY, safe="")]
     folders = (home, Path(judged.corpus.path or ""))
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    # Spark's blocks and Derby's pages come and go meanwhile.
+    files = [path for path in files if not {"spark", "metastore"} & set(path.parts)]
     assert any(path.name == "judge.sqlite" for path in files)
     assert any(path.name == "spark.log" for path in files)
     rows = {table: repr(lake.read(table).drop("text").collect()) for table in TABLES}
