@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; each installs what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check bench dist lock clean
+.PHONY: help setup demo test test-spark test-plain test-long check bench dist lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,8 +26,15 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED)  ## the whole pipeline on this machine's own Python files
 	@$(BIN)/mira demo
 
+# Two processes: one session serves all tests with Spark, the others need none.
 test: $(INSTALLED)  ## the test suite
-	@$(PYTEST) -m "not long"
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-spark test-plain
+
+test-spark: $(INSTALLED)
+	@$(PYTEST) -m "spark and not long"
+
+test-plain: $(INSTALLED)
+	@$(PYTEST) -m "not spark and not long"
 
 test-long: $(INSTALLED)  ## the suite and its long repetitions
 	@$(PYTEST)

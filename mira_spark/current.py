@@ -50,6 +50,8 @@ def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
     for rubric in signed:  # the last one signed counts
         found[rubric.source_group] = rubric
     missing = sorted(set(discoveries) - set(found))
+    if not missing:
+        return found
     drafts = {r.source_group for r in rubrics(lake, discoveries, "draft")}
     problems = [
         f"{g}: its rubric waits to be signed: mira rubrics export, then approve"
@@ -57,9 +59,7 @@ def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
         else f"no rubric for {g}: run discover_rubrics first"
         for g in missing
     ]
-    if problems:
-        raise InputError(joined(problems))
-    return found
+    raise InputError(joined(problems))
 
 
 def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> list[Rubric]:

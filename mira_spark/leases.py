@@ -74,16 +74,21 @@ def held(lake: Lakehouse, name: str, holder: str | None = None) -> Iterator[Leas
 
 def take(lake: Lakehouse, name: str, holder: str) -> Lease:
     """The lease for `holder`, from nobody or from one silent for DEAD_AFTER_S; else BusyError."""
-    row = _row(lake, name)
-    if row is not None and row["holder"] is not None and row["silent_s"] <= DEAD_AFTER_S:
-        raise BusyError(f"{_told(lake, name, row)} works on it: wait until it ends")
-    lease = Lease(lake, name, holder, row["epoch"] + 1 if row else 1)
-    taken = lake.rows_of([(name, holder, lease.epoch)], "name string, holder string, epoch bigint")
+    taken = lake.rows_of([(name, holder, 1)], "name string, holder string, epoch bigint")
     taken = taken.withColumn("heartbeat_at", F.current_timestamp())
-    with contextlib.suppress(PySparkException):  # a lost race: the check says to whom
-        lake.upsert(taken, "leases", "name", only_if="old.epoch = new.epoch - 1")
-    lease.check()
-    return lease
+    changes = {c: F.col(f"new.{c}") for c in ("holder", "heartbeat_at")}
+    changes["epoch"] = F.col("old.epoch") + 1
+    with contextlib.suppress(PySparkException):  # a lost race: the row says to whom
+        lake.upsert(taken, "leases", "name", only_if=_free(), changes=changes)
+    row = _row(lake, name)
+    if row is None or row["holder"] != holder:
+        raise BusyError(f"{_told(lake, name, row)} works on it: wait until it ends")
+    return Lease(lake, name, holder, row["epoch"])
+
+
+def _free() -> str:
+    silent = "unix_timestamp(current_timestamp()) - unix_timestamp(old.heartbeat_at)"
+    return f"old.holder IS NULL OR {silent} > {DEAD_AFTER_S}"
 
 
 def _renew(lease: Lease, ended: threading.Event) -> None:

@@ -125,16 +125,27 @@ class Lakehouse:
         """Set columns of the rows that match."""
         DeltaTable.forName(self.spark, self.name(table)).update(where, dict(changes))
 
-    def upsert(self, rows: DataFrame, table: str, key: str, only_if: str | None = None) -> None:
+    def upsert(
+        self,
+        rows: DataFrame,
+        table: str,
+        key: str,
+        only_if: str | None = None,
+        changes: Mapping[str, Column] | None = None,
+    ) -> None:
         """Replace the rows that `rows` has by `key` and add the others, as one commit.
 
-        `only_if` is a condition over `old` and `new` that a replaced row must meet.
+        `only_if` is a condition over `old` and `new` that a replaced row must meet; `changes` are
+        the columns to set of one, in the place of all.
         """
         columns = TABLES[table].columns
         new = rows.select(*(F.col(f.name).cast(f.dataType) for f in columns)).alias("new")
         target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
-        merge = target.merge(new, f"old.{key} = new.{key}")
-        merge.whenMatchedUpdateAll(only_if).whenNotMatchedInsertAll().execute()
+        merge = target.merge(new, f"old.{key} = new.{key}").whenNotMatchedInsertAll()
+        if changes is None:
+            merge.whenMatchedUpdateAll(only_if).execute()
+        else:
+            merge.whenMatchedUpdate(only_if, dict(changes)).execute()
 
     def use(self) -> None:
         """Make the namespace the session's default, so that statements need not name it."""

@@ -13,8 +13,12 @@ from mira_spark.session import open_local
 from mira_spark.tables import Lakehouse
 
 
+@pytest.hookimpl(tryfirst=True)  # `-m` chooses by the marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that end the session come last."""
+    """Tests of the session are marked `spark`, and those that end it come last."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker("spark")
     items.sort(key=lambda item: item.path.name == "test_command.py")
 
 

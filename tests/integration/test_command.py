@@ -90,6 +90,8 @@ def spark_submit(folder: Path, namespace: str, empty: Path) -> list[str]:
         "spark.sql.warehouse.dir": f"{folder}/warehouse",
         "spark.hadoop.javax.jdo.option.ConnectionURL": metastore,
         "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "2",  # the default of 50 is for large tables
     }
     home = Path(pyspark.__file__).parent
     command = [str(home / "bin" / "spark-submit"), "--master", "local-cluster[2,1,1024]"]

@@ -32,6 +32,7 @@ from tests.judge_stub import JudgeStub, by_heuristic
 NAMESPACE = "judged"
 KEY = "sk-canary-0123456789abcdef"
 DOCUMENTS = 60
+LABELS = 50
 MODEL = "tests-judge"
 PRICE = {"input": 1, "cached_input": 0.1, "output": 4, "read_on": str(date(2026, 1, 1))}
 
@@ -71,7 +72,7 @@ def base(
         f"judge={json.dumps(judge)}",
         "discovery.documents_per_group=30",
         "discovery.require_approval=true",
-        f"labelling.documents_per_source={DOCUMENTS}",
+        f"labelling.documents_per_source={LABELS}",
     ]
 
 
@@ -170,7 +171,7 @@ def test_the_budget_stops_the_labelling_which_then_goes_on(
     assert len(keys) == len(set(keys)), "nothing was asked twice"
     again = len(stub.calls) - asked - rows
     assert 0.8 * planned <= again <= 1.2 * planned
-    assert lake.read("labels").count() == 2 * DOCUMENTS
+    assert lake.read("labels").count() == 2 * LABELS
 
 
 def test_the_labels_are_those_of_the_heuristic_judge_itself(
@@ -207,14 +208,8 @@ def test_agreement_is_in_a_table(lake: Lakehouse, judged: Settings) -> None:
 def test_a_judge_that_changed_is_stopped_and_a_new_generation_starts_anew(
     lake: Lakehouse, judged: Settings, stub: JudgeStub
 ) -> None:
-    lines = (Path(judged.corpus.path or "") / "stdlib_code.json").read_text().splitlines()
-    rows = [json.loads(line) for line in lines[:5]]
-    more = [json.dumps(row | {"id": f"more/{row['id']}", "text": row["text"] * 2}) for row in rows]
-    (Path(judged.corpus.path or "") / "more.json").write_text("\n".join(more))
-    done(lake, judged, "more", "ingest_corpus")
-    larger = judged.model_copy(
-        update={"labelling": judged.labelling.model_copy(update={"documents_per_source": 90})}
-    )
+    chosen = judged.labelling.model_copy(update={"documents_per_source": LABELS + 3})
+    larger = judged.model_copy(update={"labelling": chosen})
     before = lake.version("labels")
     another = Fault("another", "answered", envelope=lambda e: e | {"model": "another-model"})
     stub.faults = always(another)
@@ -223,7 +218,7 @@ def test_a_judge_that_changed_is_stopped_and_a_new_generation_starts_anew(
     assert lake.version("labels") == before, "nothing was labelled"
     stub.faults = None
     done(lake, larger, "larger", "label_documents")
-    assert lake.read("labels").count() == 2 * DOCUMENTS + 5
+    assert lake.read("labels").count() == 2 * (LABELS + 3)
 
 
 def test_what_failed_is_asked_again_only_on_request(
