@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 from rich.markup import escape
 from rich.table import Table
 
-from mira_spark import cli_rubrics, judging, pipeline, planning, runs, summary
+from mira_spark import cli_rubrics, cli_students, judging, pipeline, planning, runs, summary
 from mira_spark.cli_options import Config, Overrides, RunId, open_lakehouse
 from mira_spark.errors import MiraError
 from mira_spark.progress import console, say, set_up_logging
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_rubrics.app, name="rubrics")
+app.add_typer(cli_students.app, name="students")
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 

@@ -1,47 +1,23 @@
-"""Trains a linear student on the judge's labels: ridge regression by conjugate gradients.
+"""Students from the judge's labels: the settings of each kind, training, and what one predicts."""
 
-The loss is a sum of squares, so there is no learning rate, no shuffling and no seed: a dozen passes
-are close to the exact solution, and the same labels give the same bytes. Texts stream
-through once; later passes read their hashed features from a file that is mapped, not held.
-
-Legend: D labelled documents, F features of all of them, S shape features, 16 = hashing.WIDTH lanes,
-N = 2**bits table rows. Weights of shape [N + 1 + S, 16] are the table, the bias and the shape's.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import sparse
 
-from mira_spark.errors import InputError
-from mira_spark.students import hashing
-from mira_spark.students.linear import LinearStudent, standardised, utf8_spans
+from mira_spark import shards as training
+from mira_spark.rubrics import Rubric
+from mira_spark.shards import Floats, Split
+from mira_spark.students.configs import ServedConfig, Server
 from mira_spark.students.protocol import Student, score
 
-if TYPE_CHECKING:
-    from mira_spark import ridge  # torch takes seconds to import: only who trains waits for it
 
-Split = Literal["train", "validation"]
-Floats = npt.NDArray[np.float32]
-
-ROWS_AT_ONCE = 64
-BLOCK = 1 << 24  # features of one matrix of a pass: 128 MB, mapped
-# How freely a dense column (bias, shape) moves, against a document's whole row of features.
-DENSE_FREEDOM = 0.01
-
-
-class DistillationSettings(BaseModel):
-    """How students are trained, and when anew."""
+class LinearSettings(BaseModel):
+    """How a linear student is trained."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,193 +27,132 @@ class DistillationSettings(BaseModel):
     """Penalty on weights; 0.3 to 1 measured alike, 1 to 3 better on very noisy labels."""
     passes: int = Field(12, ge=1, le=100)
     """Passes over the hashed labels; fewer also holds weights back."""
+    dtype: Literal["F32", "F16"] = "F32"
+    """Of the weights in the artefact; in memory they are float32."""
+
+
+class EncoderSettings(BaseModel):
+    """Which encoder, and how it is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = ""
+    """A folder with config.json, model.safetensors and tokenizer.json, or a hub id."""
+    frozen: bool = True
+    """Only the heads are fitted: one pass over the texts, practical on a CPU."""
+    max_tokens: int = Field(512, ge=16)
+    """Of a longer document the begin, the middle and the end are read."""
+    epochs: int = Field(3, ge=1, le=100)
+    learning_rate: float = Field(2e-5, gt=0)
+    tokens_per_step: int = Field(16_384, ge=1)
+    """Gradients are summed over so many tokens, padding not counted, before a step."""
+    patience: int = Field(1, ge=0)
+    """Epochs without a better loss on the rows kept aside before the training ends."""
+    seed: int = 0
+
+
+class GenerativeSettings(BaseModel):
+    """Which causal language model, and how it is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = ""
+    """A folder with config.json, safetensors and tokenizer.json, or a hub id."""
+    max_tokens: int = Field(2_048, ge=16, le=131_072)
+    """Tokens of a document that are shown; of a longer one the begin, middle and end."""
+    epochs: int = Field(3, ge=1)
+    learning_rate: float = Field(1e-5, gt=0, le=1)
+    """The highest, after warm-up; it falls to 0 as a cosine."""
+    tokens_per_step: int = Field(65_536, ge=1)
+    """Tokens of one step of the optimiser, prompts included; a step has at least one document."""
+    seed: int = Field(0, ge=0)
+    """Of the documents' order and of dropout; on a CPU the same seed gives the same weights."""
+
+
+class DistillationSettings(BaseModel):
+    """Which kind of student, how it is trained, and when anew."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["linear", "encoder", "generative", "served"] = "linear"
+    linear: LinearSettings = LinearSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    generative: GenerativeSettings = GenerativeSettings()
+    served: Server = Server()
+    """A scorer behind a server: nothing is trained; it is calibrated, measured and gated."""
     retrain_after: float = Field(0.1, ge=0)
     """Share by which labels must grow before their student is stale."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A student beside the judge: both float32 [rows, slots] in points, NaN = not answered."""
+    """A student beside the judge: float32 [rows, slots] in points, NaN = not answered.
+
+    `repeated` is what the judge said when it was asked again.
+    """
 
     doc_ids: list[str]
     sources: list[str]
+    n_bytes: npt.NDArray[np.int64]
     predicted: Floats
     judged: Floats
+    repeated: Floats
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> "Evaluation":
+        """The rows marked."""
+        marked = np.flatnonzero(rows).tolist()
+        return Evaluation(
+            [self.doc_ids[i] for i in marked],
+            [self.sources[i] for i in marked],
+            self.n_bytes[rows],
+            self.predicted[rows],
+            self.judged[rows],
+            self.repeated[rows],
+        )
 
 
-def train_linear(shards: Path, slots: int, settings: DistillationSettings) -> LinearStudent:
-    """The student of the rows with split `train` in the folder's Parquet files.
+def train(
+    shards: Path, rubric: Rubric, settings: DistillationSettings, checkpoints: Path
+) -> Student:
+    """The student of the rows with split `train` in the folder's Parquet files (see `shards`).
 
-    Columns: doc_id, source, text, scores list<int16> of `slots` (null: not answered), split. Slots
-    count alike whatever their spread; a source of n rows counts as much as sqrt(n) rows. A slot
-    without labels predicts 0. InputError when there is no row to train on.
+    An interrupted training goes on from what it left in `checkpoints`. Raises InputError when there
+    is nothing to train on, ArtefactError when there is no such model.
     """
-    with TemporaryDirectory(prefix=".hashed-", dir=shards) as folder:
-        documents = _hashed(shards, slots, settings.bits, Path(folder))
-        return _solved(documents, slots, settings)
+    names = tuple(anchor.name for anchor in rubric.anchors)
+    slots = len(names)
+    match settings.kind:  # each trains with libraries that take seconds to import
+        case "linear":
+            from mira_spark.linear_training import train_linear
+
+            return train_linear(shards, slots, settings.linear)
+        case "encoder":
+            from mira_spark.encoder_training import train_encoder
+
+            return train_encoder(shards, slots, settings.encoder, checkpoints)
+        case "generative":
+            from mira_spark.generative_training import train_generative
+
+            return train_generative(shards, names, settings.generative)
+        case "served":
+            from mira_spark.students import served
+
+            return served.opened(ServedConfig(kind="served", anchors=names, server=settings.served))
 
 
 def predict(student: Student, shards: Path, split: Split) -> Evaluation:
-    """The student's raw scores of a split, in the order of the files, beside the judge's."""
+    """The student's raw scores of a split, in the order of the files, beside the judge's first
+    answers."""
     doc_ids: list[str] = []
     sources: list[str] = []
-    predicted = [np.empty((0, student.slots), np.float32)]
-    judged = [np.empty((0, student.slots), np.float32)]
-    for rows in _rows(shards, split):
+    sizes = [np.empty(0, np.int64)]
+    found = [[np.empty((0, student.slots), np.float32)] for _ in range(3)]
+    for rows in training.rows(shards, split):
         doc_ids += rows["doc_id"].to_pylist()
         sources += rows["source"].to_pylist()
-        predicted.append(score(student, rows["text"]))
-        judged.append(_judged(rows["scores"], student.slots))
-    return Evaluation(doc_ids, sources, np.concatenate(predicted), np.concatenate(judged))
-
-
-def _rows(shards: Path, split: Split) -> Iterator[pa.RecordBatch]:
-    """The split's rows, a few at a time, in the order of the files' names."""
-    columns = ["doc_id", "source", "text", "scores", "split"]
-    for path in sorted(shards.glob("*.parquet")):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                rows = batch.filter(pc.equal(batch["split"], split))
-                if rows.num_rows:
-                    yield rows
-
-
-def _judged(scores: pa.ListArray, slots: int) -> Floats:
-    """Judge's scores [rows, slots]; null becomes NaN."""
-    lengths = set(scores.value_lengths().to_pylist())
-    if lengths - {slots}:
-        raise InputError(f"label rows have {sorted(lengths, key=str)} scores, expected {slots}")
-    points = scores.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-    return np.asarray(points, np.float32).reshape(-1, slots)
-
-
-@dataclass(frozen=True)
-class _Documents:
-    """The labelled rows, hashed.
-
-    `blocks` hold each feature's share in a document, mapped from disk; the other fields cover all D
-    rows: shapes [D, S], sources [D], judged [D, slots].
-    """
-
-    blocks: "list[ridge.Block]"
-    shapes: npt.NDArray[np.float64]
-    sources: npt.NDArray[np.object_]
-    judged: Floats
-
-
-def _hashed(shards: Path, slots: int, bits: int, folder: Path) -> _Documents:
-    """One pass over the texts, which writes their features to two files in `folder`."""
-    bounds, shapes, judged, sources = [np.zeros(1, np.int64)], [], [], []
-    paths = folder / "features", folder / "shares"
-    with paths[0].open("wb") as features, paths[1].open("wb") as shares:
-        for rows in _rows(shards, "train"):
-            bound, found, share, shape = hashing.hash_documents(*utf8_spans(rows["text"]), bits)
-            features.write(found.data)
-            shares.write(share.data)
-            bounds.append(bounds[-1][-1] + bound[1:])
-            shapes.append(shape)
-            judged.append(_judged(rows["scores"], slots))
-            sources += rows["source"].to_pylist()
-    if not sources:
-        raise InputError(f"{shards}: found no row with split 'train' in *.parquet")
-    if bounds[-1][-1] == 0:
-        raise InputError(f"{shards}: all {len(sources):,} texts with split 'train' are blank")
-    blocks = _blocks(np.concatenate(bounds), folder, 1 << bits, BLOCK)
-    return _Documents(
-        blocks, np.concatenate(shapes), np.array(sources, object), np.concatenate(judged)
-    )
-
-
-def _blocks(
-    bounds: npt.NDArray[np.int64], folder: Path, columns: int, size: int
-) -> "list[ridge.Block]":
-    """Matrices of about `size` features each: what a pass holds in memory at once."""
-    from mira_spark import ridge
-
-    columns_of = np.memmap(folder / "features", np.int32, "c")  # torch wants writable arrays
-    values = np.memmap(folder / "shares", np.float32, "c")
-    edges = np.searchsorted(bounds, np.arange(size, bounds[-1], size))
-    rows = np.unique(np.concatenate([[0], edges, [len(bounds) - 1]]))
-    blocks = []
-    for first, last in pairwise(rows.tolist()):
-        span = slice(bounds[first], bounds[last])
-        starts = (bounds[first : last + 1] - bounds[first]).astype(np.int32)
-        shape = (last - first, columns)
-        features = sparse.csr_array((values[span], columns_of[span], starts), shape=shape)
-        transposed = features.T.tocsr()
-        arrays = [
-            _mapped(folder / f"{name}-{first}", getattr(transposed, name))
-            for name in ("data", "indices", "indptr")
-        ]
-        blocks.append(
-            ridge.Block(features, sparse.csr_array(tuple(arrays), shape=transposed.shape))
-        )
-    return blocks
-
-
-def _mapped(path: Path, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same numbers on disk instead of in memory."""
-    array.tofile(path)
-    return np.memmap(path, array.dtype, "c")
-
-
-def _solved(documents: _Documents, slots: int, settings: DistillationSettings) -> LinearStudent:
-    from mira_spark import ridge
-
-    centre = documents.shapes.mean(axis=0).astype(np.float32)
-    scale = documents.shapes.std(axis=0).astype(np.float32)
-    scale[scale < 1e-9] = 1  # the same in every document: nothing to learn from
-    dense = np.ones((len(documents.sources), 1 + len(centre)), np.float32)
-    dense[:, 1:] = standardised(documents.shapes, centre, scale)
-
-    weights, targets, mean, spread = _targets(documents, slots)
-    freedom = _freedom(documents, settings.bits)
-    solution = ridge.solve(
-        documents.blocks, dense, weights, targets, freedom, settings.ridge, settings.passes
-    )
-
-    table_rows = 1 << settings.bits
-    solution *= spread
-    bias = mean + solution[table_rows]
-    return LinearStudent(
-        slots, solution[:table_rows], solution[table_rows + 1 :], centre, scale, bias
-    )
-
-
-def _targets(documents: _Documents, slots: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """(weights [D, 16], targets [D, 16], mean [16], spread [16]); targets = standardised labels.
-
-    A missing label, and a lane past the last slot, weighs nothing.
-    """
-    _, which, counts = np.unique(documents.sources, return_inverse=True, return_counts=True)
-    by_row = 1 / np.sqrt(counts[which])
-    by_row /= by_row.mean()
-    known = np.zeros((len(which), hashing.WIDTH), bool)
-    known[:, :slots] = ~np.isnan(documents.judged)
-    points = np.zeros(known.shape)
-    points[:, :slots] = np.nan_to_num(documents.judged)
-    weights = by_row[:, None] * known
-    total = np.maximum(weights.sum(axis=0), 1e-9)
-    mean = (weights * points).sum(axis=0) / total
-    spread = np.sqrt((weights * (points - mean) ** 2).sum(axis=0) / total)
-    targets = np.where(known, points - mean, 0) / np.maximum(spread, 1e-9)
-    weights32, targets32 = weights.astype(np.float32), targets.astype(np.float32)
-    return weights32, targets32, mean.astype(np.float32), spread.astype(np.float32)
-
-
-def _freedom(documents: _Documents, bits: int) -> Floats:
-    """How freely each row of weights moves, float32 [N + 1 + S, 1]: the inverse of its penalty.
-
-    A feature's is one over its root mean square share where it occurs: half way between one freedom
-    for all and scaling rare names like commas. Ranks measured 0.891, against 0.880 and 0.884; also
-    better than inverse document frequency. Features of no document keep 0, and so weight 0.
-    """
-    squares, counts = np.zeros(1 << bits), np.zeros(1 << bits)
-    for block in documents.blocks:
-        indices, shares = block.features.indices, block.features.data.astype(np.float64)
-        squares += np.bincount(indices, shares**2, len(squares))
-        counts += np.bincount(indices, minlength=len(counts))
-    free = np.sqrt(np.divide(counts, squares, out=np.zeros_like(squares), where=counts > 0))
-    free *= len(documents.sources) / (squares @ free)  # a mean row of features has length one
-    dense = np.full(1 + len(hashing.SHAPE), DENSE_FREEDOM)
-    return np.concatenate([free, dense]).astype(np.float32)[:, None]
+        sizes.append(pc.fill_null(pc.binary_length(rows["text"]), 0).to_numpy())
+        found[0].append(score(student, rows["text"]))
+        found[1].append(training.judged(rows["scores"], student.slots))
+        found[2].append(training.judged(rows["repeat_scores"], student.slots))
+    n_bytes = np.concatenate(sizes).astype(np.int64)
+    return Evaluation(doc_ids, sources, n_bytes, *(np.concatenate(parts) for parts in found))

@@ -1,17 +1,20 @@
-"""MLflow: one run and one registered version per student, and the alias `champion`."""
+"""MLflow: one run and one registered version per student, and its aliases `champion` and
+`challenger`."""
 
 import functools
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from mira_spark.settings import Settings
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 class RegistrySettings(BaseModel):
@@ -40,38 +43,84 @@ def students_folder(settings: "Settings") -> Path:
     return (settings.registry.students_folder or settings.folder / "students").absolute()
 
 
+@dataclass(frozen=True)
+class Registration:
+    """What MLflow keeps of one student: `inputs` are Delta tables and the versions it was made
+    from, `metrics` figures by name, `tables` and `figures` (plotly) files by name without suffix.
+    """
+
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    inputs: Mapping[str, int]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Any]
+    package_version: str
+
+
 def register(
-    settings: "Settings",
-    source_group: str,
-    artefact: Path,
-    parameters: Mapping[str, Any],
-    metrics: Mapping[str, float],
+    settings: "Settings", source_group: str, artefact: Path, registration: Registration
 ) -> str:
-    """Log an artefact folder with its parameters and metrics and register it: the student_id,
-    `<registered model>/<version>`."""
+    """Log an artefact folder as one run and register it as `challenger`: the student_id,
+    `<registered model>/<version>`.
+
+    The model is a pyfunc too, for people who score a few texts by hand (see `student_pyfunc`).
+    """
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     client = _client(settings)
     name = model_name(settings, source_group)
-    with mlflow.start_run(experiment_id=_experiment(client, settings), run_name=name) as run:
-        mlflow.log_params(dict(parameters))
-        mlflow.log_metrics(dict(metrics))
-        mlflow.log_artifacts(str(artefact), "student")
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    source = f"{run.info.artifact_uri}/student"
-    version = client.create_model_version(name, source, run.info.run_id)
-    return f"{name}/{version.version}"
+    with mlflow.start_run(experiment_id=_experiment(client, settings), run_name=name):
+        mlflow.log_params(dict(registration.parameters))
+        mlflow.log_metrics(dict(registration.metrics))
+        for table, at in registration.inputs.items():
+            mlflow.log_input(_dataset(table, at), context="training")
+        for title, frame in registration.tables.items():
+            mlflow.log_text(frame.to_csv(index=False), f"{title}.csv")
+        for title, figure in registration.figures.items():
+            mlflow.log_figure(figure, f"{title}.html")
+        version = _logged(name, artefact, registration.package_version)
+    client.set_registered_model_alias(name, CHALLENGER, version)
+    return f"{name}/{version}"
+
+
+def _logged(name: str, artefact: Path, package_version: str) -> str:
+    """The version registered. Nothing is pickled: MLflow's file names our loader."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array
+
+    text, source = ColSpec("string", "text"), ColSpec("string", "source", required=False)
+    quality = ColSpec("double", "quality", required=False)
+    scores = ColSpec(Array(DataType.double), "dimension_scores", required=False)
+    logged = mlflow.pyfunc.log_model(
+        name="student",
+        loader_module="mira_spark.student_pyfunc",
+        data_path=str(artefact),
+        signature=ModelSignature(Schema([text, source]), Schema([quality, scores])),
+        input_example=pd.DataFrame({"text": ["An example."], "source": ["any"]}),
+        pip_requirements=[f"mira-spark[student]=={package_version}"],
+        registered_model_name=name,
+    )
+    return str(logged.registered_model_version)
+
+
+def _dataset(table: str, version: int) -> Any:
+    """A Delta table at a version, as MLflow's lineage names it; nothing is read."""
+    from mlflow.data import meta_dataset
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+
+    source = DeltaDatasetSource(delta_table_name=table, delta_table_version=version)
+    return meta_dataset.MetaDataset(source, name=table)  # type: ignore[abstract]  # it is not
 
 
 def promote(settings: "Settings", student_id: str) -> None:
-    """Make a registered student its group's champion."""
+    """Make a registered student its group's champion; it is no challenger any more."""
     name, _, version = student_id.rpartition("/")
-    _client(settings).set_registered_model_alias(name, CHAMPION, version)
+    client = _client(settings)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    if student_of(settings, name, CHALLENGER) == student_id:
+        client.delete_registered_model_alias(name, CHALLENGER)
 
 
 def log_report(settings: "Settings", path: Path, metrics: Mapping[str, float]) -> None:
@@ -86,20 +135,21 @@ def log_report(settings: "Settings", path: Path, metrics: Mapping[str, float]) -
 
 def champions(settings: "Settings", source_groups: Iterable[str]) -> dict[str, str]:
     """Group to the student_id its champion alias points at now; groups without one are absent."""
+    found = {g: student_of(settings, model_name(settings, g), CHAMPION) for g in source_groups}
+    return {group: student_id for group, student_id in found.items() if student_id is not None}
+
+
+def student_of(settings: "Settings", name: str, alias: str) -> str | None:
+    """The student_id that a registered model's alias points at; None where there is none."""
     from mlflow.exceptions import MlflowException
 
-    client = _client(settings)
-    found = {}
-    for source_group in source_groups:
-        name = model_name(settings, source_group)
-        try:
-            version = client.get_model_version_by_alias(name, CHAMPION)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            continue
-        found[source_group] = f"{name}/{version.version}"
-    return found
+    try:
+        version = _client(settings).get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+    return f"{name}/{version.version}"
 
 
 def _experiment(client: Any, settings: "Settings") -> str:

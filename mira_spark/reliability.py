@@ -52,10 +52,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Gate:
-    """Whether a student may become champion; `reasons` says what was found and needed."""
+    """Whether a student may become champion: what it does not meet and what it meets, each saying
+    what was found and needed."""
 
-    passed: bool
     reasons: list[str]
+    met: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing speaks against it."""
+        return not self.reasons
 
 
 def cells(
@@ -157,28 +163,22 @@ def gate(
     """
     group = [cell for cell in found if cell.source is None]
     reliable = sum(cell.reliable for cell in group)
-    reasons = []
-    if reliable < settings.min_slots:
-        rows = max((cell.rows for cell in group), default=0)
-        reasons.append(
+    rows = max((cell.rows for cell in group), default=0)
+    checks = [
+        (
+            reliable >= settings.min_slots,
             f"{reliable} of {len(group)} slots are reliable on {rows} validation rows; "
             f"needed {settings.min_slots}, each with MAE below {settings.max_mae_points:g} and "
-            f"Spearman of at least {settings.min_spearman:g} on {settings.min_rows} rows"
+            f"Spearman of at least {settings.min_spearman:g} on {settings.min_rows} rows",
         )
+    ]
     mean = mean_spearman(found)
-    if mean is not None and mean < settings.min_gate_spearman:
-        reasons.append(
-            f"mean Spearman over reliable slots is {mean:.3f}; "
-            f"needed {settings.min_gate_spearman:g}"
-        )
-    if (
-        mean is not None
-        and champion_spearman is not None
-        and mean < champion_spearman - settings.max_champion_loss
-    ):
-        reasons.append(
-            f"mean Spearman over reliable slots is {mean:.3f}; needed "
-            f"{champion_spearman - settings.max_champion_loss:.3f}, the champion's "
-            f"{champion_spearman:.3f} less {settings.max_champion_loss:g}"
-        )
-    return Gate(not reasons, reasons)
+    if mean is not None:
+        said = f"mean Spearman over reliable slots is {mean:.3f}; needed "
+        needed = settings.min_gate_spearman
+        checks.append((mean >= needed, f"{said}{needed:g}"))
+    if mean is not None and champion_spearman is not None:
+        least = champion_spearman - settings.max_champion_loss
+        of_champion = f"the champion's {champion_spearman:.3f} less {settings.max_champion_loss:g}"
+        checks.append((mean >= least, f"{said}{least:.3f}, {of_champion}"))
+    return Gate([what for met, what in checks if not met], [what for met, what in checks if met])

@@ -78,13 +78,13 @@ def nothing_to_do(plan: Plan, last: Row, run_id: str) -> dict[str, object]:
 
 @contextlib.contextmanager
 def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]]:
-    """Write the step's row at the start and update it at the end, however it ends.
+    """Write a row when the step starts and another when it ends, however it ends.
 
-    The caller puts the Outcome into the list it is given.
+    The caller puts the Outcome into the list it is given. Rows are only ever appended: two drivers
+    never conflict on this table.
     """
-    lake.append_rows(
-        [_row(plan, run_id, datetime.now(UTC)) | {"status": "running"}], "runs", run_id
-    )
+    row = _row(plan, run_id, datetime.now(UTC))
+    lake.append_rows([row | {"status": "running"}], "runs", run_id)
     outcomes: list[Outcome] = []
     try:
         yield outcomes
@@ -93,9 +93,9 @@ def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]
         kind = "" if isinstance(error, MiraError) else f"{type(error).__name__}: "
         status = "stopped" if stopped else "failed"
         with contextlib.suppress(Exception):  # the first error is the one to report
-            _finish(lake, plan.step, run_id, Outcome(f"{kind}{error}"[:2000], status))
+            _finish(lake, row, Outcome(f"{kind}{error}"[:2000], status))
         raise
-    _finish(lake, plan.step, run_id, outcomes[0])
+    _finish(lake, row, outcomes[0])
 
 
 def _row(plan: Plan, run_id: str, now: datetime) -> dict[str, object]:
@@ -109,16 +109,6 @@ def _row(plan: Plan, run_id: str, now: datetime) -> dict[str, object]:
     }
 
 
-def _finish(lake: Lakehouse, step: str, run_id: str, outcome: Outcome) -> None:
-    lake.update(
-        "runs",
-        (F.col("run_id") == run_id) & (F.col("step") == step),
-        {
-            "status": F.lit(outcome.status),
-            "finished_at": F.lit(datetime.now(UTC)),
-            "rows_in": F.lit(outcome.rows_in).cast("bigint"),
-            "rows_out": F.lit(outcome.rows_out).cast("bigint"),
-            "rows_rejected": F.lit(outcome.rows_rejected).cast("bigint"),
-            "message": F.lit(outcome.message),
-        },
-    )
+def _finish(lake: Lakehouse, row: Mapping[str, object], outcome: Outcome) -> None:
+    ended = vars(outcome) | {"finished_at": datetime.now(UTC)}
+    lake.append_rows([{**row, **ended}], "runs", str(row["run_id"]))

@@ -12,14 +12,16 @@ from mira_spark.progress import set_up_logging
 from mira_spark.session import open_local
 from mira_spark.tables import Lakehouse
 
+LATE = ("test_judge.py", "test_command.py")
+
 
 @pytest.hookimpl(tryfirst=True)  # `-m` chooses by the marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the session are marked `spark`, and those that end it come last."""
+    """Tests of the session are marked `spark`; LATE ones use what others left, or end it."""
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("spark")
-    items.sort(key=lambda item: item.path.name == "test_command.py")
+    items.sort(key=lambda item: LATE.index(item.path.name) if item.path.name in LATE else -1)
 
 
 @pytest.fixture(scope="session")

@@ -131,8 +131,15 @@ def test_masks_fall_back_to_the_group_below_three_slots() -> None:
 
 def test_the_gate_opens_for_a_good_student() -> None:
     found = [a_cell(None, slot, slot < 3, 0.5) for slot in range(15)]
-    assert gate(found, None, SETTINGS) == Gate(True, [])
-    assert gate(found, 0.53, SETTINGS) == Gate(True, [])
+    slots = (
+        "3 of 15 slots are reliable on 100 validation rows; needed 3, each with MAE below 1 and "
+        "Spearman of at least 0.3 on 30 rows"
+    )
+    mean = "mean Spearman over reliable slots is 0.500; needed 0.5"
+    assert gate(found, None, SETTINGS) == Gate([], [slots, mean])
+    opened = gate(found, 0.53, SETTINGS)
+    assert opened.passed
+    assert opened.met == [slots, mean, f"{mean}00, the champion's 0.530 less 0.03"]
 
 
 def test_the_gate_says_what_it_found_and_needed() -> None:
@@ -142,14 +149,11 @@ def test_the_gate_says_what_it_found_and_needed() -> None:
         "Spearman of at least 0.3 on 30 rows"
     ]
     weak = [a_cell(None, slot, True, 0.4) for slot in range(15)]
-    assert gate(weak, 0.6, SETTINGS) == Gate(
-        False,
-        [
-            "mean Spearman over reliable slots is 0.400; needed 0.5",
-            "mean Spearman over reliable slots is 0.400; needed 0.570, "
-            "the champion's 0.600 less 0.03",
-        ],
-    )
+    assert not gate(weak, 0.6, SETTINGS).passed
+    assert gate(weak, 0.6, SETTINGS).reasons == [
+        "mean Spearman over reliable slots is 0.400; needed 0.5",
+        "mean Spearman over reliable slots is 0.400; needed 0.570, the champion's 0.600 less 0.03",
+    ]
     none = [replace(cell, reliable=False, spearman=None, rows=0) for cell in weak]
     assert gate(none, 0.6, SETTINGS).reasons == [
         "0 of 15 slots are reliable on 0 validation rows; needed 3, each with MAE below 1 and "

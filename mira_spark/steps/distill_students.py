@@ -4,17 +4,17 @@ group in MLflow, `students`, `student_reliability`."""
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from rich.markup import escape
 
 from mira_spark import (
+    aggregation,
     calibration,
+    comparison,
     current,
     distillation,
     labelling,
@@ -23,33 +23,20 @@ from mira_spark import (
     scoring,
     tables,
 )
+from mira_spark import shards as training
 from mira_spark.columns import POINT
-from mira_spark.distillation import Evaluation
 from mira_spark.errors import InputError
-from mira_spark.progress import track
-from mira_spark.reliability import Cell, Gate
+from mira_spark.progress import say, track
+from mira_spark.registry import Registration
 from mira_spark.rubrics import Rubric
 from mira_spark.runs import Outcome, package_version
 from mira_spark.settings import Settings
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
-from mira_spark.students.linear import LinearStudent
 from mira_spark.tables import Lakehouse
+from mira_spark.trained import Trained
 
 SETTINGS = ("distillation", "reliability")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A student with what was measured of it on the half of the validation rows kept for that."""
-
-    student: LinearStudent
-    manifest: Manifest
-    labelling_id: str
-    labels: int
-    validation_rows: int
-    cells: list[Cell]
-    gate: Gate
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -72,23 +59,32 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """A student for every group whose labels or rubric changed, or all when the settings did."""
     rubrics = current.signed_rubrics(lake, settings)
     ids = current.labelling_ids(settings, rubrics)
-    version = lake.version("labels")
+    versions = {table: lake.version(table) for table in ("labels", "documents")}
     failed = []
-    rows = 0
+    rows = made = 0
     for rubric in track(list(rubrics.values()), len(rubrics), "students"):
-        shards = settings.folder.absolute() / "staging" / rubric.source_group
-        labelling_id = ids[rubric.source_group]
-        _stage(lake, _labels(lake, [labelling_id]), shards)
-        trained = _train(lake, settings, rubric, labelling_id, shards, version)
-        _publish(lake, settings, trained, run_id)
-        shutil.rmtree(shards, ignore_errors=True)
-        rows += trained.labels
+        group = rubric.source_group
+        shards = settings.folder.absolute() / "staging" / group
+        labels = _labels(lake, [ids[group]])
+        _stage(lake, labels, shards)
+        try:
+            trained = _train(lake, settings, rubric, ids[group], shards, versions["labels"])
+        except InputError as error:  # this group has nothing to learn from; others may
+            failed.append(f"{group}: {error}")
+            continue
+        finally:
+            shutil.rmtree(shards, ignore_errors=True)
+        for word, said in (("met", trained.gate.met), ("[red]not met[/]", trained.gate.reasons)):
+            for check in said:
+                say(f"  {group}: {word}: {escape(check)}")
+        _publish(lake, settings, trained, versions, run_id)
+        made, rows = made + 1, rows + trained.labels
         if not trained.gate.passed:
-            failed.append(f"{rubric.source_group}: {'; '.join(trained.gate.reasons)}")
-    message = f"{len(rubrics)} students from {rows:,} labels"
+            failed.append(f"{group}: {'; '.join(trained.gate.reasons)}")
+    message = f"{made} students from {rows:,} labels"
     if failed:
         message += f"; gate failed, champion unchanged: {' | '.join(failed)}"
-    return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=len(rubrics))
+    return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=made)
 
 
 def _labels(lake: Lakehouse, labelling_ids: Iterable[str]) -> DataFrame:
@@ -110,11 +106,17 @@ def _trained_on(lake: Lakehouse, ids: dict[str, str]) -> dict[str, int]:
 
 
 def _stage(lake: Lakehouse, labels: DataFrame, shards: Path) -> None:
-    """Labels with their texts as Parquet, in the order of doc_id, for the driver to stream."""
+    """Labels with their texts as Parquet for the driver to stream, in an order unlike any other.
+
+    Equal texts are all on the side of the first of them by doc_id: a student is never measured on
+    what it has read.
+    """
     texts = lake.read("documents").select("doc_id", "content_hash", "text")
-    rows = labels.join(texts, on=["doc_id", "content_hash"], how="inner")
-    columns = ["doc_id", "source", "text", "scores", "repeat_scores", "split"]
-    tables.write_shards(rows.select(*columns).orderBy("doc_id"), shards)
+    sides = labels.groupBy("content_hash").agg(F.min_by("split", "doc_id").alias("split"))
+    rows = labels.drop("split").join(sides, on="content_hash", how="inner")
+    rows = rows.join(texts, on=["doc_id", "content_hash"], how="inner")
+    ordered = rows.orderBy(F.xxhash64("doc_id"), "doc_id").select(*training.COLUMNS)
+    tables.write_shards(ordered, shards)
 
 
 def _train(
@@ -127,47 +129,50 @@ def _train(
 ) -> Trained:
     """Train on one split; on the other fit the calibration with one half and measure with the
     other."""
-    labels = _labels(lake, [labelling_id])
-    student = distillation.train_linear(shards, len(rubric.anchors), settings.distillation)
+    checkpoints = settings.folder.absolute() / "checkpoints" / rubric.source_group
+    student = distillation.train(shards, rubric, settings.distillation, checkpoints)
     held_out = distillation.predict(student, shards, "validation")
     fitted = np.array([labelling.share_of(d, "calibration") < 0.5 for d in held_out.doc_ids], bool)
     curves = calibration.fit(held_out.predicted[fitted], held_out.judged[fitted])
+    measured = held_out.only(~fitted)
+    thousandths = calibration.apply(curves, measured.predicted)
+    points = (thousandths / POINT).astype(np.float32)
     cells = reliability.cells(
-        calibration.apply(curves, held_out.predicted[~fitted]) / POINT,
-        held_out.judged[~fitted],
-        [s for s, first in zip(held_out.sources, fitted, strict=True) if not first],
-        _repeats(labels, rubric, held_out)[~fitted],
+        points,
+        measured.judged,
+        measured.sources,
+        measured.repeated,
         settings.reliability,
     )
     masks, group_mask = reliability.masks(
         cells, sorted(set(held_out.sources)), settings.reliability
     )
+    names = tuple(a.name for a in rubric.anchors)
     manifest = Manifest(
         rubric_id=rubric.rubric_id,
         source_group=rubric.source_group,
-        anchors=tuple(a.name for a in rubric.anchors),
+        anchors=names,
         calibration=curves,
         reliability={source: tuple(mask.tolist()) for source, mask in masks.items()},
         group_reliability=tuple(group_mask.tolist()),
         labels_version=labels_version,
         package_version=package_version(),
     )
-    champion = _champion_spearman(lake, settings, rubric, shards)
-    gate = reliability.gate(cells, champion, settings.reliability)
-    validation_rows = len(held_out.doc_ids)
-    return Trained(student, manifest, labelling_id, labels.count(), validation_rows, cells, gate)
-
-
-def _repeats(labels: DataFrame, rubric: Rubric, held_out: Evaluation) -> npt.NDArray[np.float32]:
-    """What the judge said when asked again, [rows, slots] in the order of `held_out`; NaN where it
-    was not."""
-    asked = labels.filter(F.col("repeat_scores").isNotNull() & (F.col("split") == "validation"))
-    found = {
-        r["doc_id"]: r["repeat_scores"] for r in asked.select("doc_id", "repeat_scores").collect()
-    }
-    none = [None] * len(rubric.anchors)
-    rows = [found.get(doc_id, none) for doc_id in held_out.doc_ids]
-    return np.array(rows, dtype=np.float32).reshape(-1, len(rubric.anchors))
+    mask = np.array([masks[source] for source in measured.sources]).reshape(-1, len(names))
+    return Trained(
+        student=student,
+        manifest=manifest,
+        labelling_id=labelling_id,
+        train_rows=sum(b.num_rows for b in training.rows(shards, "train", 4_096)),
+        validation_rows=len(held_out.doc_ids),
+        cells=cells,
+        gate=reliability.gate(
+            cells, _champion_spearman(lake, settings, rubric, shards), settings.reliability
+        ),
+        comparison=comparison.compare(
+            shards, measured, points, aggregation.quality(thousandths, mask), cells, names
+        ),
+    )
 
 
 def _champion_spearman(
@@ -189,7 +194,13 @@ def _champion_spearman(
     return reliability.mean_spearman(cells)
 
 
-def _publish(lake: Lakehouse, settings: Settings, trained: Trained, run_id: str) -> None:
+def _publish(
+    lake: Lakehouse,
+    settings: Settings,
+    trained: Trained,
+    versions: dict[str, int],
+    run_id: str,
+) -> None:
     """Lay the artefact where executors read it, register it, record it, and promote it if it
     passed."""
     students = registry.students_folder(settings)
@@ -203,62 +214,16 @@ def _publish(lake: Lakehouse, settings: Settings, trained: Trained, run_id: str)
         settings,
         trained.manifest.source_group,
         folder,
-        {"kind": trained.student.kind, "rubric_id": trained.manifest.rubric_id}
-        | settings.distillation.model_dump(),
-        _metrics(trained),
+        Registration(
+            parameters=trained.parameters(settings.distillation),
+            metrics=trained.metrics(),
+            inputs={lake.name(table): version for table, version in versions.items()},
+            tables={"evaluation": trained.comparison.cells},
+            figures=trained.comparison.figures,
+            package_version=package_version(),
+        ),
     )
-    _record(lake, trained, student_id, folder, digest, run_id)
+    lake.append_rows(trained.reliability_rows(student_id), "student_reliability", run_id)
+    lake.append_rows([trained.row(student_id, folder, digest)], "students", run_id)
     if trained.gate.passed:
         registry.promote(settings, student_id)
-
-
-def _metrics(trained: Trained) -> dict[str, float]:
-    found: dict[str, float] = {"labels": trained.labels}
-    found["validation_rows"] = trained.validation_rows
-    found["reliable_cells_share"] = float(np.mean([c.reliable for c in trained.cells]))
-    spearman = reliability.mean_spearman(trained.cells)
-    if spearman is not None:
-        found["spearman_reliable"] = spearman
-    for cell in trained.cells:
-        if cell.source is None and cell.mae is not None and cell.spearman is not None:
-            found |= {f"mae_{cell.slot:02d}": cell.mae, f"spearman_{cell.slot:02d}": cell.spearman}
-    return found
-
-
-def _record(
-    lake: Lakehouse, trained: Trained, student_id: str, folder: Path, digest: str, run_id: str
-) -> None:
-    manifest = trained.manifest
-    cells = [
-        {
-            "student_id": student_id,
-            "source": cell.source,
-            "slot": cell.slot,
-            "validation_rows": cell.rows,
-            "mae": cell.mae,
-            "spearman": cell.spearman,
-            "judge_mae": cell.judge_mae,
-            "reliable": cell.reliable,
-        }
-        for cell in trained.cells
-    ]
-    lake.append_rows(cells, "student_reliability", run_id)
-    student = {
-        "student_id": student_id,
-        "source_group": manifest.source_group,
-        "rubric_id": manifest.rubric_id,
-        "labelling_id": trained.labelling_id,
-        "kind": trained.student.kind,
-        "dimensions": list(manifest.anchors),
-        "artefact_uri": str(folder),
-        "artefact_sha256": digest,
-        "weights_sha256": artefact.read_manifest(folder).files[artefact.MODEL],
-        "labels_version": manifest.labels_version,
-        "train_rows": trained.labels - trained.validation_rows,
-        "validation_rows": trained.validation_rows,
-        "spearman": reliability.mean_spearman(trained.cells),
-        "gate": "passed" if trained.gate.passed else "failed",
-        "gate_reasons": trained.gate.reasons,
-        "created_at": datetime.now(UTC),
-    }
-    lake.append_rows([student], "students", run_id)

@@ -10,33 +10,37 @@ import json
 import mmap
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mira_spark.calibration import Calibration
 from mira_spark.errors import ArtefactError, joined
-from mira_spark.students import hashing
-from mira_spark.students.linear import LinearStudent
+from mira_spark.students import linear
+from mira_spark.students.configs import (
+    Config,
+    EncoderConfig,
+    GenerativeConfig,
+    LinearConfig,
+    ServedConfig,
+)
+from mira_spark.students.protocol import Student
 
-MODEL, CONFIG, MANIFEST = "model.safetensors", "config.json", "manifest.json"
+MODEL, CONFIG, MANIFEST, TOKENIZER = (
+    "model.safetensors",
+    "config.json",
+    "manifest.json",
+    "tokenizer.json",
+)
 FILES = (CONFIG, MANIFEST, MODEL)
+"""Of every artefact; a kind that reads tokens has TOKENIZER too."""
 LINE = 64  # bytes of a cache line: weights start on one
+DTYPES = {"F32": "<f4", "F16": "<f2"}
 
 Bytes = bytes | mmap.mmap
-
-
-class Config(BaseModel):
-    """What the weights are: the shapes in `model.safetensors` follow from it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    kind: Literal["linear"]
-    hashing_version: Literal[1]
-    bits: int = Field(ge=1, le=30)
-    slots: int = Field(ge=1, le=hashing.WIDTH)
+Shapes = dict[str, tuple[int, ...]]
 
 
 class Manifest(BaseModel):
@@ -60,22 +64,22 @@ class Manifest(BaseModel):
     package_version: str
 
 
-def write(folder: Path, student: LinearStudent, manifest: Manifest) -> str:
+def write(folder: Path, student: Student, manifest: Manifest) -> str:
     """Write the artefact into a new or empty folder and give its digest, the manifest's SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     found = sorted(os.listdir(folder))
     if found:
         raise ArtefactError(f"{folder}: found {', '.join(found)}, expected an empty folder")
-    config = Config(
-        kind="linear", hashing_version=hashing.VERSION, bits=student.bits, slots=student.slots
-    )
+    config, tensors, shapes = student.config, student.tensors(), _layout(student.config)
     _check_slots(folder, manifest, config)
     (folder / CONFIG).write_bytes(_json_bytes(config))
+    if student.tokenizer is not None:
+        (folder / TOKENIZER).write_bytes(student.tokenizer)
     with (folder / MODEL).open("wb") as file:
-        file.write(_header(config))
-        for name in _layout(config):
-            file.write(np.ascontiguousarray(getattr(student, name), "<f4").data)
-    files = {name: _sha256(_mapped(folder / name)) for name in (CONFIG, MODEL)}
+        file.write(_header(shapes, _dtype(config)))
+        for name in shapes:
+            file.write(np.ascontiguousarray(tensors[name], DTYPES[_dtype(config)]).data)
+    files = {name: _sha256(_mapped(folder / name)) for name in sorted(os.listdir(folder))}
     content = _json_bytes(manifest.model_copy(update={"files": files}))
     (folder / MANIFEST).write_bytes(content)
     return _sha256(content)
@@ -83,47 +87,93 @@ def write(folder: Path, student: LinearStudent, manifest: Manifest) -> str:
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest, without a look at the other files."""
-    return _parsed(Manifest, folder / MANIFEST, _read(folder / MANIFEST))
+    return _parsed(TypeAdapter(Manifest), folder / MANIFEST, _read(folder / MANIFEST))
 
 
-def load(folder: Path, digest: str) -> tuple[LinearStudent, Manifest]:
+def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
     """The student whose artefact has this digest.
 
     ArtefactError, before anything is parsed, when a file is missing, extra, no plain file, or has
     other bytes than when it was written; after that when what it says does not fit together.
     """
-    _check_names(folder)
+    names = _checked_names(folder)
     content = _read(folder / MANIFEST)
     _check_digest(folder / MANIFEST, content, digest)
-    manifest = _parsed(Manifest, folder / MANIFEST, content)
-    if set(manifest.files) != {CONFIG, MODEL}:
+    manifest = _parsed(TypeAdapter(Manifest), folder / MANIFEST, content)
+    if set(manifest.files) != names - {MANIFEST}:
         raise ArtefactError(
             f"{folder / MANIFEST}: files are {', '.join(sorted(manifest.files)) or 'none'}, "
-            f"expected {CONFIG}, {MODEL}"
+            f"expected {', '.join(sorted(names - {MANIFEST}))}"
         )
-    content = _read(folder / CONFIG)
-    _check_digest(folder / CONFIG, content, manifest.files[CONFIG])
-    weights = _mapped(folder / MODEL)
-    _check_digest(folder / MODEL, weights, manifest.files[MODEL])
-    config = _parsed(Config, folder / CONFIG, content)
+    contents = {name: _mapped(folder / name) for name in sorted(names - {MANIFEST})}
+    for name, found in contents.items():
+        _check_digest(folder / name, found, manifest.files[name])
+    config: Config = _parsed(TypeAdapter(Config), folder / CONFIG, bytes(contents[CONFIG]))
     _check_slots(folder, manifest, config)
-    return LinearStudent(config.slots, **_tensors(folder / MODEL, weights, config)), manifest
+    has_tokenizer = TOKENIZER in names
+    if has_tokenizer != isinstance(config, EncoderConfig | GenerativeConfig):
+        verb = "has" if has_tokenizer else "lacks"
+        raise ArtefactError(f"{folder}: {verb} {TOKENIZER}, its kind is {config.kind}")
+    tensors = _tensors(folder / MODEL, contents[MODEL], config)
+    return _restored(config, tensors, bytes(contents.get(TOKENIZER, b""))), manifest
 
 
-def _check_names(folder: Path) -> None:
-    """Exactly the three files, each a plain one."""
+def _restored(
+    config: Config, tensors: dict[str, npt.NDArray[np.float32]], tokenizer: bytes
+) -> Student:
+    match config:
+        case LinearConfig():
+            return linear.restored(config, tensors)
+        case EncoderConfig():
+            from mira_spark.students import encoder  # torch takes seconds, and linear needs none
+
+            return encoder.restored(config, tensors, tokenizer)
+        case GenerativeConfig():
+            from mira_spark.students import generative
+
+            return generative.restored(config, tensors, tokenizer)
+        case ServedConfig():
+            from mira_spark.students import served
+
+            return served.opened(config)
+
+
+def _layout(config: Config) -> Shapes:
+    """Shape of each tensor, in the order of the file; ArtefactError when there is no such model."""
+    match config:
+        case LinearConfig():
+            return linear.layout(config)
+        case EncoderConfig():
+            from mira_spark.students import encoder
+
+            return encoder.layout(config)
+        case GenerativeConfig():
+            from mira_spark.students import generative
+
+            return generative.layout(config)
+        case ServedConfig():
+            return {}
+
+
+def _dtype(config: Config) -> str:
+    return config.dtype if isinstance(config, LinearConfig) else "F32"
+
+
+def _checked_names(folder: Path) -> set[str]:
+    """The names of the files: FILES, perhaps TOKENIZER, nothing else, each a plain file."""
     if not folder.is_dir():
         raise ArtefactError(f"{folder}: is no folder, expected one with {', '.join(FILES)}")
     entries = {entry.name: entry for entry in os.scandir(folder)}
     problems = [f"{folder / name}: is missing" for name in FILES if name not in entries]
     for name in sorted(entries):
-        if name not in FILES:
+        if name not in (*FILES, TOKENIZER):
             problems.append(f"{folder / name}: is extra, expected only {', '.join(FILES)}")
         elif entries[name].is_symlink() or not entries[name].is_file():
             what = "a symbolic link" if entries[name].is_symlink() else "no file"
             problems.append(f"{folder / name}: is {what}, expected a plain file")
     if problems:
         raise ArtefactError(joined(problems))
+    return set(entries)
 
 
 def _sha256(content: Bytes) -> str:
@@ -153,53 +203,43 @@ def _check_slots(folder: Path, manifest: Manifest, config: Config) -> None:
         raise ArtefactError(joined(problems))
 
 
-def _layout(config: Config) -> dict[str, tuple[int, ...]]:
-    """Shape of each tensor, all float32, in the order of the file; names are LinearStudent's."""
-    shapes = len(hashing.SHAPE)
-    return {
-        "table": (1 << config.bits, hashing.WIDTH),
-        "shape_weights": (shapes, hashing.WIDTH),
-        "shape_centre": (shapes,),
-        "shape_scale": (shapes,),
-        "bias": (hashing.WIDTH,),
-    }
-
-
-def _header(config: Config) -> bytes:
-    """The one safetensors header this configuration has; the table starts on a cache line."""
+def _header(shapes: Shapes, dtype: str) -> bytes:
+    """The one safetensors header of these tensors; the first starts on a cache line."""
     tensors: dict[str, Any] = {}
-    end = 0
-    for name, shape in _layout(config).items():
-        begin, end = end, end + 4 * int(np.prod(shape))
-        tensors[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [begin, end]}
+    end, width = 0, np.dtype(DTYPES[dtype]).itemsize
+    for name, shape in shapes.items():
+        begin, end = end, end + width * int(np.prod(shape))
+        tensors[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(tensors, separators=(",", ":")).encode()
     text = text.ljust(-(-(8 + len(text)) // LINE) * LINE - 8)
     return len(text).to_bytes(8, "little") + text
 
 
 def _tensors(path: Path, weights: Bytes, config: Config) -> dict[str, npt.NDArray[np.float32]]:
-    header = _header(config)
-    layout = _layout(config)
-    size = len(header) + 4 * sum(int(np.prod(shape)) for shape in layout.values())
+    """The weights by name, float32; those stored as float32 are views of the file."""
+    shapes, dtype = _layout(config), np.dtype(DTYPES[_dtype(config)])
+    header = _header(shapes, _dtype(config))
+    size = len(header) + dtype.itemsize * sum(int(np.prod(shape)) for shape in shapes.values())
     if weights[: len(header)] != header:
-        found = weights[: len(header)].rstrip()
-        raise ArtefactError(f"{path}: header is {found!r}, expected {header.rstrip()!r}")
+        found = weights[: min(len(header), 1_000)].rstrip()
+        raise ArtefactError(f"{path}: header is {found!r}, expected {header[:1_000].rstrip()!r}")
     if len(weights) != size:
         raise ArtefactError(f"{path}: has {len(weights)} bytes, expected {size}")
     tensors, offset = {}, len(header)
-    for name, shape in layout.items():
+    for name, shape in shapes.items():
         count = int(np.prod(shape))
-        tensors[name] = np.frombuffer(weights, "<f4", count, offset).reshape(shape)
-        offset += 4 * count
+        stored = np.frombuffer(weights, dtype, count, offset).reshape(shape)
+        tensors[name] = stored.astype(np.float32, copy=False)
+        offset += dtype.itemsize * count
     return tensors
 
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model")
 
 
-def _parsed(model: type[Model], path: Path, content: bytes) -> Model:
+def _parsed(model: TypeAdapter[Model], path: Path, content: bytes) -> Model:
     try:
-        return model.model_validate_json(content)
+        return model.validate_json(content)
     except ValidationError as error:
         problems = [
             f"{path}: {'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg']}, "

@@ -7,13 +7,14 @@ Legend: D documents, S shape features, 16 lanes of which the first `slots` are u
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from mira_spark.students import hashing
+from mira_spark.students.configs import LinearConfig
 from mira_spark.students.protocol import Batch, Scores
 
 # A text stranger than any in training must not run away on one share: six deviations are enough.
@@ -35,6 +36,8 @@ class LinearStudent:
     shape_centre: Floats
     shape_scale: Floats
     bias: Floats
+    dtype: Literal["F32", "F16"] = "F32"
+    """How an artefact stores the weights."""
 
     @property
     def kind(self) -> str:
@@ -45,6 +48,25 @@ class LinearStudent:
     def bits(self) -> int:
         """The table has 2**bits rows."""
         return len(self.table).bit_length() - 1
+
+    @property
+    def tokenizer(self) -> None:
+        """It reads bytes."""
+
+    @property
+    def config(self) -> LinearConfig:
+        """What an artefact says of the weights."""
+        return LinearConfig(
+            kind="linear",
+            hashing_version=hashing.VERSION,
+            bits=self.bits,
+            slots=self.slots,
+            dtype=self.dtype,
+        )
+
+    def tensors(self) -> dict[str, Floats]:
+        """The weights by name, as `layout` has them."""
+        return {name: getattr(self, name) for name in layout(self.config)}
 
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """All texts as one batch that points into the array's own buffers."""
@@ -65,6 +87,23 @@ class LinearStudent:
         for column, weights in zip(shape.T, self.shape_weights, strict=True):
             scores += column[:, None] * weights
         return np.ascontiguousarray(scores[:, : self.slots])
+
+
+def layout(config: LinearConfig) -> dict[str, tuple[int, ...]]:
+    """Name to shape of every tensor of an artefact."""
+    shapes = len(hashing.SHAPE)
+    return {
+        "table": (1 << config.bits, hashing.WIDTH),
+        "shape_weights": (shapes, hashing.WIDTH),
+        "shape_centre": (shapes,),
+        "shape_scale": (shapes,),
+        "bias": (hashing.WIDTH,),
+    }
+
+
+def restored(config: LinearConfig, tensors: dict[str, Floats]) -> LinearStudent:
+    """The student of an artefact; the arrays are shared, not copied."""
+    return LinearStudent(slots=config.slots, dtype=config.dtype, **tensors)
 
 
 def standardised(shapes: npt.NDArray[np.float64], centre: Floats, scale: Floats) -> Floats:

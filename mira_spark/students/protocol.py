@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mira_spark.students.configs import Config
+
 Scores = npt.NDArray[np.float32]
 """Float32 [rows, slots] in points, 0-10 when a student is good, not clipped, not calibrated."""
 
@@ -35,6 +37,20 @@ class Student(Protocol):
     @property
     def kind(self) -> str:
         """One of the artefact format's closed list."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """What an artefact says of it."""
+        ...
+
+    @property
+    def tokenizer(self) -> bytes | None:
+        """Its `tokenizer.json`; None for a kind that reads bytes."""
+        ...
+
+    def tensors(self) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Its weights by name, as an artefact stores them."""
         ...
 
     @property

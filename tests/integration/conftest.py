@@ -11,8 +11,8 @@ from mira_spark.progress import console
 from mira_spark.settings import Settings, load
 from mira_spark.tables import Lakehouse
 
-SOURCES = ("stdlib_code", "package_tests", "type_stubs", "docstring_qa", "package_descriptions")
-EACH = 120
+SOURCES = ("stdlib_code", "type_stubs", "docstring_qa", "package_descriptions")
+EACH = 150
 NAMESPACE = "pipeline"
 
 
@@ -44,12 +44,13 @@ def settings(files: Path, home: Path) -> Settings:
             f"corpus.path={files}",
             "corpus.columns.doc_id=id",
             "corpus.columns.domain=domain",
+            "grouping.groups=2",
             "discovery.documents_per_group=60",
-            "labelling.documents_per_source=100",
+            "labelling.documents_per_source=150",
             "labelling.validation_share=0.4",
             "reliability.min_rows=12",
             "reliability.min_gate_spearman=0.3",
-            "distillation.bits=16",
+            "distillation.linear.bits=16",
             "scoring.unit_tokens=400_000",
         ],
     )

@@ -1,6 +1,6 @@
 """Discovery and labelling by a judge behind HTTP: planned, signed, bounded, paid once.
 
-The tests of this file share one schema and build on one another, in the order written.
+The tests of this file build on one another, in the order written, and on the first run's documents.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from mira_spark import current, judging, pipeline, planning, signing
@@ -23,16 +23,17 @@ from mira_spark.judge_checks import parse
 from mira_spark.judges.budget import BudgetReached
 from mira_spark.judges.pacing import JudgeUnavailable
 from mira_spark.progress import console
+from mira_spark.runs import Outcome
 from mira_spark.schemas import TABLES
 from mira_spark.settings import Settings, load
+from mira_spark.steps import discover_rubrics, group_sources, label_documents
 from mira_spark.tables import Lakehouse
+from tests.integration.conftest import SOURCES
 from tests.judge_faults import BY_KIND, Fault, always
 from tests.judge_stub import JudgeStub, by_heuristic
 
-NAMESPACE = "judged"
 KEY = "sk-canary-0123456789abcdef"
-DOCUMENTS = 60
-LABELS = 50
+LABELS = 20
 MODEL = "tests-judge"
 PRICE = {"input": 1, "cached_input": 0.1, "output": 4, "read_on": str(date(2026, 1, 1))}
 
@@ -45,12 +46,9 @@ def stub() -> Iterator[JudgeStub]:
 
 @pytest.fixture(scope="module")
 def base(
-    files: Path, home: Path, stub: JudgeStub, tmp_path_factory: pytest.TempPathFactory
+    settings: Settings, stub: JudgeStub, tmp_path_factory: pytest.TempPathFactory
 ) -> list[str]:
-    folder = tmp_path_factory.mktemp("judged")
-    for source in ("stdlib_code", "package_descriptions"):
-        lines = (files / f"{source}.json").read_text().splitlines()[:DOCUMENTS]
-        (folder / f"{source}.json").write_text("\n".join(lines))
+    journal = tmp_path_factory.mktemp("judged") / "judge.sqlite"
     judge = {
         "kind": "openai",
         "model": MODEL,
@@ -58,18 +56,13 @@ def base(
         "hosts": ["127.0.0.1"],
         "secret": "env:MIRA_TEST_KEY",
         "prices": {MODEL: PRICE},
-        "journal": str(folder / "judge.sqlite"),
+        "journal": str(journal),
         "pacing": {"base_s": 0.0},
     }
+    tree = settings.model_dump(mode="json") | {"judge": judge}
     return [
-        f"namespace={NAMESPACE}",
-        f"folder={home}",
-        "corpus.input=json",
-        f"corpus.path={folder}",
-        "corpus.columns.doc_id=id",
-        "corpus.columns.domain=domain",
-        "grouping.mapping={stdlib_code: group_a, package_descriptions: group_a}",
-        f"judge={json.dumps(judge)}",
+        *(f"{section}={json.dumps(values)}" for section, values in tree.items()),
+        f"grouping.mapping={json.dumps(dict.fromkeys(SOURCES, 'group_a'))}",
         "discovery.documents_per_group=30",
         "discovery.require_approval=true",
         f"labelling.documents_per_source={LABELS}",
@@ -83,9 +76,8 @@ def judged(base: list[str], monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def lake(spark: SparkSession) -> Iterator[Lakehouse]:
-    yield Lakehouse(spark, NAMESPACE)
-    spark.sql(f"DROP SCHEMA {NAMESPACE} CASCADE")
+def lake(spark: SparkSession, settings: Settings, first_run: str) -> Lakehouse:
+    return Lakehouse(spark, settings.namespace)
 
 
 def with_judge(judged: Settings, **changes: object) -> Settings:
@@ -94,16 +86,25 @@ def with_judge(judged: Settings, **changes: object) -> Settings:
     return load(None, [f"{k}={json.dumps(v)}" for k, v in (tree | {"judge": judge}).items()])
 
 
-def done(lake: Lakehouse, judged: Settings, run_id: str, *steps: str) -> str:
-    with console.capture() as output:
-        assert pipeline.perform(lake, judged, run_id, steps) == 0, output.get()
-    return output.get()
+def label(lake: Lakehouse, judged: Settings, run_id: str) -> Outcome:
+    """The step alone, without the record of runs."""
+    with console.capture():
+        return label_documents.run(lake, judged, run_id)
+
+
+def n_sources(lake: Lakehouse) -> int:
+    return lake.read("documents").select("source").distinct().count()
+
+
+def labels_of(lake: Lakehouse, judged: Settings) -> DataFrame:
+    ids = current.labelling_ids(judged, current.signed_rubrics(lake, judged))
+    return lake.read("labels").filter(F.col("labelling_id").isin(list(ids.values())))
 
 
 def test_a_model_without_a_price_is_refused_before_anything_is_sent(
     lake: Lakehouse, judged: Settings, stub: JudgeStub
 ) -> None:
-    done(lake, judged, "corpus", "ingest_corpus", "group_sources")
+    group_sources.run(lake, judged, "grouped")
     with pytest.raises(ConfigError, match=r"judge\.prices: no price for the model 'tests-judge'"):
         pipeline.perform(lake, with_judge(judged, prices={}), "r", ["discover_rubrics"])
     assert not stub.calls
@@ -115,9 +116,15 @@ def test_the_plan_counts_the_calls_that_discovery_then_makes(
     planned = [e for e in planning.estimates(lake, judged) if e.task == "discovery"]
     assert [e.source_group for e in planned] == ["group_a"]
     assert all(e.dollars(caching=True) < e.dollars(caching=False) for e in planned)
-    done(lake, judged, "discovery", "discover_rubrics")
+    with console.capture():
+        assert discover_rubrics.run(lake, judged, "discovery").status == "done"
     assert len(stub.calls) == sum(e.calls for e in planned)
-    tokens = lake.read("judge_calls").agg(F.sum("input_tokens")).collect()[0][0]
+    tokens = (
+        lake.read("judge_calls")
+        .filter("run_id = 'discovery'")
+        .agg(F.sum("input_tokens"))
+        .collect()[0][0]
+    )
     assert 0.5 < sum(e.input_tokens for e in planned) / tokens < 2
 
 
@@ -163,22 +170,22 @@ def test_the_budget_stops_the_labelling_which_then_goes_on(
     spent, rows = calls.agg(F.sum("cost_usd"), F.count("*")).collect()[0]
     assert 0 < spent <= 0.09
     assert 0 < rows == len(stub.calls) - asked, "what was answered is kept"
-    status = lake.read("runs").filter("run_id = 'capped'").collect()[0]["status"]
-    assert status == "stopped"
+    states = lake.read("runs").filter("run_id = 'capped'").collect()
+    assert {row["status"] for row in states} == {"running", "stopped"}
     planned = sum(e.calls for e in planning.estimates(lake, judged))
-    done(lake, judged, "whole", "label_documents")
+    assert label(lake, judged, "whole").status == "done"
     keys = [call.key for call in stub.calls]
     assert len(keys) == len(set(keys)), "nothing was asked twice"
     again = len(stub.calls) - asked - rows
     assert 0.8 * planned <= again <= 1.2 * planned
-    assert lake.read("labels").count() == 2 * LABELS
+    assert labels_of(lake, judged).count() == n_sources(lake) * LABELS
 
 
 def test_the_labels_are_those_of_the_heuristic_judge_itself(
     lake: Lakehouse, judged: Settings
 ) -> None:
     signed = current.signed_rubrics(lake, judged)
-    labels = lake.read("labels").collect()
+    labels = labels_of(lake, judged).collect()
     form = judging.form(lake, with_judge(judged, kind="heuristic"), "labelling")
     documents = {
         row["doc_id"]: row for row in judging.shown(lake.read("documents"), 1_000).collect()
@@ -197,7 +204,9 @@ def test_the_labels_are_those_of_the_heuristic_judge_itself(
 
 
 def test_agreement_is_in_a_table(lake: Lakehouse, judged: Settings) -> None:
-    rows = lake.read("judge_agreement").collect()
+    ids = current.labelling_ids(judged, current.signed_rubrics(lake, judged))
+    of_labelling = F.col("labelling_id").isin(list(ids.values()))
+    rows = lake.read("judge_agreement").filter(of_labelling).collect()
     slots = sum(len(r.anchors) for r in current.signed_rubrics(lake, judged).values())
     of_reversed = [row for row in rows if row["kind"] == "reversed"]
     assert len(of_reversed) == slots
@@ -214,11 +223,11 @@ def test_a_judge_that_changed_is_stopped_and_a_new_generation_starts_anew(
     another = Fault("another", "answered", envelope=lambda e: e | {"model": "another-model"})
     stub.faults = always(another)
     with pytest.raises(JudgeDrift, match="group_a: another-model answers where tests-judge"):
-        pipeline.perform(lake, larger, "drift", ["label_documents"])
+        label(lake, larger, "drift")
     assert lake.version("labels") == before, "nothing was labelled"
     stub.faults = None
-    done(lake, larger, "larger", "label_documents")
-    assert lake.read("labels").count() == 2 * (LABELS + 3)
+    assert label(lake, larger, "larger").status == "done"
+    assert labels_of(lake, larger).count() == n_sources(lake) * (LABELS + 3)
 
 
 def test_what_failed_is_asked_again_only_on_request(
@@ -233,21 +242,19 @@ def test_what_failed_is_asked_again_only_on_request(
     asked = len(stub.calls)
     assert pipeline.perform(lake, anew, "idle", ["label_documents"]) == 3
     assert len(stub.calls) == asked
-    assert pipeline.perform(lake, anew, "retry", ["label_documents"], force=True) == 0
-    labels = lake.read("labels").filter(F.col("call_key").isNotNull())
-    ids = current.labelling_ids(anew, current.signed_rubrics(lake, anew))
-    assert labels.filter(F.col("labelling_id").isin(list(ids.values()))).count() == 10
+    assert label(lake, anew, "retry").status == "done"
+    assert labels_of(lake, anew).count() == n_sources(lake) * 5
 
 
 def test_a_key_that_is_refused_stops_at_once_and_is_never_written(
-    lake: Lakehouse, judged: Settings, stub: JudgeStub, home: Path
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
 ) -> None:
     chosen = judged.labelling.model_copy(update={"generation": 2, "canaries": 0})
     anew = judged.model_copy(update={"labelling": chosen})
     stub.faults = always(BY_KIND["status_401"])
     asked = len(stub.calls)
     with pytest.raises(JudgeUnavailable, match="401"):
-        pipeline.perform(lake, anew, "refused", ["label_documents"])
+        label(lake, anew, "refused")
     stub.faults = None
     assert len(stub.calls) - asked <= 5
 
@@ -255,7 +262,7 @@ def test_a_key_that_is_refused_stops_at_once_and_is_never_written(
 def test_the_key_is_in_no_file_and_no_row(lake: Lakehouse, judged: Settings, home: Path) -> None:
     """After all of the above: tables, journal, MLflow, logs."""
     forms = [KEY, base64.b64encode(KEY.encode()).decode(), quote(KEY, safe="")]
-    folders = (home, Path(judged.corpus.path or ""))
+    folders = (home, Path(str(judged.judge.journal)).parent)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     # Spark's blocks and Derby's pages come and go meanwhile.
     files = [path for path in files if not {"spark", "metastore"} & set(path.parts)]

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 from scipy.optimize import minimize
 
-from mira_spark import distillation, ridge
-from mira_spark.distillation import DistillationSettings, predict, train_linear
+from mira_spark import linear_training, ridge
+from mira_spark.distillation import LinearSettings, predict
 from mira_spark.errors import InputError
+from mira_spark.linear_training import train_linear
 from mira_spark.reliability import spearman
 from mira_spark.students.hashing import SHAPE, hash_documents
 from mira_spark.students.linear import LinearStudent, standardised, utf8_spans
+from tests.staging import Row, staged
 
-SETTINGS = DistillationSettings(bits=14)
+SETTINGS = LinearSettings(bits=14)
 WEIGHTS = ("table", "shape_weights", "shape_centre", "shape_scale", "bias")
-Row = tuple[str, str, str | None, list[int | None], str]
 
 
 def judged(text: str) -> list[int]:
@@ -48,17 +48,6 @@ def rows() -> list[Row]:
         (str(i), f"source {i % 3}", text, judged(text), "validation" if i % 5 == 0 else "train")
         for i, text in enumerate(texts)
     ]
-
-
-def staged(folder: Path, rows: list[Row], per_shard: int = 100) -> Path:
-    folder.mkdir()
-    names = ("doc_id", "source", "text", "scores", "split")
-    for first in range(0, len(rows), per_shard):
-        columns = zip(*rows[first : first + per_shard], strict=True)
-        table = pa.table(dict(zip(names, map(list, columns), strict=True)))
-        scores = table["scores"].cast(pa.list_(pa.int16()))
-        pq.write_table(table.set_column(3, "scores", scores), folder / f"{first:06}.parquet")
-    return folder
 
 
 def digest(student: LinearStudent) -> str:
@@ -129,7 +118,7 @@ def test_missing_labels_are_as_if_the_row_were_not_there(rows: list[Row], tmp_pa
 def test_the_solution_is_the_least_of_the_stated_squares(rows: list[Row], tmp_path: Path) -> None:
     """Many passes reach what a general optimiser finds for the same ridge regression."""
     some = [(*row[:4], "train") for row in rows[:40]]
-    settings = DistillationSettings(bits=10, passes=100)
+    settings = LinearSettings(bits=10, passes=100)
     student = train_linear(staged(tmp_path / "a", some), 5, settings)
     texts = pa.array([row[2] for row in some])
     bounds, features, shares, shapes = hash_documents(*utf8_spans(texts), 10)
@@ -142,7 +131,9 @@ def test_the_solution_is_the_least_of_the_stated_squares(rows: list[Row], tmp_pa
     free *= 40 / (squares * free).sum()
     dense = np.ones((40, 1 + len(SHAPE)))
     dense[:, 1:] = standardised(shapes, student.shape_centre, student.shape_scale)
-    everything = np.hstack([matrix * np.sqrt(free), dense * math.sqrt(distillation.DENSE_FREEDOM)])
+    everything = np.hstack(
+        [matrix * np.sqrt(free), dense * math.sqrt(linear_training.DENSE_FREEDOM)]
+    )
     _, which, sizes = np.unique([r[1] for r in some], return_inverse=True, return_counts=True)
     weight = 1 / np.sqrt(sizes[which])
     weight /= weight.mean()
@@ -170,8 +161,8 @@ def test_blocks_hold_every_document_once_and_in_order(tmp_path: Path) -> None:
     shares = random.random(len(features), np.float32)
     (tmp_path / "features").write_bytes(features.astype(np.uint32).tobytes())
     (tmp_path / "shares").write_bytes(shares.tobytes())
-    whole = distillation._blocks(bounds, tmp_path, 512, 10**6)
-    cut = distillation._blocks(bounds, tmp_path, 512, 100)
+    whole = linear_training._blocks(bounds, tmp_path, 512, 10**6)
+    cut = linear_training._blocks(bounds, tmp_path, 512, 100)
     assert len(whole) == 1
     assert len(cut) > 8
     assert max(block.features.nnz for block in cut) <= 400
@@ -262,7 +253,7 @@ def test_student_weights_are_float32_of_the_documented_shapes(
 ) -> None:
     student = train_linear(staged(tmp_path / "a", rows[:30]), 5, SETTINGS)
     found = {f.name: getattr(student, f.name) for f in dataclasses.fields(student)}
-    assert found.pop("slots") == 5
+    assert (found.pop("slots"), found.pop("dtype")) == (5, "F32")
     assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
     s = len(SHAPE)
     shapes = [array.shape for array in found.values()]

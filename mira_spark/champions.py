@@ -1,0 +1,54 @@
+"""Which student scores: the list of them, and the change of champion by hand."""
+
+from pyspark.sql import functions as F
+
+from mira_spark import registry
+from mira_spark.errors import InputError
+from mira_spark.settings import Settings
+from mira_spark.tables import Lakehouse
+
+FORCED = "forced"
+
+
+def listed(lake: Lakehouse, settings: Settings) -> list[tuple[str, ...]]:
+    """A row per student: id, alias, kind, labels, Spearman, gate, time; by group, newest first."""
+    rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
+    groups = {row["source_group"] for row in rows}
+    alias_of = {
+        registry.student_of(settings, registry.model_name(settings, group), alias): alias
+        for group in groups
+        for alias in (registry.CHALLENGER, registry.CHAMPION)
+    }
+    return [
+        (
+            row["student_id"],
+            alias_of.get(row["student_id"], ""),
+            row["kind"],
+            f"{row['train_rows'] + row['validation_rows']:,}",
+            "" if row["spearman"] is None else f"{row['spearman']:.3f}",
+            row["gate"],
+            f"{row['created_at']:%Y-%m-%d %H:%M}",
+        )
+        for row in rows
+    ]
+
+
+def promote(lake: Lakehouse, settings: Settings, student_id: str, force: bool) -> str:
+    """Move the alias and say so. InputError for an unknown student, and for one whose gate failed
+    unless `force`, which is recorded in `students`."""
+    rows = lake.read("students").filter(F.col("student_id") == student_id).collect()
+    if not rows:
+        known = ", ".join(student[0] for student in listed(lake, settings)) or "none"
+        raise InputError(f"there is no student {student_id}; there are {known}")
+    (row,) = rows
+    if row["gate"] == "failed":
+        if not force:
+            raise InputError(
+                f"{student_id} did not pass its gate: {'; '.join(row['gate_reasons'])}. "
+                "With --force it scores all the same"
+            )
+        lake.update("students", F.col("student_id") == student_id, {"gate": F.lit(FORCED)})
+    registry.promote(settings, student_id)
+    return f"{row['source_group']}: {student_id} is champion" + (
+        ", forced" if row["gate"] != "passed" else ""
+    )

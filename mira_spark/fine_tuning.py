@@ -1,0 +1,288 @@
+"""Fine-tunes a whole encoder and its heads on labels: AdamW, cosine schedule, early stopping.
+
+Progress is kept after every epoch, so that a training that was interrupted goes on from there.
+"""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mira_spark import labelling, shards
+from mira_spark.distillation import EncoderSettings
+from mira_spark.students import encoder, windows
+from mira_spark.students.encoder import EncoderStudent
+from mira_spark.students.protocol import Batch
+
+ASIDE = 0.1
+WARM_UP = 0.06
+"""Share of the steps in which the learning rate rises."""
+ROWS_SHUFFLED = 2_048
+MICRO_TOKENS = {"cpu": 2_048, "cuda": 32_768}
+DECAY, CLIP = 0.01, 1.0
+STATE, BEST, PROGRESS = "state.safetensors", "best.safetensors", "progress.json"
+
+Floats = npt.NDArray[np.float32]
+AfterEpoch = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """What a pass over the labels told: rows by source, and each slot's mean and spread [S]."""
+
+    counts: Counter[str]
+    mean: Floats
+    spread: Floats
+
+    def weight(self, source: str) -> float:
+        """A source of n rows counts as much as sqrt(n) rows; the mean weight is 1."""
+        mean = sum(n**0.5 for n in self.counts.values()) / self.counts.total()
+        return float(self.counts[source] ** -0.5 / mean)
+
+
+class _Tuned(nn.Module):
+    """The encoder with heads, scores in standard deviations of the labels."""
+
+    def __init__(self, student: EncoderStudent) -> None:
+        super().__init__()
+        self.encoder = student.model
+        self.heads = nn.Linear(student.heads.shape[1], student.slots)
+
+    def forward(self, batch: Batch) -> Tensor:
+        found: Tensor = self.heads(encoder.pooled(self.encoder, batch))
+        return found
+
+
+@dataclass
+class _Progress:
+    """`epoch` is the number done; `worse` epochs in a row did not better `best`."""
+
+    epoch: int = 0
+    best: float = math.inf
+    worse: int = 0
+    rows: int = 0
+
+
+def tuned(
+    student: EncoderStudent,
+    folder: Path,
+    settings: EncoderSettings,
+    checkpoints: Path,
+    after_epoch: AfterEpoch | None,
+) -> EncoderStudent:
+    """The student with all weights trained on the rows with split `train`, those of its best epoch.
+
+    InputError when there is no such row.
+    """
+    labels = _labels(folder, student.slots)
+    torch.manual_seed(settings.seed)
+    model = _Tuned(student).to(student.heads.device).float()
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=DECAY,
+        fused=student.heads.device.type == "cuda",
+    )
+    place = checkpoints / _identity(student, labels, settings)
+    progress = _resumed(place, model, optimiser)
+    while progress.epoch < settings.epochs and progress.worse <= settings.patience:
+        _epoch(model, optimiser, student, folder, labels, settings, progress)
+        loss = _loss_aside(model, student, folder, labels)
+        progress.worse = 0 if loss < progress.best else progress.worse + 1
+        progress.epoch += 1
+        if loss < progress.best:
+            progress.best = loss
+            _save(place / BEST, dict(model.named_parameters()))
+        _keep(place, model, optimiser, progress)
+        if after_epoch is not None:
+            after_epoch(progress.epoch, loss)
+    _load(model, load_file(place / BEST))
+    return _finished(student, model, labels)
+
+
+def _labels(folder: Path, slots: int) -> _Labels:
+    counts: Counter[str] = Counter()
+    sums = np.zeros((3, slots))  # of ones, labels, squares
+    for batch in shards.rows(folder, "train", 4_096):
+        counts.update(batch["source"].to_pylist())
+        points = shards.averaged(batch, slots).astype(np.float64)
+        sums += [np.sum(~np.isnan(points), 0), np.nansum(points, 0), np.nansum(points**2, 0)]
+    shards.require_rows(folder, counts.total())
+    known = np.maximum(sums[0], 1)
+    mean = sums[1] / known
+    spread = np.sqrt(np.maximum(sums[2] / known - mean**2, 0))
+    spread[spread < 1e-6] = 1  # the same for every document: nothing to learn
+    return _Labels(counts, mean.astype(np.float32), spread.astype(np.float32))
+
+
+def _epoch(
+    model: _Tuned,
+    optimiser: torch.optim.Optimizer,
+    student: EncoderStudent,
+    folder: Path,
+    labels: _Labels,
+    settings: EncoderSettings,
+    progress: _Progress,
+) -> None:
+    """One pass over the rows that are not aside, a step every `tokens_per_step`."""
+    model.train()
+    torch.manual_seed(settings.seed * 1_000 + progress.epoch)  # dropout's, the same when resumed
+    planned = max(round(labels.counts.total() * (1 - ASIDE)) * settings.epochs, 1)
+    tokens, total = 0, 0.0
+    for batch, targets, weights in _batches(student, folder, labels, settings, progress.epoch):
+        loss, weight = _loss(model, batch, targets, weights)
+        loss.backward()  # type: ignore[no-untyped-call]
+        tokens, total = tokens + int(batch.inputs["lengths"].sum()), total + weight
+        progress.rows += len(batch.rows)
+        if tokens >= settings.tokens_per_step:
+            _step(model, optimiser, total, settings.learning_rate, progress.rows / planned)
+            tokens, total = 0, 0.0
+    if tokens:
+        _step(model, optimiser, total, settings.learning_rate, progress.rows / planned)
+
+
+def _step(
+    model: nn.Module, optimiser: torch.optim.Optimizer, total: float, rate: float, done: float
+) -> None:
+    """One step on the mean of the gradients; `done` is the share of the whole training."""
+    falling = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    for group in optimiser.param_groups:
+        group["lr"] = rate * min(done / WARM_UP, falling)
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad /= max(total, 1e-9)
+    nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+
+
+def _batches(
+    student: EncoderStudent,
+    folder: Path,
+    labels: _Labels,
+    settings: EncoderSettings,
+    epoch: int,
+) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    """Rows to learn from, in an order of this epoch's own: batches of like length out of windows of
+    ROWS_SHUFFLED, with targets [B, S] and weights [B, S], 0 where there is no label."""
+    order = np.random.default_rng([settings.seed, epoch])
+    for batches in _windows(student, folder, labels, aside=False):
+        for i in order.permutation(len(batches)):
+            yield batches[i]
+
+
+def _windows(
+    student: EncoderStudent, folder: Path, labels: _Labels, aside: bool
+) -> Iterator[list[tuple[Batch, Tensor, Tensor]]]:
+    device = student.heads.device
+    for rows in shards.rows(folder, "train", ROWS_SHUFFLED):
+        shares = [labelling.share_of(doc_id, "aside") for doc_id in rows["doc_id"].to_pylist()]
+        rows = rows.filter([(share < ASIDE) == aside for share in shares])
+        points = shards.averaged(rows, student.slots)
+        known = ~np.isnan(points)
+        targets = np.where(known, (points - labels.mean) / labels.spread, 0).astype(np.float32)
+        by_source = np.array([labels.weight(s) for s in rows["source"].to_pylist()], np.float32)
+        weights = by_source.reshape(-1, 1) * known
+        ids = student.reader.ids(rows["text"].to_pylist())
+        yield [
+            (
+                batch,
+                torch.from_numpy(targets[batch.rows]).to(device),
+                torch.from_numpy(weights[batch.rows].astype(np.float32)).to(device),
+            )
+            for batch in windows.batches(ids, MICRO_TOKENS[device.type])
+        ]
+
+
+def _loss(model: _Tuned, batch: Batch, targets: Tensor, weights: Tensor) -> tuple[Tensor, float]:
+    """The weighted sum of squares, and the sum of its weights."""
+    with torch.autocast("cuda", torch.bfloat16, enabled=targets.is_cuda):
+        found = model(batch)
+    squares: Tensor = (weights * (found.float() - targets) ** 2).sum()
+    return squares, float(weights.sum())
+
+
+def _loss_aside(model: _Tuned, student: EncoderStudent, folder: Path, labels: _Labels) -> float:
+    """The mean square on the rows kept aside, in deviations; NaN-free: 0 where there are none."""
+    model.eval()
+    squares = total = 0.0
+    with torch.inference_mode():
+        for batches in _windows(student, folder, labels, aside=True):
+            for batch, targets, weights in batches:
+                loss, weight = _loss(model, batch, targets, weights)
+                squares, total = squares + float(loss), total + weight
+    return squares / max(total, 1e-9)
+
+
+def _finished(student: EncoderStudent, model: _Tuned, labels: _Labels) -> EncoderStudent:
+    """The student with the model's weights, its heads back on the scale of points."""
+    heads = model.heads.weight.detach().float().cpu().numpy() * labels.spread[:, None]
+    bias = model.heads.bias.detach().float().cpu().numpy() * labels.spread + labels.mean
+    made = replace(
+        student,
+        model=model.encoder.eval(),
+        heads=torch.from_numpy(heads),
+        bias=torch.from_numpy(bias),
+    )
+    return encoder.placed(made)
+
+
+def _identity(student: EncoderStudent, labels: _Labels, settings: EncoderSettings) -> str:
+    """A name for the training: another setting, model or set of labels goes on from no other's."""
+    said = [settings.model_dump(), student.config.model_dump(), sorted(labels.counts.items())]
+    numbers = labels.mean.tobytes() + labels.spread.tobytes()
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode() + numbers).hexdigest()[:16]
+
+
+def _keep(
+    place: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: _Progress
+) -> None:
+    """Progress last: what it names is whole."""
+    state = {f"model.{name}": tensor for name, tensor in model.named_parameters()}
+    for i, values in optimiser.state_dict()["state"].items():
+        state |= {f"optimiser.{i}.{name}": tensor for name, tensor in values.items()}
+    _save(place / f"{progress.epoch}.{STATE}", state)
+    partial = place / f"{PROGRESS}.part"
+    partial.write_text(json.dumps(vars(progress)))
+    partial.replace(place / PROGRESS)
+    for old in place.glob(f"*.{STATE}"):
+        if old.name != f"{progress.epoch}.{STATE}":
+            old.unlink()
+
+
+def _save(path: Path, tensors: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial)
+    partial.replace(path)
+
+
+def _resumed(place: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> _Progress:
+    if not (place / PROGRESS).is_file():
+        return _Progress()
+    progress = _Progress(**json.loads((place / PROGRESS).read_text()))
+    state = load_file(place / f"{progress.epoch}.{STATE}")
+    _load(model, {n.removeprefix("model."): t for n, t in state.items() if n.startswith("model.")})
+    values: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        if name.startswith("optimiser."):
+            _, i, key = name.split(".")
+            values.setdefault(int(i), {})[key] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": values})
+    return progress
+
+
+def _load(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[name])

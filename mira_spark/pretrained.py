@@ -1,0 +1,59 @@
+"""Models that users bring: a folder, or a hub id that they configured. Drivers only."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+
+from mira_spark.errors import ArtefactError
+from mira_spark.students.architecture import CLASSES, Family, off_list
+
+
+def model(name: str, family: Family) -> nn.Module:
+    """The model in float32. Only safetensors are read, and no code of the folder is run.
+
+    ArtefactError when there is no such model, or its type is not on the list.
+    """
+    if not name:
+        raise ArtefactError(f"distillation: no {family} model is set: a folder or a hub id")
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        config = transformers.AutoConfig.from_pretrained(name, local_files_only=_is_folder(name))
+        names = CLASSES[family].get(config.model_type)
+        if names is None:
+            raise ArtefactError(off_list(config.model_type, family, name))
+        found: nn.Module = getattr(transformers, names[1]).from_pretrained(
+            name, local_files_only=_is_folder(name), use_safetensors=True, dtype=torch.float32
+        )
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{name}: no model can be read: {str(error).strip()}") from error
+    return found
+
+
+def tokenizer(name: str) -> bytes:
+    """The bytes of its tokenizer.json; ArtefactError when it has none."""
+    if _is_folder(name):
+        path = Path(name) / "tokenizer.json"
+    else:
+        from huggingface_hub import hf_hub_download
+
+        try:
+            path = Path(hf_hub_download(name, "tokenizer.json"))
+        except OSError as error:
+            raise ArtefactError(f"{name}: no tokenizer.json can be read: {error}") from error
+    if not path.is_file():
+        raise ArtefactError(f"{path}: is missing; save the tokenizer as a fast one beside it")
+    return path.read_bytes()
+
+
+def most_tokens(model: Any) -> int:
+    """How many positions the model has; special ones of RoBERTa's padding are not counted."""
+    config = model.config
+    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
+    return int(config.max_position_embeddings) - offset
+
+
+def _is_folder(name: str) -> bool:
+    return Path(name).is_dir()

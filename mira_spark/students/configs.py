@@ -1,0 +1,83 @@
+"""What an artefact's `config.json` may say: the closed list of kinds. Nothing here needs torch."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST_SLOTS: Final = 16
+Slots = Annotated[int, Field(ge=1, le=MOST_SLOTS)]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class LinearConfig(_Config):
+    """A table of 2**bits rows; `dtype` is that of the file, in memory it is float32."""
+
+    kind: Literal["linear"]
+    hashing_version: Literal[1]
+    bits: int = Field(ge=1, le=30)
+    slots: Slots
+    dtype: Literal["F32", "F16"]
+
+
+class EncoderConfig(_Config):
+    """A transformers encoder and its heads. A document of more than `max_tokens` is read in three
+    windows."""
+
+    kind: Literal["encoder"]
+    slots: Slots
+    max_tokens: int = Field(ge=16, le=131_072)
+    architecture: dict[str, Any]
+
+
+class GenerativeConfig(_Config):
+    """A causal language model that writes a score and a reason for each of `anchors`."""
+
+    kind: Literal["generative"]
+    slots: Slots
+    anchors: tuple[str, ...]
+    max_tokens: int = Field(ge=16, le=131_072)
+    architecture: dict[str, Any]
+
+
+class Server(BaseModel):
+    """An OpenAI-compatible server with a model that writes scores, and how it is asked.
+
+    `hosts` is the list of what `url` may name, `secret` refers to the key: `env:NAME`, or `none`.
+    A model with a prompt of its own has it in `prompt`: `$document` stands for the document, and
+    the answer that follows must begin with the scores, separated by commas.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = ""
+    hosts: tuple[str, ...] = ()
+    model: str = ""
+    secret: str = "none"
+    prompt: str | None = Field(None, pattern=r"\$document")
+    max_characters: int = Field(8_000, ge=64)
+    """Characters of a document that are sent; of a longer one the begin, middle and end."""
+    documents_at_once: int = Field(16, ge=1, le=1_000)
+    timeout_s: float = Field(120, gt=0)
+    pause_s: float = Field(0.5, ge=0)
+    """Before the second attempt; twice as long before the third."""
+
+
+class ServedConfig(_Config):
+    """A server that scores `anchors`, in slot order; there are no weights of ours."""
+
+    kind: Literal["served"]
+    anchors: tuple[str, ...] = Field(min_length=1, max_length=MOST_SLOTS)
+    server: Server
+
+    @property
+    def slots(self) -> int:
+        """How many scores a document gets."""
+        return len(self.anchors)
+
+
+Config = Annotated[
+    LinearConfig | EncoderConfig | GenerativeConfig | ServedConfig, Field(discriminator="kind")
+]

@@ -1,0 +1,107 @@
+"""The GPU's student: a transformers encoder, mean pooling, one linear head per slot.
+
+Legend: B documents of a batch, T tokens of its longest, H the encoder's width, S slots.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from mira_spark.students import architecture, windows
+from mira_spark.students.configs import EncoderConfig
+from mira_spark.students.protocol import Batch, Scores
+from mira_spark.students.windows import Reader
+
+HEADS, BIAS = "heads", "bias"
+BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
+Arrays = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class EncoderStudent:
+    """A model in evaluation mode on its device, and the heads: [S, H] and bias [S], float32.
+
+    `tokenizer` is the bytes of `tokenizer.json`, `reader` what reads documents with it.
+    """
+
+    config: EncoderConfig
+    model: nn.Module
+    tokenizer: bytes
+    reader: Reader
+    heads: Tensor
+    bias: Tensor
+
+    @property
+    def kind(self) -> str:
+        """`encoder`."""
+        return "encoder"
+
+    @property
+    def slots(self) -> int:
+        """How many heads there are."""
+        return self.config.slots
+
+    def encode(self, texts: pa.Array) -> Iterator[Batch]:
+        """Batches of documents of like length, the longest first."""
+        ids = self.reader.ids([text or "" for text in texts.to_pylist()])
+        yield from windows.batches(ids, BATCH_TOKENS[self.heads.device.type])
+
+    def forward(self, batch: Batch) -> Scores:
+        """Scores float32 [B, S]; beside other documents their last bits may differ."""
+        with torch.inference_mode():
+            states = pooled(self.model, batch)
+            scores = states @ self.heads.T + self.bias
+        found: Scores = scores.cpu().numpy()
+        return found
+
+    def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The weights by name, as `layout` has them."""
+        heads = {HEADS: self.heads.cpu().numpy(), BIAS: self.bias.cpu().numpy()}
+        return architecture.weights_of(self.model) | heads
+
+
+def layout(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Name to shape of every tensor of an artefact; ArtefactError when there is no such model."""
+    shapes = architecture.layout(config.architecture, "encoder")
+    width = architecture.width(config.architecture, "encoder")
+    return shapes | {HEADS: (config.slots, width), BIAS: (config.slots,)}
+
+
+def restored(config: EncoderConfig, tensors: Arrays, tokenizer: bytes) -> EncoderStudent:
+    """The student of an artefact, where it works fastest."""
+    reader = windows.reader(tokenizer, config.max_tokens)
+    model = architecture.restored(config.architecture, "encoder", tensors)
+    heads, bias = (torch.from_numpy(np.array(tensors[name])) for name in (HEADS, BIAS))
+    return placed(EncoderStudent(config, model, tokenizer, reader, heads, bias))
+
+
+def placed(student: EncoderStudent) -> EncoderStudent:
+    """The student on the GPU, its encoder in bfloat16; on the CPU where there is none."""
+    if not torch.cuda.is_available():
+        return student
+    return replace(
+        student,
+        model=student.model.to("cuda", torch.bfloat16),
+        heads=student.heads.to("cuda"),
+        bias=student.bias.to("cuda"),
+    )
+
+
+def pooled(model: nn.Module, batch: Batch) -> Tensor:
+    """The mean of each document's last hidden states, float32 [B, H]; a document without a token
+    has zeros."""
+    device = next(model.parameters()).device
+    ids = torch.from_numpy(batch.inputs["ids"]).to(device, torch.long, non_blocking=True)
+    lengths = torch.from_numpy(batch.inputs["lengths"]).to(device, non_blocking=True)
+    if int(batch.inputs["lengths"].min()) == ids.shape[1]:  # none is padded: the fast kernels
+        whole: Tensor = model(input_ids=ids)[0]
+        return whole.float().mean(dim=1)
+    mask_BT = torch.arange(ids.shape[1], device=device) < lengths[:, None]
+    states_BTH: Tensor = model(input_ids=ids, attention_mask=mask_BT.long())[0].float()
+    summed_BH = (states_BTH * mask_BT[:, :, None]).sum(dim=1)
+    return summed_BH / lengths.clamp(min=1)[:, None]

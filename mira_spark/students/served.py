@@ -1,0 +1,188 @@
+"""A generative student behind an OpenAI-compatible server, such as vLLM with a published scorer.
+
+Scores are what `students.generative` computes, from the server's likeliest tokens: for every slot
+the expected value over the integers 0-10, then on from the likeliest. A request asks one slot of
+all documents of a batch; the server keeps what it read of their prompts.
+"""
+
+import importlib
+import math
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mira_spark.errors import ConfigError, MiraError
+from mira_spark.judges.hosts import checked_url
+from mira_spark.judges.secret import Secret, quieten, read, scrubbed
+from mira_spark.students import answers
+from mira_spark.students.configs import ServedConfig
+from mira_spark.students.protocol import Batch, Scores
+
+RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
+ATTEMPTS = 3
+LIKELIEST = 20
+"""Tokens whose likelihood is asked for: what vLLM gives unless it is told otherwise."""
+TEN_MATTERS = 1e-3
+"""Likelihood of a 1 from which on it is asked whether a 10 was begun."""
+_NUMBER = re.compile(r"\s*(10|[0-9])\s*[,\n]?\s*")
+
+
+class NotScored(MiraError):
+    """The server gave no score; the message says why."""
+
+
+@dataclass(frozen=True)
+class ServedStudent:
+    """A scorer that computes nothing itself; `opened` makes one."""
+
+    config: ServedConfig
+    client: Any = field(repr=False)
+    secret: Secret = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """`served`."""
+        return "served"
+
+    @property
+    def slots(self) -> int:
+        """How many scores a document gets."""
+        return self.config.slots
+
+    @property
+    def tokenizer(self) -> None:
+        """The server's own."""
+
+    def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
+        """None: the weights are the server's."""
+        return {}
+
+    def encode(self, texts: pa.Array) -> Iterator[Batch]:
+        """Batches of prompts, in the order of the texts."""
+        server = self.config.server
+        before, after = answers.instruction(self.config.anchors), answers.ASK
+        if server.prompt is not None:
+            before, _, after = server.prompt.partition("$document")
+        for start in range(0, len(texts), server.documents_at_once):
+            some = texts.slice(start, server.documents_at_once).cast(pa.large_binary())
+            shown = (
+                answers.windowed((text or b"").decode(errors="replace"), server.max_characters)
+                for text in some.to_pylist()
+            )
+            prompts = [f"{before}{text}{after}" for text in shown]
+            rows = np.arange(start, start + len(prompts), dtype=np.int64)
+            yield Batch(rows, {"prompts": np.array(prompts, object)})
+
+    def forward(self, batch: Batch) -> Scores:
+        """Expected values, float32 [rows, slots] within 0-10.
+
+        NotScored with the reason when a call failed, after three attempts where it may help, or
+        when a document of the batch has no integer among its likeliest tokens.
+        """
+        prompts: list[str] = batch.inputs["prompts"].tolist()
+        scores = np.empty((len(prompts), self.slots), np.float32)
+        for slot in range(self.slots):
+            end = answers.END if slot == self.slots - 1 else answers.SEPARATOR
+            likelihood = self._likelihood(prompts, end)
+            scores[:, slot] = (likelihood @ np.arange(answers.HIGHEST + 1)).clip(0, answers.HIGHEST)
+            chosen = likelihood.argmax(axis=1).tolist()
+            prompts = [
+                f"{prompt}{value}{end}" for prompt, value in zip(prompts, chosen, strict=True)
+            ]
+        return scores
+
+    def _likelihood(self, prompts: Sequence[str], end: str) -> npt.NDArray[np.float64]:
+        """Probabilities [rows, 11] of the integers that may follow each prompt."""
+        found = np.zeros((len(prompts), answers.HIGHEST + 1))
+        for row, said in enumerate(self._likeliest(prompts)):
+            for token, logprob in said.items():
+                if match := _NUMBER.fullmatch(token):
+                    found[row, int(match[1])] += math.exp(logprob)
+            if not found[row].sum():
+                raise NotScored(
+                    f"no integer 0-10 among the likeliest tokens, found {list(said)}"[:300]
+                )
+        found /= found.sum(axis=1, keepdims=True)
+        # Where 10 is no token of its own, a 1 may be its beginning.
+        begun = np.flatnonzero((found[:, 1] >= TEN_MATTERS) & (found[:, 10] == 0)).tolist()
+        for row, said in zip(
+            begun, self._likeliest([f"{prompts[r]}1" for r in begun]), strict=True
+        ):
+            zero, ended = (
+                sum(math.exp(p) for token, p in said.items() if token.startswith(start))
+                for start in ("0", end)
+            )
+            share = zero / (zero + ended) if zero else 0.0
+            found[row, [1, 10]] = found[row, 1] * np.array([1 - share, share])
+        return found
+
+    def _likeliest(self, prompts: Sequence[str]) -> list[dict[str, float]]:
+        """For each prompt the log probabilities of the likeliest next tokens."""
+        if not prompts:
+            return []
+        said = self._asked(prompts)
+        try:
+            choices = sorted(said.choices, key=lambda choice: choice.index)
+            found = [dict(choice.logprobs.top_logprobs[0]) for choice in choices]
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise NotScored("the answer has no top_logprobs; the server must give them") from error
+        if len(found) != len(prompts):
+            raise NotScored(f"{len(found)} answers to {len(prompts)} prompts")
+        return found
+
+    def _asked(self, prompts: Sequence[str]) -> Any:
+        sdk = _sdk()
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(self.config.server.pause_s * 2 ** (attempt - 1))
+            try:
+                return self.client.completions.create(
+                    model=self.config.server.model,
+                    prompt=list(prompts),
+                    max_tokens=1,
+                    temperature=0,
+                    logprobs=LIKELIEST,
+                )
+            except sdk.APIStatusError as error:
+                reason = f"status {error.status_code}: {error.message}"
+                if error.status_code not in RETRIED:
+                    break
+            except sdk.OpenAIError as error:
+                reason = f"{type(error).__name__}: {error.__cause__ or error}"
+        # Outside the handlers: the SDK's error holds the headers, and would be this one's context.
+        raise NotScored(scrubbed(" ".join(reason.split()), [self.secret])[:300])
+
+
+def opened(config: ServedConfig, environment: Mapping[str, str] = os.environ) -> ServedStudent:
+    """A student that asks this server; nothing is sent yet. For one process: it is not pickled.
+
+    ConfigError when the SDK or the key is missing or the URL may not be asked.
+    """
+    sdk, server = _sdk(), config.server
+    secret = read(server.secret, environment)
+    client = sdk.OpenAI(
+        api_key=secret.reveal(),
+        base_url=checked_url(server.url, server.hosts),
+        max_retries=0,
+        timeout=server.timeout_s,
+        http_client=sdk.DefaultHttpxClient(trust_env=False, follow_redirects=False),
+    )
+    return ServedStudent(config, client, secret)
+
+
+def _sdk() -> Any:
+    try:
+        sdk = importlib.import_module("openai")
+    except ImportError as error:
+        raise ConfigError(
+            "a served student needs the openai package: pip install 'mira-spark[judge]'"
+        ) from error
+    quieten("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+    return sdk

@@ -1,0 +1,99 @@
+"""Documents as token ids: long ones cut to windows, all packed into batches of like length."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from mira_spark.errors import ArtefactError
+from mira_spark.students.protocol import Batch
+
+Ids = npt.NDArray[np.int32]
+
+MARK = " [...] "
+"""Stands between two windows of a document that is not read whole."""
+CHARACTERS_PER_TOKEN = 8
+"""So much of a long text is looked at for each token kept; more would be tokenised in vain."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A tokenizer and what it puts around a document of at most `most` tokens."""
+
+    tokenizer: Tokenizer
+    most: int
+    before: list[int]
+    after: list[int]
+    mark: list[int]
+
+    @property
+    def window(self) -> int:
+        """Tokens of each of three windows."""
+        room = self.most - len(self.before) - len(self.after) - 2 * len(self.mark)
+        return room // 3
+
+    def ids(self, texts: Sequence[str]) -> list[Ids]:
+        """Each text's token ids; of a text too long its begin, middle and end, marked between."""
+        pieces = [self._pieces(text) for text in texts]
+        flat = [piece for of_text in pieces for piece in of_text]
+        encoded = self.tokenizer.encode_batch_fast(flat, add_special_tokens=False)
+        each = iter(encoding.ids for encoding in encoded)
+        return [self._framed([next(each) for _ in of_text]) for of_text in pieces]
+
+    def _pieces(self, text: str) -> list[str]:
+        """The text, or three pieces of one whose tokens could not be kept by far."""
+        size = self.window * CHARACTERS_PER_TOKEN
+        if len(text) <= 3 * size:
+            return [text]
+        middle = (len(text) - size) // 2
+        return [text[:size], text[middle : middle + size], text[-size:]]
+
+    def _framed(self, pieces: list[list[int]]) -> Ids:
+        room, window = self.most - len(self.before) - len(self.after), self.window
+        if len(pieces) == 1 and len(pieces[0]) <= room:
+            kept = pieces[0]
+        else:
+            begin, middle, end = pieces if len(pieces) == 3 else pieces * 3
+            first = max(len(middle) - window, 0) // 2
+            middle = middle[first : first + window]
+            kept = [*begin[:window], *self.mark, *middle, *self.mark, *end[-window:]]
+        return np.array([*self.before, *kept, *self.after], np.int32)
+
+
+def reader(content: bytes, most: int) -> Reader:
+    """A reader with the tokenizer of a `tokenizer.json`; ArtefactError when it is none, or when
+    `most` has no room for three windows."""
+    try:
+        tokenizer = Tokenizer.from_buffer(content)
+    except Exception as error:  # the library has no class of its own
+        raise ArtefactError(f"tokenizer.json: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    probe = tokenizer.encode("a")
+    own = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
+    first, last = (own[0], own[-1] + 1) if own else (0, 0)
+    mark = tokenizer.encode(MARK, add_special_tokens=False).ids
+    made = Reader(tokenizer, most, probe.ids[:first], probe.ids[last:], mark)
+    if made.window < 1:
+        raise ArtefactError(f"max_tokens is {most}, too few for three windows and their marks")
+    return made
+
+
+def batches(documents: Sequence[Ids], most_tokens: int) -> Iterator[Batch]:
+    """Batches of at most `most_tokens` with padding, or of one document; the longest come first.
+
+    `ids` is int32 [B, T] padded with 0, `lengths` int32 [B].
+    """
+    lengths = np.array([len(ids) for ids in documents], np.int32)
+    order = np.argsort(-lengths, kind="stable")
+    first = 0
+    while first < len(order):
+        longest = max(int(lengths[order[first]]), 1)
+        rows = order[first : first + max(most_tokens // longest, 1)]
+        padded = np.zeros((len(rows), longest), np.int32)
+        for i, row in enumerate(rows):
+            padded[i, : lengths[row]] = documents[row]
+        yield Batch(rows, {"ids": padded, "lengths": lengths[rows]})
+        first += len(rows)

@@ -1,0 +1,128 @@
+"""Encoders learn from labels: heads on a frozen one, or all of it, resumed where interrupted."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from mira_spark.distillation import EncoderSettings, predict
+from mira_spark.encoder_training import train_encoder
+from mira_spark.errors import ArtefactError, InputError
+from mira_spark.reliability import spearman
+from mira_spark.students import encoder
+from tests.encoders import an_encoder
+from tests.staging import Row, staged
+
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
+
+
+def documents(count: int) -> list[Row]:
+    """What is judged: how often two of the words stand in the text."""
+    random = np.random.default_rng(1)
+    rows: list[Row] = []
+    for i in range(count):
+        text = " ".join(random.choice(WORDS, 24, p=random.dirichlet(np.ones(8))))
+        scores: list[int | None] = [min(10, text.count("alpha")), min(10, text.count("zeta")), 4]
+        if i % 9 == 0:
+            scores[1] = None
+        split = "validation" if i % 4 == 0 else "train"
+        rows.append((f"doc {i}", f"source {i % 2}", text, scores, split))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return an_encoder(tmp_path_factory.mktemp("encoder"), [row[2] or "" for row in documents(50)])
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return staged(tmp_path_factory.mktemp("labels") / "shards", documents(400))
+
+
+def ranks(shards: Path, student: encoder.EncoderStudent) -> list[float | None]:
+    found = predict(student, shards, "validation")
+    known = ~np.isnan(found.judged)
+    return [
+        spearman(found.predicted[known[:, slot], slot], found.judged[known[:, slot], slot])
+        for slot in range(2)
+    ]
+
+
+def test_heads_on_a_frozen_encoder_rank_unseen_documents(
+    folder: Path, shards: Path, tmp_path: Path
+) -> None:
+    settings = EncoderSettings(model=str(folder))
+    student = train_encoder(shards, 3, settings, tmp_path)
+    assert all(rank is not None and rank > 0.6 for rank in ranks(shards, student))
+    constant = predict(student, shards, "validation").predicted[:, 2]
+    np.testing.assert_allclose(constant, 4, atol=0.01)
+    again = train_encoder(shards, 3, settings, tmp_path)
+    assert torch.equal(student.heads, again.heads)
+    assert torch.equal(student.bias, again.bias)
+
+
+def test_the_frozen_solution_is_that_of_ridge_regression(
+    folder: Path, shards: Path, tmp_path: Path
+) -> None:
+    """Labels that are a linear function of the states are found again, whatever is missing."""
+    settings = EncoderSettings(model=str(folder))
+    student = train_encoder(shards, 3, settings, tmp_path)
+    texts = pa.array([row[2] for row in documents(400)])
+    states = np.empty((400, 48), np.float32)
+    for batch in student.encode(texts):
+        states[batch.rows] = encoder.pooled(student.model, batch).detach().numpy()
+    weights = np.random.default_rng(2).normal(size=48)
+    points = states @ weights
+    planted = 10 * (points - points.min()) / np.ptp(points)
+    rows: list[Row] = [
+        (row[0], row[1], row[2], [round(p * 100), None if i % 3 else round(p * 100)], row[4])
+        for i, (row, p) in enumerate(zip(documents(400), planted, strict=True))
+    ]
+    learnt = train_encoder(staged(tmp_path / "planted", rows), 2, settings, tmp_path)
+    found = predict(learnt, tmp_path / "planted", "validation")
+    for slot in range(2):
+        rank = spearman(found.predicted[:, slot], planted[::4])
+        assert rank is not None
+        assert rank > 0.98
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_fine_tuning_ranks_unseen_documents_and_goes_on_where_it_stopped(
+    folder: Path, shards: Path, tmp_path: Path
+) -> None:
+    settings = EncoderSettings(
+        model=str(folder), frozen=False, epochs=4, learning_rate=3e-3, tokens_per_step=512,
+        patience=4,
+    )  # fmt: skip
+    losses: list[float] = []
+    whole = train_encoder(shards, 3, settings, tmp_path / "a", lambda _, loss: losses.append(loss))
+    assert losses[-1] < losses[0] < 1.2
+    assert all(rank is not None and rank > 0.8 for rank in ranks(shards, whole))
+
+    def stop(epoch: int, loss: float) -> None:
+        if epoch == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train_encoder(shards, 3, settings, tmp_path / "b", stop)
+    seen: list[int] = []
+    resumed = train_encoder(shards, 3, settings, tmp_path / "b", lambda n, _: seen.append(n))
+    assert seen == [3, 4]
+    first, second = (predict(s, shards, "validation").predicted for s in (whole, resumed))
+    np.testing.assert_allclose(first, second, atol=1e-4)
+
+
+def test_what_cannot_be_trained_is_said(folder: Path, shards: Path, tmp_path: Path) -> None:
+    nothing = staged(tmp_path / "none", documents(1))
+    with pytest.raises(InputError, match=r"found no row with split 'train'"):
+        train_encoder(nothing, 3, EncoderSettings(model=str(folder)), tmp_path)
+    with pytest.raises(ArtefactError, match="no encoder model is set"):
+        train_encoder(shards, 3, EncoderSettings(), tmp_path)
+    with pytest.raises(InputError, match="label rows have"):
+        train_encoder(shards, 5, EncoderSettings(model=str(folder)), tmp_path)
