@@ -24,7 +24,7 @@ REFERENCE_ROWS = 5_000
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures by name; a row for every (source, slot, predictor) measured; plotly figures by name."""
+    """Figures by name, a row for every (source, slot, predictor) measured, and plots by name."""
 
     metrics: dict[str, float]
     cells: pd.DataFrame

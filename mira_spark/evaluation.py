@@ -196,7 +196,7 @@ def metrics(measured: Sequence[Measured], others: Mapping[str, Estimate]) -> dic
 
     Named `student/spearman`, `student/spearman_low`, `student/source/NAME/mae`,
     `student/slot_03/mae`; of names only a-z, 0-9, _ and - stay, two alike are numbered. Undefined
-    figures are left out. All cells are in `table`.
+    figures are left out. All cells are in `frame`.
     """
     slugs = _slugs(sorted({m.source for m in measured if m.source is not None}))
     found: dict[str, Any] = {}

@@ -18,7 +18,7 @@ def model(name: str, family: Family) -> nn.Module:
     """
     if not name:
         raise ArtefactError(f"distillation: no {family} model is set: a folder or a hub id")
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         config = transformers.AutoConfig.from_pretrained(name, local_files_only=_is_folder(name))
         names = CLASSES[family].get(config.model_type)

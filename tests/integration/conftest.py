@@ -12,7 +12,7 @@ from mira_spark.settings import Settings, load
 from mira_spark.tables import Lakehouse
 
 SOURCES = ("stdlib_code", "type_stubs", "docstring_qa", "package_descriptions")
-EACH = 150
+EACH = 170
 NAMESPACE = "pipeline"
 
 
@@ -46,7 +46,7 @@ def settings(files: Path, home: Path) -> Settings:
             "corpus.columns.domain=domain",
             "grouping.groups=2",
             "discovery.documents_per_group=60",
-            "labelling.documents_per_source=150",
+            "labelling.documents_per_source=170",
             "labelling.validation_share=0.4",
             "reliability.min_rows=12",
             "reliability.min_gate_spearman=0.3",

@@ -79,7 +79,7 @@ def test_a_job_scores_on_separate_executors_from_an_empty_directory(
 def spark_submit(folder: Path, namespace: str, empty: Path) -> list[str]:
     """The job on two executors of their own, Spark configured as a platform would."""
     (empty / "cluster.yaml").write_text(
-        f"session: platform\nfolder: {folder}\nnamespace: {namespace}\n"
+        f"session: platform\nfolder: {folder}\nnamespace: {namespace}\ngrouping: {{groups: 2}}\n"
     )
     metastore = f"jdbc:derby:;databaseName={folder}/metastore"
     conf = {

@@ -28,7 +28,6 @@ from mira_spark.schemas import TABLES
 from mira_spark.settings import Settings, load
 from mira_spark.steps import discover_rubrics, group_sources, label_documents
 from mira_spark.tables import Lakehouse
-from tests.integration.conftest import SOURCES
 from tests.judge_faults import BY_KIND, Fault, always
 from tests.judge_stub import JudgeStub, by_heuristic
 
@@ -46,8 +45,12 @@ def stub() -> Iterator[JudgeStub]:
 
 @pytest.fixture(scope="module")
 def base(
-    settings: Settings, stub: JudgeStub, tmp_path_factory: pytest.TempPathFactory
+    lake: Lakehouse,
+    settings: Settings,
+    stub: JudgeStub,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> list[str]:
+    sources = [r["source"] for r in lake.read("documents").select("source").distinct().collect()]
     journal = tmp_path_factory.mktemp("judged") / "judge.sqlite"
     judge = {
         "kind": "openai",
@@ -62,7 +65,7 @@ def base(
     tree = settings.model_dump(mode="json") | {"judge": judge}
     return [
         *(f"{section}={json.dumps(values)}" for section, values in tree.items()),
-        f"grouping.mapping={json.dumps(dict.fromkeys(SOURCES, 'group_a'))}",
+        f"grouping.mapping={json.dumps(dict.fromkeys(sources, 'group_a'))}",
         "discovery.documents_per_group=30",
         "discovery.require_approval=true",
         f"labelling.documents_per_source={LABELS}",

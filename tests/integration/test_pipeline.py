@@ -11,12 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 from unittest import mock
 
+import mlflow
 import pytest
 from mira_spark.udfs import register_all
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import current, pipeline, registry, selection, tokens
+from mira_spark import champions, current, pipeline, registry, selection, tokens
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import console
 from mira_spark.settings import Settings, load
@@ -101,12 +102,52 @@ def test_every_student_is_registered_and_its_champion_is_what_scored(
     lake: Lakehouse, settings: Settings
 ) -> None:
     groups = sorted(set(current.groups(lake, settings).values()))
-    champions = registry.champions(settings, groups)
-    assert sorted(champions) == groups
+    found = registry.champions(settings, groups)
+    assert sorted(found) == groups
     used = {r["student_id"] for r in lake.read("scores").select("student_id").distinct().collect()}
-    assert used == set(champions.values())
+    assert used == set(found.values())
     recorded = {r["student_id"]: r["gate"] for r in lake.read("students").collect()}
-    assert recorded == dict.fromkeys(champions.values(), "passed")
+    assert recorded == dict.fromkeys(found.values(), "passed")
+
+
+def test_mlflow_gives_every_student_with_its_figures_and_what_it_was_made_from(
+    lake: Lakehouse, settings: Settings
+) -> None:
+    name = registry.model_name(settings, "group_a")
+    model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+    rows = lake.read("scores").filter("source_group = 'group_a'").orderBy("doc_id").limit(20)
+    texts = lake.read("documents").select("doc_id", "text")
+    scored = rows.join(texts, on="doc_id", how="inner").toPandas()
+    found = model.predict(scored[["text", "source"]])
+    assert (found["quality"] * 1000).round().tolist() == scored["quality"].tolist()
+    client = mlflow.MlflowClient()
+    run = client.get_run(model.metadata.run_id)
+    inputs = {
+        each.dataset.name: json.loads(each.dataset.source) for each in run.inputs.dataset_inputs
+    }
+    assert inputs[lake.name("labels")]["delta_table_version"] > 0
+    assert set(inputs) == {lake.name("labels"), lake.name("documents")}
+    for figure in ("tfidf_ridge/spearman", "leak/length", "gain_within_source/length"):
+        assert figure in run.data.metrics
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert files >= {"evaluation.csv", "reliability.html", "calibration.html"}
+
+
+def test_a_student_whose_gate_failed_scores_only_when_forced(
+    lake: Lakehouse, settings: Settings
+) -> None:
+    (student,) = registry.champions(settings, ["group_a"]).values()
+    is_student = F.col("student_id") == student
+    with pytest.raises(InputError, match=rf"there is no student nobody/1; there are .*{student}"):
+        champions.promote(lake, settings, "nobody/1", False)
+    lake.update("students", is_student, {"gate": F.lit("failed")})
+    with pytest.raises(InputError, match=r"did not pass its gate: .*--force"):
+        champions.promote(lake, settings, student, False)
+    said = champions.promote(lake, settings, student, True)
+    assert said == f"group_a: {student} is champion, forced"
+    (listed,) = [row for row in champions.listed(lake, settings) if row[0] == student]
+    assert listed[1:3] == ("champion", "linear")
+    assert listed[5] == "forced"
 
 
 def test_the_selection_is_that_of_a_plain_sort_and_within_the_budget(
