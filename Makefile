@@ -26,7 +26,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED)  ## the whole pipeline on this machine's own Python files
 	@$(BIN)/mira demo
 
-# Two processes: one session serves all tests with Spark, the others need none.
+# Two processes: one session serves all tests with Spark, which take longest; the others give way.
 test: $(INSTALLED)  ## the test suite
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-spark test-plain
 
@@ -34,7 +34,7 @@ test-spark: $(INSTALLED)
 	@$(PYTEST) -m "spark and not long"
 
 test-plain: $(INSTALLED)
-	@$(PYTEST) -m "not spark and not long"
+	@nice $(BIN)/python -m pytest -m "not spark and not long"
 
 test-long: $(INSTALLED)  ## the suite and its long repetitions
 	@$(PYTEST)

@@ -15,7 +15,9 @@ from tests.staging import Row, staged
 
 RUBRIC = Rubric("r", "group_a", tuple(Anchor(slot, f"slot {slot}", "") for slot in range(3)))
 LINEAR = DistillationSettings(linear=LinearSettings(bits=12))
-WORDS = np.array("alpha beta gamma delta epsilon zeta eta theta iota kappa".split())
+WORDS = np.array(
+    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
+)
 
 
 def documents(count: int) -> list[Row]:

@@ -32,7 +32,7 @@ from tests.judge_faults import BY_KIND, Fault, always
 from tests.judge_stub import JudgeStub, by_heuristic
 
 KEY = "sk-canary-0123456789abcdef"
-LABELS = 20
+LABELS = 15
 MODEL = "tests-judge"
 PRICE = {"input": 1, "cached_input": 0.1, "output": 4, "read_on": str(date(2026, 1, 1))}
 
