@@ -16,8 +16,7 @@ def model(name: str, family: Family) -> nn.Module:
 
     ArtefactError when there is no such model, or its type is not on the list.
     """
-    if not name:
-        raise ArtefactError(f"distillation: no {family} model is set: a folder or a hub id")
+    _check_named(name)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         config = transformers.AutoConfig.from_pretrained(name, local_files_only=_is_folder(name))
@@ -34,6 +33,7 @@ def model(name: str, family: Family) -> nn.Module:
 
 def tokenizer(name: str) -> bytes:
     """The bytes of its tokenizer.json; ArtefactError when it has none."""
+    _check_named(name)
     if _is_folder(name):
         path = Path(name) / "tokenizer.json"
     else:
@@ -41,7 +41,7 @@ def tokenizer(name: str) -> bytes:
 
         try:
             path = Path(hf_hub_download(name, "tokenizer.json"))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ArtefactError(f"{name}: no tokenizer.json can be read: {error}") from error
     if not path.is_file():
         raise ArtefactError(f"{path}: is missing; save the tokenizer as a fast one beside it")
@@ -57,3 +57,8 @@ def most_tokens(model: Any) -> int:
 
 def _is_folder(name: str) -> bool:
     return Path(name).is_dir()
+
+
+def _check_named(name: str) -> None:
+    if not name:
+        raise ArtefactError("distillation: no model is set: a folder or a hub id")

@@ -48,7 +48,7 @@ def compared(shards: Path) -> comparison.Comparison:
 
 def test_what_each_reference_can_know_shows(tmp_path: Path) -> None:
     rows = documents(400)
-    repeats = {row[0]: row[3] for row in rows[::10]}
+    repeats = {row[0]: row[3] for row in rows[1::10]}
     found = compared(staged(tmp_path / "shards", rows, repeats=repeats))
     metrics = found.metrics
     assert metrics["student/slot_00/spearman"] > 0.8
@@ -82,7 +82,7 @@ def test_the_rows_measured_do_not_depend_on_how_the_files_are_cut(tmp_path: Path
 def test_a_kind_without_its_model_is_refused(kind: str, tmp_path: Path) -> None:
     shards = staged(tmp_path / "shards", documents(10))
     settings = DistillationSettings.model_validate({"kind": kind})
-    with pytest.raises(ArtefactError, match=r"no \w+ model is set|no tokenizer"):
+    with pytest.raises(ArtefactError, match="no model is set"):
         distillation.train(shards, RUBRIC, settings, tmp_path)
 
 

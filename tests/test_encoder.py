@@ -141,7 +141,7 @@ def test_an_architecture_that_is_not_the_weights_own_is_refused(
 
 
 def test_what_is_no_model_is_refused_by_name(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match=r"no encoder model is set: a folder or a hub id"):
+    with pytest.raises(ArtefactError, match=r"no model is set: a folder or a hub id"):
         pretrained.model("", "encoder")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ArtefactError, match="empty: no model can be read"):

@@ -122,7 +122,7 @@ def test_what_cannot_be_trained_is_said(folder: Path, shards: Path, tmp_path: Pa
     nothing = staged(tmp_path / "none", documents(1))
     with pytest.raises(InputError, match=r"found no row with split 'train'"):
         train_encoder(nothing, 3, EncoderSettings(model=str(folder)), tmp_path)
-    with pytest.raises(ArtefactError, match="no encoder model is set"):
+    with pytest.raises(ArtefactError, match="no model is set"):
         train_encoder(shards, 3, EncoderSettings(), tmp_path)
     with pytest.raises(InputError, match="label rows have"):
         train_encoder(shards, 5, EncoderSettings(model=str(folder)), tmp_path)
