@@ -78,13 +78,29 @@ def register(
             mlflow.log_text(frame.to_csv(index=False), f"{title}.csv")
         for title, figure in registration.figures.items():
             mlflow.log_figure(figure, f"{title}.html")
-        version = _logged(name, artefact, registration.package_version)
+        logged = _logged(artefact, registration.package_version)
+    version = _registered(client, name, logged)
     client.set_registered_model_alias(name, CHALLENGER, version)
     return f"{name}/{version}"
 
 
-def _logged(name: str, artefact: Path, package_version: str) -> str:
-    """The version registered. Nothing is pickled: MLflow's file names our loader."""
+def _registered(client: Any, name: str, logged: Any) -> str:
+    """The new version. Not by `log_model`, which prints what it does."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    found = client.create_model_version(
+        name, logged.model_uri, logged.run_id, model_id=logged.model_id
+    )
+    return str(found.version)
+
+
+def _logged(artefact: Path, package_version: str) -> Any:
+    """The model in the run at work. Nothing is pickled: MLflow's file names our loader."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
@@ -93,16 +109,14 @@ def _logged(name: str, artefact: Path, package_version: str) -> str:
     text, source = ColSpec("string", "text"), ColSpec("string", "source", required=False)
     quality = ColSpec("double", "quality", required=False)
     scores = ColSpec(Array(DataType.double), "dimension_scores", required=False)
-    logged = mlflow.pyfunc.log_model(
+    return mlflow.pyfunc.log_model(
         name="student",
         loader_module="mira_spark.student_pyfunc",
         data_path=str(artefact),
         signature=ModelSignature(Schema([text, source]), Schema([quality, scores])),
         input_example=pd.DataFrame({"text": ["An example."], "source": ["any"]}),
         pip_requirements=[f"mira-spark[student]=={package_version}"],
-        registered_model_name=name,
     )
-    return str(logged.registered_model_version)
 
 
 def _dataset(table: str, version: int) -> Any:
@@ -172,6 +186,8 @@ def _connected(tracking_uri: str | None, session: str, folder: Path) -> Any:
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # importing it sets INFO
+    # Off Databricks it warns that it is not there, for every table named.
+    logging.getLogger("mlflow.utils.databricks_utils").setLevel(logging.ERROR)
     if tracking_uri is None and session == "local":
         tracking_uri = f"sqlite:///{folder}/mlflow.db"
     if tracking_uri is not None:
