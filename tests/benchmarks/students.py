@@ -1,5 +1,5 @@
 """Students beside their references on the labels of a finished run, by group:
-`python -m tests.benchmarks.students [--folder .mira] [--encoder FOLDER]`.
+`python -m tests.benchmarks.students [--folder .mira] [--group GROUP] [--encoder FOLDER]`.
 
 Reads the Delta tables without Spark. `--encoder minilm` is the development dependency
 all-MiniLM-L6-v2, its weights checked by digest.
@@ -48,9 +48,9 @@ def groups(folder: Path) -> dict[str, pa.Table]:
     (tables,) = {path.parent for path in (folder / "warehouse").rglob("labels")}
     labels = DeltaTable(str(tables / "labels")).to_pyarrow_table()
     labels = labels.filter(pc.is_null(labels["set_aside"]))
-    keys = ["doc_id", "content_hash"]
-    texts = DeltaTable(str(tables / "documents")).to_pyarrow_table(columns=[*keys, "text"])
-    rows = labels.join(texts, keys, join_type="inner")
+    documents = DeltaTable(str(tables / "documents")).to_pyarrow_table(columns=["doc_id", "text"])
+    at = pc.index_in(labels["doc_id"], documents["doc_id"])
+    rows = labels.append_column("text", documents["text"].take(at))
     names = pc.unique(rows["source_group"]).to_pylist()
     return {g: rows.filter(pc.equal(rows["source_group"], g)) for g in sorted(names)}
 
@@ -89,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, default=Path(".mira"))
     parser.add_argument("--encoder", help="a folder, or minilm")
+    parser.add_argument("--group", help="this one alone")
     chosen = parser.parse_args()
     kinds = {"linear": DistillationSettings()}
     if chosen.encoder:
@@ -96,6 +97,8 @@ def main() -> None:
         frozen = EncoderSettings(model=model)
         kinds["frozen encoder"] = DistillationSettings(kind="encoder", encoder=frozen)
     for group, rows in groups(chosen.folder).items():
+        if chosen.group not in (None, group):
+            continue
         sources = ", ".join(sorted(pc.unique(rows["source"]).to_pylist()))
         sys.stdout.write(f"{group}: {rows.num_rows:,} labels of {sources}\n")
         for kind, settings in kinds.items():
