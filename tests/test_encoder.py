@@ -162,3 +162,16 @@ def test_weights_that_are_pickled_are_not_read(folder: Path, tmp_path: Path) -> 
                tmp_path / "pytorch_model.bin")  # fmt: skip
     with pytest.raises(ArtefactError, match="no model can be read"):
         pretrained.model(str(tmp_path), "encoder")
+
+
+def test_what_an_older_version_wrote_beside_the_configuration_is_left_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    old = {"gradient_checkpointing": False, "position_embedding_type": "absolute"}
+    (tmp_path / "config.json").write_text(json.dumps(config | old))
+    found = architecture.described(pretrained.model(str(tmp_path), "encoder"))
+    assert not old.keys() & found.keys()
+    assert architecture.layout(found, "encoder")
