@@ -29,7 +29,7 @@ def train_encoder(
     each epoch's number and its loss on the tenth of the rows kept aside. Raises ArtefactError when
     there is no such encoder, InputError when there is no row to train on.
     """
-    model = pretrained.model(settings.model, "encoder")
+    model = pretrained.model(settings.model, "encoder", 1 if settings.frozen else 4)
     tokenizer = pretrained.tokenizer(settings.model)
     most = min(settings.max_tokens, pretrained.most_tokens(model))
     config = EncoderConfig(

@@ -59,7 +59,7 @@ def train_generative(
     tokenizer, or they do not fit `max_tokens`; InputError when there is no row to train on.
     """
     tokenizer = pretrained.tokenizer(settings.model)
-    model = pretrained.model(settings.model, "causal")
+    model = pretrained.model(settings.model, "causal", 4)
     config = GenerativeConfig(
         kind="generative",
         slots=len(anchors),

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from mira_spark import memory
 from mira_spark import shards as training
 from mira_spark.distillation import LinearSettings
 from mira_spark.errors import InputError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
+TABLES = 8  # as large as the student's own, of the solver and around it
 BLOCK = 1 << 24  # features of one matrix of a pass: 128 MB, mapped
 # How freely a dense column (bias, shape) moves, against a document's whole row of features.
 DENSE_FREEDOM = 0.01
@@ -40,6 +42,9 @@ def train_linear(shards: Path, slots: int, settings: LinearSettings) -> LinearSt
     Slots count alike whatever their spread; a source of n rows counts as much as sqrt(n) rows. A
     slot without labels predicts 0. InputError when there is no row to train on.
     """
+    memory.require(
+        TABLES * (1 << settings.bits) * hashing.WIDTH * 4, f"linear.bits of {settings.bits}"
+    )
     with TemporaryDirectory(prefix=".hashed-", dir=shards) as folder:
         documents = _hashed(shards, slots, settings.bits, Path(folder))
         return _solved(documents, slots, settings)

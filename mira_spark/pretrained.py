@@ -7,14 +7,16 @@ import torch
 import transformers
 from torch import nn
 
+from mira_spark import memory
 from mira_spark.errors import ArtefactError
 from mira_spark.students.architecture import CLASSES, Family, off_list
 
 
-def model(name: str, family: Family) -> nn.Module:
+def model(name: str, family: Family, copies: int = 1) -> nn.Module:
     """The model in float32. Only safetensors are read, and no code of the folder is run.
 
-    ArtefactError when there is no such model, or its type is not on the list.
+    ArtefactError when there is no such model, or its type is not on the list; InputError when
+    there is no memory for `copies` of its weights (training holds four) and no GPU.
     """
     _check_named(name)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -23,7 +25,12 @@ def model(name: str, family: Family) -> nn.Module:
         names = CLASSES[family].get(config.model_type)
         if names is None:
             raise ArtefactError(off_list(config.model_type, family, name))
-        found: nn.Module = getattr(transformers, names[1]).from_pretrained(
+        model_class = getattr(transformers, names[1])
+        with torch.device("meta"):
+            weights = sum(weight.numel() for weight in model_class(config).parameters())
+        if not torch.cuda.is_available():
+            memory.require(4 * weights * copies, f"{name}: {weights:,} weights, {copies} times,")
+        found: nn.Module = model_class.from_pretrained(
             name, local_files_only=_is_folder(name), use_safetensors=True, dtype=torch.float32
         )
     except (OSError, ValueError) as error:

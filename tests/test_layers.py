@@ -43,6 +43,7 @@ SPARK_FREE = (
     "mira_spark.judges.*",
     "mira_spark.labelling",
     "mira_spark.linear_training",
+    "mira_spark.memory",
     "mira_spark.pretrained",
     "mira_spark.progress",
     "mira_spark.prompts",
