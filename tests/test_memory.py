@@ -13,7 +13,7 @@ def test_what_needs_more_than_there_is_is_refused_with_both_figures(tmp_path: Pa
     meminfo.write_text("MemTotal:   9000000 kB\nMemAvailable:   2000000 kB\n")
     memory.require(2_048_000_000, "a table", meminfo)
     with pytest.raises(InputError, match=r"^a table needs about 2\.1 GB of memory, 2\.0 GB are "):
-        memory.require(2_050_000_000, "a table", meminfo)
+        memory.require(2_060_000_000, "a table", meminfo)
 
 
 def test_where_nothing_says_how_much_there_is_nothing_is_refused(tmp_path: Path) -> None:
