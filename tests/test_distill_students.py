@@ -18,7 +18,7 @@ def a_document(doc_id: str, text: str) -> dict[str, object]:
 
 def a_label(doc_id: str, text: str, split: str) -> dict[str, object]:
     return {"doc_id": doc_id, "content_hash": text.encode(), "source": "s",
-            "source_group": "group_a", "rubric_id": "r", "labelling_id": "l", "judge": "heuristic:1",
+            "source_group": "group_a", "rubric_id": "r", "labelling_id": "l", "judge": "j",
             "scores": [1, 2], "reasons": ["", ""], "split": split, "unseen_share": 0.0,
             "call_key": doc_id}  # fmt: skip
 
