@@ -29,6 +29,8 @@ class LinearSettings(BaseModel):
     """Passes over the hashed labels; fewer also holds weights back."""
     dtype: Literal["F32", "F16"] = "F32"
     """Of the weights in the artefact; in memory they are float32."""
+    byte_grams: bool = False
+    """Byte 4-grams are features too, beside words and pairs of words."""
 
 
 class EncoderSettings(BaseModel):

@@ -46,7 +46,7 @@ def train_linear(shards: Path, slots: int, settings: LinearSettings) -> LinearSt
         TABLES * (1 << settings.bits) * hashing.WIDTH * 4, f"linear.bits of {settings.bits}"
     )
     with TemporaryDirectory(prefix=".hashed-", dir=shards) as folder:
-        documents = _hashed(shards, slots, settings.bits, Path(folder))
+        documents = _hashed(shards, slots, settings, Path(folder))
         return _solved(documents, slots, settings)
 
 
@@ -64,13 +64,15 @@ class _Documents:
     judged: Floats
 
 
-def _hashed(shards: Path, slots: int, bits: int, folder: Path) -> _Documents:
+def _hashed(shards: Path, slots: int, settings: LinearSettings, folder: Path) -> _Documents:
     """One pass over the texts, which writes their features to two files in `folder`."""
     bounds, shapes, judged, sources = [np.zeros(1, np.int64)], [], [], []
     paths = folder / "features", folder / "shares"
     with paths[0].open("wb") as features, paths[1].open("wb") as shares:
         for rows in training.rows(shards, "train"):
-            bound, found, share, shape = hashing.hash_documents(*utf8_spans(rows["text"]), bits)
+            bound, found, share, shape = hashing.hash_documents(
+                *utf8_spans(rows["text"]), settings.bits, settings.byte_grams
+            )
             features.write(found.data)
             shares.write(share.data)
             bounds.append(bounds[-1][-1] + bound[1:])
@@ -80,7 +82,7 @@ def _hashed(shards: Path, slots: int, bits: int, folder: Path) -> _Documents:
     training.require_rows(shards, len(sources))
     if bounds[-1][-1] == 0:
         raise InputError(f"{shards}: all {len(sources):,} texts with split 'train' are blank")
-    blocks = _blocks(np.concatenate(bounds), folder, 1 << bits, BLOCK)
+    blocks = _blocks(np.concatenate(bounds), folder, 1 << settings.bits, BLOCK)
     return _Documents(
         blocks, np.concatenate(shapes), np.array(sources, object), np.concatenate(judged)
     )
@@ -138,7 +140,14 @@ def _solved(documents: _Documents, slots: int, settings: LinearSettings) -> Line
     solution *= spread
     bias = mean + solution[table_rows]
     return LinearStudent(
-        slots, solution[:table_rows], solution[table_rows + 1 :], centre, scale, bias
+        slots,
+        solution[:table_rows],
+        solution[table_rows + 1 :],
+        centre,
+        scale,
+        bias,
+        settings.dtype,
+        settings.byte_grams,
     )
 
 

@@ -240,7 +240,7 @@ def test_features_hashed_by_another_version_are_refused(folder: Path) -> None:
 def test_unknown_keys_and_wrong_types_in_the_configuration_are_refused(folder: Path) -> None:
     write(folder, a_student(), a_manifest())
     config = {"kind": "linear", "hashing_version": 1, "bits": "10", "slots": 17, "dtype": "F32"}
-    config |= {"auto_map": "x"}
+    config |= {"byte_grams": False, "auto_map": "x"}
     (folder / "config.json").write_text(json.dumps(config))
     assert refusal(folder, sealed(folder)) == (
         "F/config.json: linear.bits: Input should be a valid integer, found '10'\n"

@@ -253,8 +253,43 @@ def test_student_weights_are_float32_of_the_documented_shapes(
 ) -> None:
     student = train_linear(staged(tmp_path / "a", rows[:30]), 5, SETTINGS)
     found = {f.name: getattr(student, f.name) for f in dataclasses.fields(student)}
-    assert (found.pop("slots"), found.pop("dtype")) == (5, "F32")
+    assert (found.pop("slots"), found.pop("dtype"), found.pop("byte_grams")) == (5, "F32", False)
     assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
     s = len(SHAPE)
     shapes = [array.shape for array in found.values()]
     assert shapes == [(1 << 14, 16), (s, 16), (s,), (s,), (16,)]
+
+
+def test_byte_grams_are_features_of_training_and_scoring_alike(tmp_path: Path) -> None:
+    """What only four bytes in a row tell: the endings of words that never come twice."""
+    random = np.random.default_rng(0)
+    rows: list[Row] = []
+    for i in range(400):
+        ends = random.choice(["quix", "brom"], 12)
+        text = " ".join(f"{random.integers(10**8):x}{end}" for end in ends)
+        rows.append((str(i), "s", text, [int((ends == "quix").sum()) % 11], "train" if i % 4 else
+                     "validation"))  # fmt: skip
+    shards = staged(tmp_path / "shards", rows)
+    ranks = []
+    for grams in (False, True):
+        student = train_linear(shards, 1, LinearSettings(bits=14, byte_grams=grams))
+        seen = predict(student, shards, "validation")
+        ranks.append(spearman(seen.predicted[:, 0], seen.judged[:, 0]) or 0)
+    assert ranks[1] > 0.9 > 0.5 > ranks[0]
+
+
+def test_half_weights_score_nearly_as_whole_ones(rows: list[Row], tmp_path: Path) -> None:
+    from mira_spark.students import artefact
+    from tests.test_artefact import a_manifest
+
+    shards = staged(tmp_path / "shards", rows[:100])
+    whole = train_linear(shards, 5, SETTINGS)
+    half = train_linear(shards, 5, SETTINGS.model_copy(update={"dtype": "F16"}))
+    manifest = a_manifest(5).model_copy(update={"reliability": {}})
+    digest = artefact.write(tmp_path / "half", half, manifest)
+    again, _ = artefact.load(tmp_path / "half", digest)
+    artefact.write(tmp_path / "whole", whole, manifest)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.51 * sizes[1]
+    first, second = (predict(s, shards, "validation").predicted for s in (whole, again))
+    np.testing.assert_allclose(first, second, atol=0.02)

@@ -13,13 +13,15 @@ class _Config(BaseModel):
 
 
 class LinearConfig(_Config):
-    """A table of 2**bits rows; `dtype` is that of the file, in memory it is float32."""
+    """A table of 2**bits rows; `dtype` is that of the file, in memory it is float32. With
+    `byte_grams` byte 4-grams are features too."""
 
     kind: Literal["linear"]
     hashing_version: Literal[1]
     bits: int = Field(ge=1, le=30)
     slots: Slots
     dtype: Literal["F32", "F16"]
+    byte_grams: bool
 
 
 class EncoderConfig(_Config):

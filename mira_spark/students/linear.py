@@ -38,6 +38,8 @@ class LinearStudent:
     bias: Floats
     dtype: Literal["F32", "F16"] = "F32"
     """How an artefact stores the weights."""
+    byte_grams: bool = False
+    """Whether byte 4-grams are features too."""
 
     @property
     def kind(self) -> str:
@@ -62,6 +64,7 @@ class LinearStudent:
             bits=self.bits,
             slots=self.slots,
             dtype=self.dtype,
+            byte_grams=self.byte_grams,
         )
 
     def tensors(self) -> dict[str, Floats]:
@@ -79,7 +82,12 @@ class LinearStudent:
         """Scores float32 [D, slots]; the GIL is free meanwhile."""
         spans = batch.inputs
         means, shapes = hashing.mean_rows(
-            spans["data"], spans["starts"], spans["ends"], _read_only(self.table), self.bits
+            spans["data"],
+            spans["starts"],
+            spans["ends"],
+            _read_only(self.table),
+            self.bits,
+            self.byte_grams,
         )
         scores = means + self.bias
         shape = standardised(shapes, self.shape_centre, self.shape_scale)
@@ -103,7 +111,9 @@ def layout(config: LinearConfig) -> dict[str, tuple[int, ...]]:
 
 def restored(config: LinearConfig, tensors: dict[str, Floats]) -> LinearStudent:
     """The student of an artefact; the arrays are shared, not copied."""
-    return LinearStudent(slots=config.slots, dtype=config.dtype, **tensors)
+    return LinearStudent(
+        slots=config.slots, dtype=config.dtype, byte_grams=config.byte_grams, **tensors
+    )
 
 
 def standardised(shapes: npt.NDArray[np.float64], centre: Floats, scale: Floats) -> Floats:
