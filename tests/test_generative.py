@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
@@ -391,6 +391,7 @@ def test_what_is_written_is_read_back(slots: list[tuple[int | None, str, str]]) 
 
 
 @given(ANY | st.text("0123456789,-.:\n a"), st.integers(1, 16))
+@example("0\x1f", 1)
 @settings(max_examples=400)
 def test_anything_can_be_read(text: str, slots: int) -> None:
     scores, reasons = parse(text, slots)

@@ -82,9 +82,10 @@ def parse(text: str, slots: int) -> tuple[list[int | None], list[str]]:
 
 
 def _score(word: str) -> int | None:
-    if not _INTEGER.fullmatch(word.strip()):
+    digits = word.strip()  # of more than int() takes for space
+    if not _INTEGER.fullmatch(digits):
         return None
-    return score if (score := int(word)) <= HIGHEST else None
+    return score if (score := int(digits)) <= HIGHEST else None
 
 
 def _label(name: str) -> str:
