@@ -60,6 +60,13 @@ def _fit_slot(predicted: npt.NDArray[np.float32], judged: npt.NDArray[np.floatin
     return Curve(x=tuple(model.X_thresholds_.tolist()), y=tuple(y.tolist()))
 
 
+def quantised(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
+    """Scores in whole thousandths of a point, halves rounded up, clipped to what int16 holds."""
+    limits = np.iinfo(np.int16)
+    whole = np.floor(scores.astype(np.float64) * 1000 + 0.5)
+    return np.clip(whole, limits.min, limits.max).astype(np.int16)
+
+
 def apply(calibration: Calibration, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     """Calibrated scores in thousandths of a point, int16 [rows, slots], 0 to 10,000.
 

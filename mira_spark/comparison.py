@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mira_spark import evaluation, evaluation_plots, labelling, references
+from mira_spark import evaluation, evaluation_plots, labelling, leaks, references
 from mira_spark import shards as training
 from mira_spark.agreement import Estimate
 from mira_spark.distillation import Evaluation
@@ -53,17 +53,17 @@ def compare(
     )
     judged, repeated = held_out.judged[rows], held_out.repeated[rows]
     measured = evaluation.measure(predicted, judged, repeated, sources, reliable)
-    leaks = evaluation.source_leak(quality[rows], sources)
-    others = {"leak/source_auc": leaks.auc} | {
+    told_apart = leaks.source_leak(quality[rows], sources)
+    others = {"leak/source_auc": told_apart.auc} | {
         f"gain_within_source/{name}": evaluation.within_source_gain(
             calibrated[rows], points, judged, sources, reliable
         )
         for name, points in predicted.items()
         if name != STUDENT
     }
-    others["leak/length"] = evaluation.length_leak(quality[rows], held_out.n_bytes[rows].tolist())
-    if leaks.chance is not None:
-        others["leak/source_auc_chance"] = Estimate(leaks.chance, None, None)
+    others["leak/length"] = leaks.length_leak(quality[rows], held_out.n_bytes[rows].tolist())
+    if told_apart.chance is not None:
+        others["leak/source_auc_chance"] = Estimate(told_apart.chance, None, None)
     figures = {
         "reliability": evaluation_plots.heatmap(
             measured, STUDENT, dimensions, {(c.source, c.slot) for c in cells if c.reliable}

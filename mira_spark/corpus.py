@@ -182,6 +182,21 @@ def new_or_changed(incoming: DataFrame, documents: DataFrame) -> DataFrame:
     )
 
 
+def looked_at(text: Column, piece: int | None) -> Column:
+    """What a student looks at of a text, cut before it travels: three pieces of so many characters,
+    as `configs.pieces` has them; None is all of it."""
+    if piece is None:
+        return text
+    length = F.length(text)
+    middle = F.floor((length - piece) / 2).cast("int") + 1
+    parts = (
+        F.substring(text, 1, piece),
+        text.substr(middle, F.lit(piece)),
+        F.right(text, F.lit(piece)),
+    )
+    return F.when(length > 3 * piece, F.concat(*parts)).otherwise(text)
+
+
 def windows_column(text: Column, window_tokens: int) -> Column:
     """What a judge sees of a text: the same cut as `prompts.windows`, made before it travels."""
     size = window_tokens * CHARACTERS_PER_TOKEN

@@ -3,21 +3,24 @@
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark import discovery, grouping, judging, labelling, registry
-from mira_spark.errors import InputError, joined
+from mira_spark.errors import ArtefactError, InputError, joined
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics import Rubric
 from mira_spark.rubrics import rubric_id as rubric_id_of
 from mira_spark.scoring import Scorer
 from mira_spark.settings import Settings
+from mira_spark.students import artefact
 from mira_spark.tables import Lakehouse
 
 SCORE_KEY = ["doc_id", "content_hash", "source", "bucket"]
 """A score belongs to a document while all of these are the same."""
+GROUP_KEY = ["source", "source_group"]
 
 
 def groups(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -104,15 +107,43 @@ def scorers(lake: Lakehouse, settings: Settings, source_groups: Iterable[str]) -
     }
 
 
-def scores(
-    lake: Lakehouse, student_ids: Iterable[str], documents_version: int, scores_version: int
-) -> DataFrame:
-    """The current scores, one row per document: of the champions, for the text the document has.
+def twin(lake: Lakehouse, scorer: Scorer, source_group: str) -> str | None:
+    """The latest other student of the group that gives every text the same raw scores, its files
+    being the same but for the manifest; None without."""
+    others = lake.read("students").filter(F.col("source_group") == source_group)
+    others = others.filter((F.col("student_id") != scorer.student_id) & (F.col("kind") != "served"))
+    files = _files(scorer)
+    for row in others.orderBy(F.desc("created_at"), F.desc("student_id")).collect():
+        other = Scorer(row["student_id"], row["artefact_uri"], row["artefact_sha256"])
+        if row["weights_sha256"] == files.get(artefact.MODEL) and _files(other) == files:
+            return other.student_id
+    return None
 
-    Where `documents` only ever had appends no join is needed: every score's text is still there.
+
+def _files(scorer: Scorer) -> dict[str, str]:
+    try:
+        return artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256).files
+    except ArtefactError:  # an old artefact may be gone
+        return {}
+
+
+def scores(
+    lake: Lakehouse,
+    settings: Settings,
+    student_ids: Iterable[str],
+    documents_version: int,
+    scores_version: int | None,
+) -> DataFrame:
+    """The current scores, one row per document: of its source's group by one of the students, for
+    the text the document has. None is the version of `scores` as it is now.
+
+    Where `documents` only ever had appends no join with it is needed.
     """
-    of_students = F.col("student_id").isin(sorted(student_ids))
-    rows = lake.read("scores", scores_version).filter(of_students)
+    wanted = F.col("grouping_id") == grouping.grouping_id(settings.grouping)
+    grouped = lake.read("source_groups").filter(wanted).select(*GROUP_KEY)
+    rows = lake.read("scores", scores_version)
+    rows = rows.filter(F.col("student_id").isin(sorted(student_ids)))
+    rows = rows.join(F.broadcast(grouped), on=GROUP_KEY, how="left_semi")
     if lake.only_appends_since("documents", 0):
         return rows
     documents = lake.read("documents", documents_version).select(*SCORE_KEY)
@@ -120,12 +151,21 @@ def scores(
 
 
 def scores_query(
-    lake: Lakehouse, student_ids: Iterable[str], documents_version: int, scores_version: int
+    lake: Lakehouse,
+    settings: Settings,
+    student_ids: Iterable[str],
+    documents_version: int,
+    scores_version: int,
 ) -> str:
     """`scores` as SQL, for views: SELECT over the pinned versions."""
     students = ", ".join("'" + s.replace("'", "") + "'" for s in sorted(student_ids)) or "NULL"
     rows = f"SELECT * FROM {lake.name('scores')} VERSION AS OF {scores_version} AS s"
-    query = f"{rows} WHERE s.student_id IN ({students})"
+    grouped = (
+        f"SELECT 1 FROM {lake.name('source_groups')} AS g WHERE g.source = s.source AND "
+        f"g.grouping_id = '{grouping.grouping_id(settings.grouping)}' AND "
+        "g.source_group = s.source_group"
+    )
+    query = f"{rows} WHERE s.student_id IN ({students}) AND EXISTS ({grouped})"
     if lake.only_appends_since("documents", 0):
         return query
     documents = f"{lake.name('documents')} VERSION AS OF {documents_version}"

@@ -27,7 +27,8 @@ def train_encoder(
 
     A training that was interrupted goes on from its last epoch in `checkpoints`. `after_epoch` gets
     each epoch's number and its loss on the tenth of the rows kept aside. Raises ArtefactError when
-    there is no such encoder, InputError when there is no row to train on.
+    there is no such encoder, InputError when there is no row to train on or no epoch had a finite
+    loss.
     """
     model = pretrained.model(settings.model, "encoder", 1 if settings.frozen else 4)
     tokenizer = pretrained.tokenizer(settings.model)

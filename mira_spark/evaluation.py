@@ -1,37 +1,27 @@
-"""How well a student and its references predict the judge, with intervals, and what leaks.
+"""How well a student and its references predict the judge, with intervals.
 
 Arrays are [rows, slots] in points of 0-10, NaN = not answered, of validation rows nothing was
 fitted on. Every interval is a percentile bootstrap: documents are drawn with replacement within
-their source, so the mix of sources stays, and every figure is computed anew for each resample,
-exactly: ranks too, ties at their mean rank. One seed gives all figures the same resamples.
-
-Legend: n rows, B the original and its resamples. Weights [n, B] say how often a row was drawn; the
-original comes first, so that it and its resamples go through the same arithmetic.
+their source, so the mix of sources stays, and every figure is computed anew for each resample (see
+`bootstrap`). One seed gives all figures the same resamples.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from mira_spark import bootstrap
 from mira_spark.agreement import Estimate
+from mira_spark.bootstrap import ROUNDS, UNDEFINED, Figures, Weights
 from mira_spark.reliability import Mask, Points
-
-Figures = npt.NDArray[np.float64]
-Index = npt.NDArray[np.intp]
-Weights = npt.NDArray[np.uint16]
 
 JUDGE = "judge"
 """The ceiling: the judge's second answer as a prediction of its first."""
-ROUNDS = 500
-AT_ONCE = 64  # resamples computed together: their ranks stay in the processor's cache
 NAME_LENGTH = 100
-_UNDEFINED = Estimate(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -49,15 +39,6 @@ class Measured:
     rows: int
     mae: Estimate
     spearman: Estimate
-
-
-@dataclass(frozen=True)
-class SourceLeak:
-    """`auc` as `source_leak` says; `chance` is what 95 of 100 shufflings of the sources stay
-    below: folding lifts noise above 0.5, the more the fewer the rows."""
-
-    auc: Estimate
-    chance: float | None
 
 
 def measure(
@@ -79,7 +60,7 @@ def measure(
     _check_alike(len(sources), judged, *everyone.values())
     if JUDGE in predicted:
         raise ValueError(f"{JUDGE!r} is measured from repeat_judged: expected another name")
-    weights = _drawn(sources, rounds, seed)
+    weights = bootstrap.resamples(sources, rounds, seed)
     names = np.asarray(sources, object)
     found: list[Measured] = []
     for source in [None, *sorted(set(sources))]:
@@ -107,16 +88,17 @@ def _measured(
         rows = known[:, slot]
         guess, truth, drawn = points[rows, slot], judged[rows, slot], weights[rows]
         errors = np.abs(guess - truth).astype(np.float64)
-        maes[slot] = _ratio(errors @ drawn, drawn.sum(axis=0))
-        ranks[slot] = _rank_correlations(guess, truth, drawn)
+        maes[slot] = bootstrap.ratio(errors @ drawn, drawn.sum(axis=0))
+        ranks[slot] = bootstrap.rank_correlations(guess, truth, drawn)
+
+    def cell(slot: int | None, n: int, mae: Figures, rank: Figures) -> Measured:
+        found = bootstrap.estimate(mae, n), bootstrap.estimate(rank, n)
+        return Measured(source, slot, predictor, n, *found)
+
     whole = int(known[:, reliable].any(axis=1).sum())
-    mae, rank = _mean(maes[reliable]), _mean(ranks[reliable])
-    yield Measured(source, None, predictor, whole, _estimate(mae, whole), _estimate(rank, whole))
+    yield cell(None, whole, bootstrap.mean(maes[reliable]), bootstrap.mean(ranks[reliable]))
     for slot in slots:
-        n = int(known[:, slot].sum())
-        yield Measured(
-            source, slot, predictor, n, _estimate(maes[slot], n), _estimate(ranks[slot], n)
-        )
+        yield cell(slot, int(known[:, slot].sum()), maes[slot], ranks[slot])
 
 
 def within_source_gain(
@@ -137,7 +119,7 @@ def within_source_gain(
     rank and the cell is left out for both.
     """
     _check_alike(len(sources), student, reference, judged)
-    weights = _drawn(sources, rounds, seed)
+    weights = bootstrap.resamples(sources, rounds, seed)
     names = np.asarray(sources, object)
     known = ~(np.isnan(student) | np.isnan(reference) | np.isnan(judged))
     gains = [np.full(weights.shape[1], np.nan)]
@@ -146,48 +128,12 @@ def within_source_gain(
             rows = (names == source) & known[:, slot]
             if rows.sum() >= min_rows:
                 truth, drawn = judged[rows, slot], weights[rows]
-                of_student = _rank_correlations(student[rows, slot], truth, drawn)
-                of_reference = _rank_correlations(reference[rows, slot], truth, drawn)
+                of_student = bootstrap.rank_correlations(student[rows, slot], truth, drawn)
+                of_reference = bootstrap.rank_correlations(reference[rows, slot], truth, drawn)
                 gain = np.nan_to_num(of_student) - np.nan_to_num(of_reference)
-                varies = ~np.isnan(_rank_correlations(truth, truth, drawn))
+                varies = ~np.isnan(bootstrap.rank_correlations(truth, truth, drawn))
                 gains.append(np.where(varies, gain, np.nan))
-    return _estimate(_mean(np.stack(gains)), len(sources))
-
-
-def source_leak(
-    quality: npt.NDArray[np.number], sources: Sequence[str], rounds: int = ROUNDS, seed: int = 0
-) -> SourceLeak:
-    """How well quality alone tells sources apart: 0.5 = not at all, 1 = the source can be read off.
-
-    Each source against each other one, the area under the ROC curve, folded (below 0.5 it is the
-    other way round); the mean over the pairs. Not against all others together: a source whose
-    quality lies between two others would seem hidden. Resamples are folded as the original, so the
-    interval may reach below 0.5. `quality` [rows], any unit; NaN or negative = none, left out.
-    Undefined with one source.
-    """
-    known = quality >= 0
-    names, codes = np.unique(np.asarray(sources, object)[known], return_inverse=True)
-    if len(names) < 2:
-        return SourceLeak(_UNDEFINED, None)
-    auc = _aucs(quality[known], codes[:, None], _drawn(codes, rounds, seed))
-    unfolded = np.where(auc[:, :1] < 0.5, -1, 1)
-    shuffled = np.random.default_rng(seed).permuted(np.tile(codes, (rounds, 1)), axis=1).T
-    noise = _aucs(quality[known], shuffled, np.ones((len(codes), 1)))
-    return SourceLeak(
-        _estimate(_mean(0.5 + unfolded * (auc - 0.5)), len(codes)),
-        float(np.percentile(_mean(0.5 + np.abs(noise - 0.5)), 95)) if rounds else None,
-    )
-
-
-def length_leak(
-    quality: npt.NDArray[np.number], sizes: Sequence[int], rounds: int = ROUNDS, seed: int = 0
-) -> Estimate:
-    """Spearman of quality with the documents' bytes, over the group, drawn without regard to
-    source; `quality` as in `source_leak`."""
-    known = quality >= 0
-    weights = _drawn([""] * int(known.sum()), rounds, seed)
-    figures = _rank_correlations(quality[known], np.asarray(sizes)[known], weights)
-    return _estimate(figures, len(weights))
+    return bootstrap.estimate(bootstrap.mean(np.stack(gains)), len(sources))
 
 
 def metrics(measured: Sequence[Measured], others: Mapping[str, Estimate]) -> dict[str, float]:
@@ -221,7 +167,7 @@ def frame(measured: Sequence[Measured]) -> pd.DataFrame:
         | _flat("spearman", m.spearman)
         for m in measured
     ]
-    figures = [*_flat("mae", _UNDEFINED), *_flat("spearman", _UNDEFINED)]
+    figures = [*_flat("mae", UNDEFINED), *_flat("spearman", UNDEFINED)]
     frame = pd.DataFrame(rows, columns=["source", "slot", "predictor", "rows", *figures])
     kinds = {"slot": "Int64", "rows": "int64"} | dict.fromkeys(figures, "float64")
     return frame.astype(kinds)
@@ -249,94 +195,3 @@ def _check_alike(rows: int, *points: Points) -> None:
         raise ValueError(
             f"arrays of shapes {sorted(shapes)} for {rows} rows: expected [rows, slots], all alike"
         )
-
-
-def _drawn(strata: Sequence[Any] | npt.NDArray[Any], rounds: int, seed: int) -> Weights:
-    """How often each row is drawn, [n, B], within rows of the same stratum."""
-    random = np.random.default_rng(seed)
-    _, which, counts = np.unique(np.asarray(strata, str), return_inverse=True, return_counts=True)
-    weights = np.ones((len(which), 1 + rounds), np.uint16)
-    for stratum, count in enumerate(counts):
-        draws = random.multinomial(count, np.full(count, 1 / count), rounds)
-        weights[which == stratum, 1:] = draws.T
-    return weights
-
-
-def _levels(values: npt.NDArray[Any]) -> tuple[Index, Index, Index]:
-    """(order, starts, level): rows in order of value, where in that order each distinct value
-    starts, and each row's."""
-    _, level, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.argsort(level, kind="stable"), np.cumsum(counts) - counts, level
-
-
-def _blocks(weights: npt.NDArray[Any]) -> Iterator[slice]:
-    return (slice(at, at + AT_ONCE) for at in range(0, weights.shape[1], AT_ONCE))
-
-
-def _rank_correlations(
-    a: npt.NDArray[Any], b: npt.NDArray[Any], weights: npt.NDArray[Any]
-) -> Figures:
-    """Spearman of each resample [B]; NaN where one side is constant in it."""
-    sides = _levels(a), _levels(b)
-    found = []
-    for block in _blocks(weights):
-        drawn = weights[:, block].astype(np.float64)
-        (of_a, spread_a), (of_b, spread_b) = (_ranks(side, drawn) for side in sides)
-        covariance = np.einsum("nb,nb,nb->b", drawn, of_a, of_b)
-        found.append(_ratio(covariance, np.sqrt(spread_a * spread_b)))
-    return np.clip(np.concatenate(found), -1, 1)
-
-
-def _ranks(side: tuple[Index, Index, Index], drawn: Figures) -> tuple[Figures, Figures]:
-    """Mean ranks less their mean [n, B], and their sum of squares [B]: exactly 0 if all tie."""
-    order, starts, level = side
-    counts = np.add.reduceat(drawn[order], starts, axis=0)
-    ranks = counts.cumsum(axis=0) - counts / 2 - counts.sum(axis=0) / 2
-    return ranks[level], (counts * ranks**2).sum(axis=0)
-
-
-def _aucs(values: npt.NDArray[Any], codes: npt.NDArray[Any], weights: npt.NDArray[Any]) -> Figures:
-    """How often a row of one code is above a row of another, ties half, [pairs of codes, B];
-    `codes` and `weights` [n, B] or [n, 1]."""
-    codes, weights = np.broadcast_arrays(codes, weights)
-    order, starts, _ = _levels(values)
-    found = []
-    for block in _blocks(weights):
-        own, drawn = codes[order, block], weights[order, block]
-        counts = [
-            np.add.reduceat(np.where(own == code, drawn, 0.0), starts, axis=0)
-            for code in range(codes.max() + 1)
-        ]
-        below = [count.cumsum(axis=0) - count / 2 for count in counts]
-        totals = [count.sum(axis=0) for count in counts]
-        found.append(
-            [
-                _ratio((counts[a] * below[b]).sum(axis=0), totals[a] * totals[b])
-                for a, b in combinations(range(len(counts)), 2)
-            ]
-        )
-    return np.concatenate(found, axis=1)
-
-
-def _mean(figures: Figures) -> Figures:
-    """The mean over the first axis of what is defined; NaN where nothing is."""
-    known = ~np.isnan(figures)
-    return _ratio(np.where(known, figures, 0).sum(axis=0), known.sum(axis=0))
-
-
-def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> Figures:
-    """NaN where `below` is 0, which is where a figure is undefined."""
-    quotient: Figures = np.full(np.shape(above), np.nan)
-    np.divide(above, below, out=quotient, where=below > 0)
-    return quotient
-
-
-def _estimate(figures: Figures, rows: int) -> Estimate:
-    """From the original's figure and its resamples', of which the undefined ones are left out."""
-    if np.isnan(figures[0]):
-        return _UNDEFINED
-    defined = figures[1:][~np.isnan(figures[1:])]
-    if rows < 2 or not len(defined):
-        return Estimate(float(figures[0]), None, None)
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return Estimate(float(figures[0]), float(low), float(high))

@@ -1,36 +1,23 @@
 """A student beside the judge as plotly figures, for a page or MLflow; nothing is written.
 
-plotly reads labels as a little HTML of its own, so every name is escaped before it becomes one.
 Points are [rows, slots] of 0-10, NaN = not answered.
 """
 
-import html
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from mira_spark import plots
 from mira_spark.evaluation import Measured
 from mira_spark.reliability import Points
-from mira_spark.report_plots import (
-    COLUMN_PX,
-    CUT_COLOUR,
-    DIMENSION_LENGTH,
-    FONT,
-    RELIABILITY_SCALE,
-    ROW_PX,
-    SOURCE_LENGTH,
-    WHOLE_GROUP,
-)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 STEP = 0.5
 """Width of a bin of predicted scores, in points."""
-COLOUR = "#1f5a8c"
-GRID = "#e6e9ec"
 LEVELS = 11
 _BINS = int(10 / STEP)
 
@@ -43,48 +30,14 @@ def heatmap(
 ) -> "Figure":
     """Spearman of a predictor by source across and slot down, the (source, slot) in `reliable`
     marked; source None is the whole group. A gap where Spearman is undefined."""
-    from plotly import graph_objects as go
-
-    cell_at = {
-        (m.source, m.slot): m for m in measured if m.predictor == predictor and m.slot is not None
-    }
-    sources = sorted({source for source, _ in cell_at}, key=lambda source: source or "")
-    slots = range(len(dimensions))
-    grid = [[cell_at.get((source, slot)) for source in sources] for slot in slots]
-    figure = go.Figure(
-        go.Heatmap(
-            z=[[cell.spearman.value if cell else None for cell in row] for row in grid],
-            text=[[_told(cell, dimensions) for cell in row] for row in grid],
-            hovertemplate="%{text}<extra></extra>",
-            colorscale=RELIABILITY_SCALE,
-            zmin=0,
-            zmax=1,
-            xgap=2,
-            ygap=2,
-            colorbar={
-                "title": {"text": "Spearman", "side": "right"},
-                "thickness": 10,
-                "outlinewidth": 0,
-            },
+    cells = {
+        (m.source, m.slot): plots.HeatCell(
+            m.spearman.value, _told(m), (m.source, m.slot) in reliable
         )
-    )
-    marked = [(x, y) for y in slots for x, source in enumerate(sources) if (source, y) in reliable]
-    figure.add_scatter(
-        x=[x for x, _ in marked],
-        y=[y for _, y in marked],
-        mode="markers",
-        marker={"size": 7, "color": "#1c2126", "line": {"color": "white", "width": 1.5}},
-        hoverinfo="skip",
-    )
-    names = [_label(source or WHOLE_GROUP, SOURCE_LENGTH) for source in sources]
-    numbered = [_label(f"{slot} {dimensions[slot]}", DIMENSION_LENGTH) for slot in slots]
-    _lay_out(figure, 300 + COLUMN_PX * len(sources) + 90, ROW_PX * len(dimensions) + 120)
-    figure.update_layout(margin={"l": 300, "r": 90, "t": 8, "b": 112})
-    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, tickangle=35)
-    figure.update_yaxes(tickvals=list(slots), ticktext=numbered)
-    figure.update_xaxes(range=[-0.5, len(names) - 0.5], showgrid=False, zeroline=False)
-    figure.update_yaxes(range=[len(numbered) - 0.5, -0.5], showgrid=False, zeroline=False)
-    return figure
+        for m in measured
+        if m.predictor == predictor and m.slot is not None
+    }
+    return plots.heatmap(cells, dimensions, "not measured")
 
 
 def calibration(predicted: Points, judged: Points) -> "Figure":
@@ -104,12 +57,12 @@ def calibration(predicted: Points, judged: Points) -> "Figure":
                 "array": [
                     float(2 * rows[number].std() / np.sqrt(len(rows[number]))) for number in filled
                 ],
-                "color": COLOUR,
+                "color": plots.COLOUR,
                 "thickness": 1,
             },
             customdata=[len(rows[number]) for number in filled],
             mode="lines+markers",
-            marker={"color": COLOUR, "size": 7},
+            marker={"color": plots.COLOUR, "size": 7},
             hovertemplate="predicted %{x:.2f}, judged %{y:.2f}<br>%{customdata:,} scores"
             "<extra></extra>",
         )
@@ -138,12 +91,10 @@ def density(predicted: Points, judged: Points) -> "Figure":
             hovertemplate="predicted about %{x}, judged %{y}<br>%{customdata:,} scores"
             "<extra></extra>",
             hoverongaps=False,
-            colorscale=RELIABILITY_SCALE,
+            colorscale=plots.SCALE,
             zmin=0,
-            colorbar={
-                "title": {"text": "scores", "side": "right"},
-                "thickness": 10,
-                "outlinewidth": 0,
+            colorbar=plots.colour_bar("scores")
+            | {
                 "tickvals": list(range(top)),
                 "ticktext": [f"{10**power:,}" for power in range(top)],
             },
@@ -166,51 +117,24 @@ def _bins(guess: Points) -> npt.NDArray[np.intp]:
 
 def _square(figure: "Figure", title: str) -> None:
     """Points against points, the diagonal drawn."""
-    _lay_out(figure, 520, 460)
+    plots.lay_out(figure, 460, {"l": 64, "r": 16, "t": 16, "b": 56}, 520)
     figure.add_shape(
         type="line",
         x0=0,
         y0=0,
         x1=10,
         y1=10,
-        line={"color": CUT_COLOUR, "width": 1.5, "dash": "dash"},
+        line={"color": plots.CUT_COLOUR, "width": 1.5, "dash": "dash"},
     )
-    figure.update_layout(margin={"l": 64, "r": 16, "t": 16, "b": 56})
-    axis = {"range": [-0.5, 10.5], "dtick": 1, "gridcolor": GRID, "zeroline": False}
+    axis = {"range": [-0.5, 10.5], "dtick": 1, "gridcolor": plots.GRID, "zeroline": False}
     figure.update_xaxes(title="predicted, points of 0-10", **axis)
     figure.update_yaxes(title=title, **axis)
 
 
-def _label(name: str, length: int) -> str:
-    return html.escape(name if len(name) <= length else f"{name[: length - 1]}…")
-
-
-def _told(cell: Measured | None, dimensions: Sequence[str]) -> str:
-    """What a cell says on hover."""
-    if cell is None or cell.slot is None:
-        return "not measured"
+def _told(cell: Measured) -> list[str]:
     rank, low, high = cell.spearman.value, cell.spearman.low, cell.spearman.high
     spearman = "undefined" if rank is None else f"{rank:.2f}"
     if low is not None and high is not None:
         spearman += f" ({low:.2f} to {high:.2f})"
     mae = "undefined" if cell.mae.value is None else f"{cell.mae.value:.2f} points"
-    lines = [
-        html.escape(cell.source or WHOLE_GROUP),
-        html.escape(dimensions[cell.slot]),
-        f"Spearman {spearman} on {cell.rows:,} validation rows",
-        f"MAE {mae}",
-    ]
-    return "<br>".join(lines)
-
-
-def _lay_out(figure: "Figure", width: int, height: int) -> None:
-    figure.update_layout(
-        template="none",
-        width=width,
-        height=height,
-        font=FONT,
-        showlegend=False,
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        hoverlabel={"bgcolor": "white", "font": FONT, "align": "left"},
-    )
+    return [f"Spearman {spearman} on {cell.rows:,} validation rows", f"MAE {mae}"]

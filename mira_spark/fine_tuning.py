@@ -1,6 +1,6 @@
 """Fine-tunes a whole encoder and its heads on labels: AdamW, cosine schedule, early stopping.
 
-Progress is kept after every epoch, so that a training that was interrupted goes on from there.
+Progress is kept after every epoch, and an interrupted training goes on from there.
 """
 
 import hashlib
@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mira_spark import labelling, shards
+from mira_spark.checkpoints import Checkpoints, Progress
 from mira_spark.distillation import EncoderSettings
+from mira_spark.errors import InputError
 from mira_spark.students import encoder, windows
 from mira_spark.students.encoder import EncoderStudent
 from mira_spark.students.protocol import Batch
@@ -30,7 +30,6 @@ WARM_UP = 0.06
 ROWS_SHUFFLED = 2_048
 MICRO_TOKENS = {"cpu": 2_048, "cuda": 32_768}
 DECAY, CLIP = 0.01, 1.0
-STATE, BEST, PROGRESS = "state.safetensors", "best.safetensors", "progress.json"
 
 Floats = npt.NDArray[np.float32]
 AfterEpoch = Callable[[int, float], None]
@@ -38,16 +37,13 @@ AfterEpoch = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class _Labels:
-    """What a pass over the labels told: rows by source, and each slot's mean and spread [S]."""
+    """What a pass over the labels told: rows by source, each slot's mean and spread [S], and a
+    digest of all doc_ids, sources and scores in their order."""
 
     counts: Counter[str]
     mean: Floats
     spread: Floats
-
-    def weight(self, source: str) -> float:
-        """A source of n rows counts as much as sqrt(n) rows; the mean weight is 1."""
-        mean = sum(n**0.5 for n in self.counts.values()) / self.counts.total()
-        return float(self.counts[source] ** -0.5 / mean)
+    digest: str
 
 
 class _Tuned(nn.Module):
@@ -63,16 +59,6 @@ class _Tuned(nn.Module):
         return found
 
 
-@dataclass
-class _Progress:
-    """`epoch` is the number done; `worse` epochs in a row did not better `best`."""
-
-    epoch: int = 0
-    best: float = math.inf
-    worse: int = 0
-    rows: int = 0
-
-
 def tuned(
     student: EncoderStudent,
     folder: Path,
@@ -82,7 +68,7 @@ def tuned(
 ) -> EncoderStudent:
     """The student with all weights trained on the rows with split `train`, those of its best epoch.
 
-    InputError when there is no such row.
+    InputError when there is no such row, or when no epoch had a finite loss.
     """
     labels = _labels(folder, student.slots)
     torch.manual_seed(settings.seed)
@@ -93,8 +79,8 @@ def tuned(
         weight_decay=DECAY,
         fused=student.heads.device.type == "cuda",
     )
-    place = checkpoints / _identity(student, labels, settings)
-    progress = _resumed(place, model, optimiser)
+    kept = Checkpoints(checkpoints / _identity(student, labels, settings), model, optimiser)
+    progress = kept.resumed()
     while progress.epoch < settings.epochs and progress.worse <= settings.patience:
         _epoch(model, optimiser, student, folder, labels, settings, progress)
         loss = _loss_aside(model, student, folder, labels)
@@ -102,27 +88,41 @@ def tuned(
         progress.epoch += 1
         if loss < progress.best:
             progress.best = loss
-            _save(place / BEST, dict(model.named_parameters()))
-        _keep(place, model, optimiser, progress)
+            kept.keep_best()
+        kept.keep(progress)
         if after_epoch is not None:
             after_epoch(progress.epoch, loss)
-    _load(model, load_file(place / BEST))
+    _require_best(progress, settings)
+    kept.load_best()
     return _finished(student, model, labels)
+
+
+def _require_best(progress: Progress, settings: EncoderSettings) -> None:
+    """InputError when the loss was never finite: there is no best epoch to take."""
+    if not math.isfinite(progress.best):
+        raise InputError(
+            f"no epoch of {progress.epoch} had a finite loss on the rows kept aside; lower "
+            f"distillation.encoder.learning_rate, which is {settings.learning_rate:g}"
+        )
 
 
 def _labels(folder: Path, slots: int) -> _Labels:
     counts: Counter[str] = Counter()
     sums = np.zeros((3, slots))  # of ones, labels, squares
+    digest = hashlib.sha256()
     for batch in shards.rows(folder, "train", 4_096):
-        counts.update(batch["source"].to_pylist())
+        sources = batch["source"].to_pylist()
+        counts.update(sources)
         points = shards.averaged(batch, slots).astype(np.float64)
+        for doc_id, source, row in zip(batch["doc_id"].to_pylist(), sources, points, strict=True):
+            digest.update(f"{doc_id}\0{source}\0".encode() + row.tobytes())
         sums += [np.sum(~np.isnan(points), 0), np.nansum(points, 0), np.nansum(points**2, 0)]
     shards.require_rows(folder, counts.total())
     known = np.maximum(sums[0], 1)
     mean = sums[1] / known
     spread = np.sqrt(np.maximum(sums[2] / known - mean**2, 0))
     spread[spread < 1e-6] = 1  # the same for every document: nothing to learn
-    return _Labels(counts, mean.astype(np.float32), spread.astype(np.float32))
+    return _Labels(counts, mean.astype(np.float32), spread.astype(np.float32), digest.hexdigest())
 
 
 def _epoch(
@@ -132,7 +132,7 @@ def _epoch(
     folder: Path,
     labels: _Labels,
     settings: EncoderSettings,
-    progress: _Progress,
+    progress: Progress,
 ) -> None:
     """One pass over the rows that are not aside, a step every `tokens_per_step`."""
     model.train()
@@ -191,14 +191,14 @@ def _windows(
         points = shards.averaged(rows, student.slots)
         known = ~np.isnan(points)
         targets = np.where(known, (points - labels.mean) / labels.spread, 0).astype(np.float32)
-        by_source = np.array([labels.weight(s) for s in rows["source"].to_pylist()], np.float32)
-        weights = by_source.reshape(-1, 1) * known
+        by_source = shards.row_weights(rows["source"].to_pylist(), labels.counts)
+        weights = (by_source[:, None] * known).astype(np.float32)
         ids = student.reader.ids(rows["text"].to_pylist())
         yield [
             (
                 batch,
                 torch.from_numpy(targets[batch.rows]).to(device),
-                torch.from_numpy(weights[batch.rows].astype(np.float32)).to(device),
+                torch.from_numpy(weights[batch.rows]).to(device),
             )
             for batch in windows.batches(ids, MICRO_TOKENS[device.type])
         ]
@@ -239,50 +239,5 @@ def _finished(student: EncoderStudent, model: _Tuned, labels: _Labels) -> Encode
 
 def _identity(student: EncoderStudent, labels: _Labels, settings: EncoderSettings) -> str:
     """A name for the training: another setting, model or set of labels goes on from no other's."""
-    said = [settings.model_dump(), student.config.model_dump(), sorted(labels.counts.items())]
-    numbers = labels.mean.tobytes() + labels.spread.tobytes()
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode() + numbers).hexdigest()[:16]
-
-
-def _keep(
-    place: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: _Progress
-) -> None:
-    """Progress last: what it names is whole."""
-    state = {f"model.{name}": tensor for name, tensor in model.named_parameters()}
-    for i, values in optimiser.state_dict()["state"].items():
-        state |= {f"optimiser.{i}.{name}": tensor for name, tensor in values.items()}
-    _save(place / f"{progress.epoch}.{STATE}", state)
-    partial = place / f"{PROGRESS}.part"
-    partial.write_text(json.dumps(vars(progress)))
-    partial.replace(place / PROGRESS)
-    for old in place.glob(f"*.{STATE}"):
-        if old.name != f"{progress.epoch}.{STATE}":
-            old.unlink()
-
-
-def _save(path: Path, tensors: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial)
-    partial.replace(path)
-
-
-def _resumed(place: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> _Progress:
-    if not (place / PROGRESS).is_file():
-        return _Progress()
-    progress = _Progress(**json.loads((place / PROGRESS).read_text()))
-    state = load_file(place / f"{progress.epoch}.{STATE}")
-    _load(model, {n.removeprefix("model."): t for n, t in state.items() if n.startswith("model.")})
-    values: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in state.items():
-        if name.startswith("optimiser."):
-            _, i, key = name.split(".")
-            values.setdefault(int(i), {})[key] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": values})
-    return progress
-
-
-def _load(model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[name])
+    said = [settings.model_dump(), student.config.model_dump(), labels.digest]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]

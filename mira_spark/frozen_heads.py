@@ -37,9 +37,12 @@ class _Sums:
 
     @classmethod
     def none(cls, slots: int, size: int) -> "_Sums":
+        """Over no rows; a row has `size` numbers."""
         return cls(np.zeros((slots, size, size)), np.zeros((slots, size)), np.zeros(slots))
 
     def add(self, rows: Doubles, points: Doubles, weights: Doubles) -> None:
+        """Count in rows [n, H + 1] with their labels [n, S], NaN where there is none, and weights
+        [n]."""
         known = ~np.isnan(points)
         filled = np.where(known, points, 0)
         by_slot = weights[:, None] * known
@@ -80,14 +83,13 @@ def _sums(student: EncoderStudent, folder: Path, counts: Counter[str]) -> tuple[
     """Of the rows to fit and of those kept aside."""
     size = student.heads.shape[1] + 1
     fit, aside = _Sums.none(student.slots, size), _Sums.none(student.slots, size)
-    mean = sum(n**0.5 for n in counts.values()) / counts.total()
     for batch in shards.rows(folder, "train", TEXTS_AT_ONCE):
         rows = np.ones((batch.num_rows, size))
         with torch.inference_mode():
             for some in student.encode(batch["text"]):
                 rows[some.rows, :-1] = encoder.pooled(student.model, some).cpu().numpy()
         points = shards.averaged(batch, student.slots).astype(np.float64)
-        weights = np.array([counts[s] ** -0.5 / mean for s in batch["source"].to_pylist()])
+        weights = shards.row_weights(batch["source"].to_pylist(), counts)
         shares = [labelling.share_of(doc_id, "aside") for doc_id in batch["doc_id"].to_pylist()]
         is_aside = np.array(shares) < ASIDE
         fit.add(rows[~is_aside], points[~is_aside], weights[~is_aside])

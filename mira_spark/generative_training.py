@@ -28,9 +28,8 @@ from mira_spark.students.generative import (
     assembled,
     device_of,
     placed,
-    strings,
 )
-from mira_spark.students.protocol import Batch
+from mira_spark.students.protocol import Batch, strings
 
 WARM_UP = 0.05
 """Share of the steps in which the learning rate rises."""

@@ -12,23 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import canaries, corpus, defence, leases, prompts
+from mira_spark import corpus, defence, judge_calls, leases, prompts
 from mira_spark.judges import secret
 from mira_spark.judges.bedrock import BedrockJudge
-from mira_spark.judges.budget import (
-    NANOS,
-    Budget,
-    BudgetSettings,
-    Price,
-    Spent,
-    price_of,
-    utc_today,
-)
+from mira_spark.judges.budget import Budget, BudgetSettings
 from mira_spark.judges.desk import Desk
 from mira_spark.judges.heuristic import HeuristicJudge
 from mira_spark.judges.hosts import host_of
@@ -37,6 +29,7 @@ from mira_spark.judges.journal_file import CallRow
 from mira_spark.judges.ledger import Ledger
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.pacing import Pacer
+from mira_spark.judges.prices import Price, price_of
 from mira_spark.judges.protocol import Answer, Judge, Purpose, Request
 from mira_spark.judges.settings import JudgeSettings, ModelSettings
 from mira_spark.prompts import Prompts
@@ -215,8 +208,7 @@ def open_desk(lake: Lakehouse, settings: Settings, form: Form, run_id: str) -> I
         lease = stack.enter_context(leases.held(lake, "judge_calls")) if is_paid else None
 
         def sink(journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
-            calls = [_call(row) for row in rows]
-            lake.append_rows(calls, "judge_calls", run_id, transaction=(journal_id, batch))
+            judge_calls.append(lake, rows, run_id, transaction=(journal_id, batch))
             if lease is not None:
                 lease.check()  # after: what was paid for is kept, whoever asks from now on
 
@@ -237,10 +229,7 @@ def ledger(
     """The ledger of one group's discovery (no rubric) or labelling, over `judge_calls`."""
 
     def known(keys: Sequence[str]) -> Mapping[str, Answer]:
-        calls = lake.read("judge_calls").filter(F.col("source_group") == source_group)
-        calls = calls.filter(F.col("rubric_id").eqNullSafe(F.lit(rubric_id)))
-        found = calls.filter((F.col("outcome") != "failed") & F.col("call_key").isin(list(keys)))
-        return {row["call_key"]: _answer(row) for row in found.collect()}
+        return judge_calls.answers(lake, source_group, rubric_id, keys)
 
     def again(request: Request) -> Request:
         return as_replicate(request, form, request.replicate + 2)
@@ -250,9 +239,8 @@ def ledger(
 
 def with_another_asking(lake: Lakehouse, settings: Settings) -> Settings:
     """Settings under which each unreadable answer is asked for once more than ever before."""
-    calls = lake.read("judge_calls").filter(F.col("replicate") < canaries.FIRST)
-    most: int = calls.agg(F.max("replicate")).collect()[0][0] or 0
-    judge = settings.judge.model_copy(update={"reasks": most // 2 + 1})
+    reasks = judge_calls.highest_replicate(lake) // 2 + 1
+    judge = settings.judge.model_copy(update={"reasks": reasks})
     return settings.model_copy(update={"judge": judge})
 
 
@@ -267,34 +255,4 @@ def _budget(lake: Lakehouse, settings: Settings, rate: Price, run_id: str) -> Bu
     caps = settings.judge.budget
     if caps == BudgetSettings():
         return Budget(caps, rate)  # no caps, nothing to add up
-    today = F.to_date("answered_at") == F.lit(utc_today())
-    usd, tokens = F.sum("cost_usd"), F.sum(F.col("input_tokens") + F.col("output_tokens"))
-    scopes = ("source", (F.col("run_id") == run_id).alias("in_run"), today.alias("in_day"))
-    rows = lake.read("judge_calls").groupBy(*scopes).agg(usd, tokens)
-    run, day, by_source = Spent(), Spent(), dict[str, Spent]()
-    for source, is_of_run, is_of_day, dollars, n_tokens in rows.collect():
-        spent = Spent(int(dollars * NANOS), n_tokens)
-        run = run + spent if is_of_run else run
-        day = day + spent if is_of_day else day
-        by_source[source] = by_source.get(source, Spent()) + spent
-    return Budget(caps, rate, run, day, by_source)
-
-
-def _call(row: CallRow) -> dict[str, Any]:
-    """The row as `judge_calls` has it."""
-    return vars(row) | {"cost_usd": Decimal(row.cost_nanos).scaleb(-9)}
-
-
-def _answer(row: Row) -> Answer:
-    return Answer(
-        raw_response=row["raw_response"],
-        outcome=row["outcome"],
-        reason=row["reason"],
-        input_tokens=row["input_tokens"],
-        cached_input_tokens=row["cached_input_tokens"],
-        output_tokens=row["output_tokens"],
-        attempts=row["attempts"],
-        latency_ms=row["latency_ms"],
-        model=row["answered_by"] or "",
-        cost_nanos=int(row["cost_usd"] * NANOS),
-    )
+    return Budget(caps, rate, *judge_calls.spent(lake, run_id))

@@ -8,6 +8,7 @@ Legend: D labelled documents, F features of all of them, S shape features, 16 = 
 N = 2**bits table rows. Weights of shape [N + 1 + S, 16] are the table, the bias and the shape's.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -55,18 +56,19 @@ class _Documents:
     """The labelled rows, hashed.
 
     `blocks` hold each feature's share in a document, mapped from disk; the other fields cover all D
-    rows: shapes [D, S], sources [D], judged [D, slots].
+    rows: shapes [D, S], sources, judged [D, slots].
     """
 
     blocks: "list[ridge.Block]"
     shapes: npt.NDArray[np.float64]
-    sources: npt.NDArray[np.object_]
+    sources: list[str]
     judged: Floats
 
 
 def _hashed(shards: Path, slots: int, settings: LinearSettings, folder: Path) -> _Documents:
     """One pass over the texts, which writes their features to two files in `folder`."""
-    bounds, shapes, judged, sources = [np.zeros(1, np.int64)], [], [], []
+    bounds, shapes, judged = [np.zeros(1, np.int64)], [], []
+    sources: list[str] = []
     paths = folder / "features", folder / "shares"
     with paths[0].open("wb") as features, paths[1].open("wb") as shares:
         for rows in training.rows(shards, "train"):
@@ -83,9 +85,7 @@ def _hashed(shards: Path, slots: int, settings: LinearSettings, folder: Path) ->
     if bounds[-1][-1] == 0:
         raise InputError(f"{shards}: all {len(sources):,} texts with split 'train' are blank")
     blocks = _blocks(np.concatenate(bounds), folder, 1 << settings.bits, BLOCK)
-    return _Documents(
-        blocks, np.concatenate(shapes), np.array(sources, object), np.concatenate(judged)
-    )
+    return _Documents(blocks, np.concatenate(shapes), sources, np.concatenate(judged))
 
 
 def _blocks(
@@ -156,10 +156,8 @@ def _targets(documents: _Documents, slots: int) -> tuple[Floats, Floats, Floats,
 
     A missing label, and a lane past the last slot, weighs nothing.
     """
-    _, which, counts = np.unique(documents.sources, return_inverse=True, return_counts=True)
-    by_row = 1 / np.sqrt(counts[which])
-    by_row /= by_row.mean()
-    known = np.zeros((len(which), hashing.WIDTH), bool)
+    by_row = training.row_weights(documents.sources, Counter(documents.sources))
+    known = np.zeros((len(by_row), hashing.WIDTH), bool)
     known[:, :slots] = ~np.isnan(documents.judged)
     points = np.zeros(known.shape)
     points[:, :slots] = np.nan_to_num(documents.judged)

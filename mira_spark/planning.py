@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from mira_spark import corpus, current, judging, prompts
 from mira_spark.errors import InputError
-from mira_spark.judges.budget import NANOS, Price, Usage, cost_nanos
+from mira_spark.judges.prices import NANOS, Price, Usage, cost_nanos
 from mira_spark.judges.protocol import Anchor
 from mira_spark.judging import Task
 from mira_spark.settings import Settings

@@ -2,10 +2,12 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 WIDTH_ELSEWHERE = 120
@@ -30,6 +32,28 @@ def set_up_logging() -> None:
 def say(line: str) -> None:
     """One line to the person or the log; rich markup is allowed."""
     console.print(line)
+
+
+@contextmanager
+def counted(total: int, what: str) -> Iterator[Callable[[int, str], None]]:
+    """A function for the block to say that so many more are done, and a few words about it: on a
+    terminal a bar with them, elsewhere a line every ten seconds and at the end."""
+    if console.is_terminal:
+        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
+        words = TextColumn("{task.fields[words]}")
+        with Progress(*columns, words, console=console, transient=True) as bar:
+            task = bar.add_task(what, total=total, words="")
+            yield lambda more, said: bar.update(task, advance=more, words=escape(said))
+        return
+    state = {"done": 0, "said": time.monotonic()}
+
+    def add(more: int, said: str) -> None:
+        state["done"] += more
+        if time.monotonic() - state["said"] >= LOG_EVERY_S:
+            state["said"] = time.monotonic()
+            say(f"  {what}: {state['done']:,} of {total:,}; {escape(said)}")
+
+    yield add
 
 
 def track(items: Iterable[T], total: int, what: str, weight: int = 1) -> Iterator[T]:

@@ -1,7 +1,7 @@
 """What runs on executors: Arrow batches of documents in, Arrow batches of scores out.
 
-Plain Python, no Spark: the step hands `score` to `mapInArrow`. A student is loaded once per Python
-worker, after its artefact's digests were verified.
+Plain Python, no Spark: `workers` hands these functions to `mapInArrow`. A student is loaded once
+per Python worker, after its artefact's digests were verified.
 """
 
 import functools
@@ -16,12 +16,16 @@ import pyarrow as pa
 import pyarrow.compute
 from pydantic import BaseModel, ConfigDict, Field
 
-from mira_spark import aggregation, calibration
+from mira_spark import aggregation, calibration, engine, isolation
+from mira_spark.engine import IN_PART, Engine, Reasons
+from mira_spark.isolation import Limits
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
-from mira_spark.students.protocol import Student
+from mira_spark.students.protocol import Scores, Student
 
-INPUT = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "text")
+KEPT = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens")
+INPUT = (*KEPT, "text")
+STORED = (*KEPT, "raw_scores", "reason")
 OUTPUT = pa.schema(
     [
         ("doc_id", pa.string()),
@@ -30,6 +34,7 @@ OUTPUT = pa.schema(
         ("bucket", pa.int16()),
         ("content_hash", pa.binary()),
         ("n_tokens", pa.int64()),
+        ("raw_scores", pa.list_(pa.int16())),
         ("dimension_scores", pa.list_(pa.int16())),
         ("quality", pa.int16()),
         ("status", pa.string()),
@@ -38,21 +43,27 @@ OUTPUT = pa.schema(
 )
 OUTPUT_DDL = (
     "doc_id string, source string, source_group string, bucket smallint, content_hash binary, "
-    "n_tokens bigint, dimension_scores array<smallint>, quality smallint, status string, "
-    "reason string"
+    "n_tokens bigint, raw_scores array<smallint>, dimension_scores array<smallint>, "
+    "quality smallint, status string, reason string"
 )
-REASON_LENGTH = 300
 NO_SLOT = "its source has no reliable dimension"
+
+Batches = Iterator[pa.RecordBatch]
 
 
 class ScoringSettings(BaseModel):
     """`unit_tokens`: what one commit scores. Over `max_quarantined` (a share of the documents) the
-    step ends degraded, its data whole."""
+    step ends degraded, its data whole. A worker that is busy with one batch for longer than
+    `hung_after_s` is ended. `cores_per_task` and `gpus_per_task` ask Spark for a resource profile.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     unit_tokens: int = Field(2_000_000_000, ge=1)
     max_quarantined: float = Field(0.001, ge=0, le=1)
+    hung_after_s: float = Field(900, gt=0)
+    cores_per_task: int | None = Field(None, ge=1)
+    gpus_per_task: float | None = Field(None, gt=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -70,27 +81,55 @@ def loaded(scorer: Scorer) -> tuple[Student, Manifest]:
     return artefact.load(Path(scorer.artefact_uri), scorer.artefact_sha256)
 
 
-def score(scorer: Scorer) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """The function for `mapInArrow`: batches with INPUT columns to batches of OUTPUT, row for row.
+def score(
+    scorer: Scorer, hung_after_s: float, isolated: bool = False
+) -> Callable[[Batches], Batches]:
+    """Batches with INPUT columns to batches of OUTPUT, row for row.
 
     A document whose scoring raises becomes a quarantined row with its reason; the others of its
-    batch are not touched by it.
+    batch are not touched by it. `isolated`: the student works in a process of its own, so that a
+    document that kills it is found, and quarantined too.
     """
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        student, manifest = loaded(scorer)
-        for batch in batches:
-            if batch.num_rows:
-                yield _scored(batch, student, manifest)
+    def run(batches: Batches) -> Batches:
+        if isolated:
+            manifest = artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256)
+            limits = Limits(piece_s=hung_after_s)
+            found = isolation.scored(batches, scorer.artefact_uri, scorer.artefact_sha256, limits)
+        else:
+            student, manifest = loaded(scorer)
+            windows = engine.windows(batches, student.window)
+            found = Engine(student, hung_after_s).overlapped(windows)
+        for window, scores, reasons in found:
+            yield _output(window, rate_scores(scores, reasons, window.column("source"), manifest))
 
     return run
 
 
-def _scored(batch: pa.RecordBatch, student: Student, manifest: Manifest) -> pa.RecordBatch:
-    rated = rate(batch.column("text"), batch.column("source"), student, manifest)
-    scored = pa.array(rated["quality"]).is_valid()
-    columns = {name: batch.column(name) for name in INPUT[:-1]} | rated
-    columns["status"] = pa.compute.if_else(scored, "scored", "quarantined")
+def reaggregate(scorer: Scorer) -> Callable[[Batches], Batches]:
+    """Batches with STORED columns, scored by a student of the same weights, to batches of OUTPUT:
+    this student's calibration and mask over the raw scores that are there. No model is loaded."""
+
+    def run(batches: Batches) -> Batches:
+        manifest = artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256)
+        nowhere = [np.nan] * len(manifest.anchors)
+        for batch in batches:
+            raw = batch.column("raw_scores").to_pylist()
+            scores = np.array([nowhere if row is None else row for row in raw], np.float32)
+            scores /= np.float32(1000)
+            reasons = [
+                reason if row is None or reason == IN_PART else None
+                for row, reason in zip(raw, batch.column("reason").to_pylist(), strict=True)
+            ]
+            if raw:
+                yield _output(batch, rate_scores(scores, reasons, batch.column("source"), manifest))
+
+    return run
+
+
+def _output(batch: pa.RecordBatch, rated: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    columns = {name: batch.column(name) for name in KEPT} | dict(rated)
+    columns["status"] = pa.compute.if_else(columns["quality"].is_valid(), "scored", "quarantined")
     arrays = [columns[field.name].cast(field.type) for field in OUTPUT]
     return pa.RecordBatch.from_arrays(arrays, schema=OUTPUT)
 
@@ -98,56 +137,47 @@ def _scored(batch: pa.RecordBatch, student: Student, manifest: Manifest) -> pa.R
 def rate(
     texts: pa.Array, sources: pa.Array, student: Student, manifest: Manifest
 ) -> dict[str, pa.Array]:
-    """`dimension_scores` list<int16> and `quality` int16, thousandths, and `reason`, row for row.
+    """`rate_scores` of what the student says of these texts."""
+    return rate_scores(*Engine(student).scores(texts), sources, manifest)
 
-    A row that could not be scored is null but for its reason; one whose source has no reliable
-    slot has dimension scores and no quality.
+
+def rate_scores(
+    scores: Scores, reasons: Reasons, sources: pa.Array, manifest: Manifest
+) -> dict[str, pa.Array]:
+    """`raw_scores` and `dimension_scores` list<int16>, `quality` int16, thousandths, and `reason`.
+
+    A row without scores (NaN) is null but for its reason; one whose source has no reliable slot
+    has scores and no quality.
     """
-    raw, reasons = raw_scores(texts, student)
-    good = np.array([reason is None for reason in reasons])
-    dimension_scores = calibration.apply(manifest.calibration, raw)
+    good = np.asarray(np.isfinite(scores).all(axis=1))
+    raw = calibration.quantised(np.where(good[:, None], scores, 0))
+    # Of the quantised scores, so that they can be calibrated anew from what the table holds.
+    read = raw.astype(np.float32) / np.float32(1000)
+    dimension_scores = calibration.apply(manifest.calibration, read)
     masks, of_group = manifest.reliability, manifest.group_reliability
     mask = np.array([masks.get(source, of_group) for source in sources.to_pylist()])
     quality = aggregation.quality(dimension_scores, mask)
     counted = np.asarray(mask.any(axis=1))
-    listed = pa.FixedSizeListArray.from_arrays(dimension_scores.ravel(), dimension_scores.shape[1])
-    why = [r or (None if c else NO_SLOT) for r, c in zip(reasons, counted, strict=True)]
+    unrated = good & ~counted
+    why = [
+        (reason or NO_SLOT) if none else reason
+        for reason, none in zip(reasons, unrated.tolist(), strict=True)
+    ]
     return {
-        "dimension_scores": _where(listed.cast(pa.list_(pa.int16())), good),
+        "raw_scores": _where(_listed(raw), good),
+        "dimension_scores": _where(_listed(dimension_scores), good),
         "quality": _where(pa.array(quality), good & counted),
         "reason": pa.array(why, pa.string()),
     }
 
 
+def _listed(values: npt.NDArray[np.int16]) -> pa.Array:
+    lists = pa.FixedSizeListArray.from_arrays(values.ravel(), values.shape[1])
+    return lists.cast(pa.list_(pa.int16()))
+
+
 def _where(values: pa.Array, valid: npt.NDArray[np.bool_]) -> pa.Array:
     return pa.compute.if_else(pa.array(valid), values, pa.scalar(None, values.type))
-
-
-def raw_scores(
-    texts: pa.Array, student: Student
-) -> tuple[npt.NDArray[np.float32], list[str | None]]:
-    """Uncalibrated scores float32 [rows, slots] and, per row, why it could not be scored.
-
-    When a batch raises, its rows are tried one by one; a row that raises is zeros and a reason.
-    """
-    scores = np.zeros((len(texts), student.slots), dtype=np.float32)
-    reasons: list[str | None] = [None] * len(texts)
-    try:
-        for batch in student.encode(texts):
-            scores[batch.rows] = student.forward(batch)
-    except Exception:  # which row it was shows below
-        for i in range(len(texts)):
-            try:
-                (one,) = student.encode(texts.slice(i, 1))
-                scores[i] = student.forward(one)[0]
-            except Exception as error:
-                scores[i] = 0
-                reasons[i] = f"{type(error).__name__}: {error}"[:REASON_LENGTH]
-    unusable = ~np.isfinite(scores).all(axis=1)
-    scores[unusable] = 0
-    for i in np.flatnonzero(unusable).tolist():
-        reasons[i] = reasons[i] or "the student's score is not a finite number"
-    return scores, reasons
 
 
 def rate_by_group(

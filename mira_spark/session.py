@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from mira_spark.errors import BusyError, ConfigError
 
+TASK_ATTEMPTS = 4
 _held: dict[Path, IO[str]] = {}
 
 
@@ -64,7 +65,9 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
-    builder = SparkSession.builder.master(f"local[{cores or '*'}]").appName("mira_spark")
+    # A task may fail and be tried again, as on a cluster: so a document that kills it is found.
+    master = f"local[{cores or '*'},{TASK_ATTEMPTS}]"
+    builder = SparkSession.builder.master(master).appName("mira_spark")
     for key, value in options.items():
         builder = builder.config(key, value)
     with _output_to(folder / "spark.log"):

@@ -4,7 +4,7 @@ Columns: doc_id, source, text, scores and repeat_scores list<int16> in slot orde
 answered), reasons list<string>, split.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +49,17 @@ def averaged(batch: pa.RecordBatch, slots: int) -> Floats:
     """The judge's first answer and its repeat, averaged where both are there: [rows, slots]."""
     first, again = (judged(batch[name], slots) for name in ("scores", "repeat_scores"))
     return np.where(np.isnan(again), first, np.where(np.isnan(first), again, (first + again) / 2))
+
+
+def row_weights(sources: Sequence[str], counts: Mapping[str, int]) -> npt.NDArray[np.float64]:
+    """How much the loss on a row of each of these sources counts: a source of n rows as much as
+    sqrt(n) rows, the mean over all rows 1. `counts` is source to rows, of all that is trained on.
+
+    So large sources lead and small ones are still learnt; the rule is ours.
+    """
+    mean = sum(n**0.5 for n in counts.values()) / sum(counts.values())
+    weights = {source: n**-0.5 / mean for source, n in counts.items()}
+    return np.array([weights[source] for source in sources], np.float64)
 
 
 def require_rows(shards: Path, n_rows: int) -> None:

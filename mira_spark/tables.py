@@ -71,6 +71,12 @@ class Lakehouse:
         later = history.filter(F.col("version") > version).select("operation").distinct().collect()
         return {row["operation"] for row in later} <= {"WRITE", "OPTIMIZE", "SET TBLPROPERTIES"}
 
+    def last_removal(self, table: str) -> int:
+        """The last version of `table` that did something else than append; 0 when none did."""
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)}")
+        other = history.filter(~F.col("operation").isin("WRITE", "OPTIMIZE", "SET TBLPROPERTIES"))
+        return int(other.agg(F.max("version")).collect()[0][0] or 0)
+
     def append(
         self,
         rows: DataFrame,

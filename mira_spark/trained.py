@@ -7,13 +7,46 @@ from typing import Any
 
 import numpy as np
 
-from mira_spark import reliability
+from mira_spark import aggregation, calibration, comparison, distillation, labelling, reliability
+from mira_spark.calibration import Calibration
 from mira_spark.comparison import Comparison
 from mira_spark.distillation import DistillationSettings
-from mira_spark.reliability import Cell, Gate
+from mira_spark.reliability import Cell, Gate, Mask, ReliabilitySettings
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.protocol import Student
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What the validation rows tell of a student: the curves are fitted on one half of them, all
+    else is measured on the other. `masks`: which slots count for each source, bool [slots]."""
+
+    validation_rows: int
+    curves: Calibration
+    cells: list[Cell]
+    masks: dict[str, Mask]
+    group_mask: Mask
+    comparison: Comparison
+
+
+def assessed(
+    student: Student, shards: Path, dimensions: tuple[str, ...], settings: ReliabilitySettings
+) -> Assessment:
+    """The student calibrated on half of the validation rows in `shards`, drawn by hash of doc_id,
+    and measured on the others beside the judge and the references."""
+    held_out = distillation.predict(student, shards, "validation")
+    fitted = np.array([labelling.share_of(d, "calibration") < 0.5 for d in held_out.doc_ids], bool)
+    curves = calibration.fit(held_out.predicted[fitted], held_out.judged[fitted])
+    rows = held_out.only(~fitted)
+    thousandths = calibration.apply(curves, rows.predicted)
+    points = (thousandths / 1_000).astype(np.float32)
+    cells = reliability.cells(points, rows.judged, rows.sources, rows.repeated, settings)
+    masks, group_mask = reliability.masks(cells, sorted(set(held_out.sources)), settings)
+    mask = np.array([masks[source] for source in rows.sources]).reshape(-1, len(dimensions))
+    quality = aggregation.quality(thousandths, mask)
+    compared = comparison.compare(shards, rows, points, quality, cells, dimensions)
+    return Assessment(len(held_out.doc_ids), curves, cells, masks, group_mask, compared)
 
 
 @dataclass(frozen=True)

@@ -2,72 +2,105 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from mira_spark.scoring import Scorer
 
 
+class Tally(NamedTuple):
+    """Rows counted: how many, their tokens, and the sum of a hash of what names each.
+
+    Equal tallies are the same rows, but for a chance of one in 2**64.
+    """
+
+    documents: int = 0
+    tokens: int = 0
+    checksum: int = 0
+
+    def plus(self, other: "Tally") -> "Tally":
+        """Of the rows of both."""
+        return Tally(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+Bucket = tuple[str, int]
+"""Source and bucket."""
+
+
 @dataclass(frozen=True)
 class Unit:
-    """The documents of one source with a bucket in [first, last], to be scored by one student.
+    """The documents of one source with a bucket in [first, last], for one student.
 
-    `whole`: none of the source has a score yet, so nothing needs to be left out.
+    `there` counts all of them, `scored` those that have a score already.
     """
 
     source: str
     source_group: str
     first: int
     last: int
-    documents: int
-    tokens: int
-    whole: bool
+    there: Tally
+    scored: Tally
     scorer: Scorer
 
-    def unit_id(self, table: str, documents_version: int) -> str:
-        """Derived from what is scored and by whom, never from the run: Delta's txnAppId."""
+    @property
+    def documents(self) -> int:
+        """Documents that are still to be scored."""
+        return self.there.documents - self.scored.documents
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the documents that are still to be scored."""
+        return self.there.tokens - self.scored.tokens
+
+    def unit_id(self, table: str, documents_version: int, origin: str = "documents") -> str:
+        """Derived from what is scored and by whom, never from the run: Delta's txnAppId.
+
+        `origin` is what is read: the documents, or the stored scores of another student.
+        """
         what = [table, self.scorer.student_id, self.scorer.artefact_sha256, documents_version]
-        content = json.dumps([*what, self.source, self.first, self.last])
+        content = json.dumps([*what, origin, self.source, self.first, self.last])
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
 def plan(
-    sizes: Iterable[tuple[str, int, int, int]],
-    there: Mapping[str, int],
+    documents: Mapping[Bucket, Tally],
+    scores: Mapping[Bucket, Tally],
     groups: Mapping[str, str],
     scorers: Mapping[str, Scorer],
     unit_tokens: int,
 ) -> list[Unit]:
-    """Units of about `unit_tokens`, by source and bucket; sources whose group has no student are
-    left out.
+    """Units of about `unit_tokens`, by source and bucket, with something to score in each.
 
-    `sizes` are (source, bucket, documents to score, their tokens), buckets without anything to
-    score left out; `there` is how many documents each source has.
+    Sources whose group has no student are left out. All documents decide where units are cut, not
+    those without a score: a unit that was interrupted is planned again as it was.
     """
-    rows = sorted(sizes)
-    to_score = Counter[str]()
-    for source, _, documents, _ in rows:
-        to_score[source] += documents
-    units: list[Unit] = []
-    for source, bucket, documents, tokens in rows:
+    cut: list[Unit] = []
+    for (source, bucket), tally in sorted(documents.items()):
         group = groups[source]
         if group not in scorers:
             continue
-        whole = to_score[source] == there[source]
-        new = Unit(source, group, bucket, bucket, documents, tokens, whole, scorers[group])
-        last = units[-1] if units else new
-        if last.source == source and units and last.tokens + tokens <= unit_tokens:
-            units[-1] = _joined(last, new)
+        scored = scores.get((source, bucket), Tally())
+        last = cut[-1] if cut else None
+        if last and last.source == source and last.there.tokens + tally.tokens <= unit_tokens:
+            there, scored = last.there.plus(tally), last.scored.plus(scored)
+            cut[-1] = Unit(source, group, last.first, bucket, there, scored, scorers[group])
         else:
-            units.append(new)
-    return units
+            cut.append(Unit(source, group, bucket, bucket, tally, scored, scorers[group]))
+    return [unit for unit in cut if unit.there != unit.scored]
 
 
-def _joined(a: Unit, b: Unit) -> Unit:
-    return replace(
-        a,
-        last=b.last,
-        documents=a.documents + b.documents,
-        tokens=a.tokens + b.tokens,
-    )
+def total(tallies: Iterable[Tally]) -> Tally:
+    """Of all rows together."""
+    found = Tally()
+    for tally in tallies:
+        found = found.plus(tally)
+    return found
+
+
+def by_source(tallies: Mapping[Bucket, Tally]) -> dict[str, Tally]:
+    """The tally of every source."""
+    found: dict[str, Tally] = {}
+    for (source, _), tally in tallies.items():
+        found[source] = found.get(source, Tally()).plus(tally)
+    return found

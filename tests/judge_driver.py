@@ -20,13 +20,14 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from mira_spark import defence, prompts
 from mira_spark.judges import reading
-from mira_spark.judges.budget import Budget, BudgetSettings, Price
+from mira_spark.judges.budget import Budget, BudgetSettings
 from mira_spark.judges.desk import Desk
 from mira_spark.judges.journal import Journal
 from mira_spark.judges.journal_file import CallRow
 from mira_spark.judges.ledger import Ledger, answered
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.pacing import Pacer, PacingSettings
+from mira_spark.judges.prices import Price
 from mira_spark.judges.protocol import Anchor, Answer, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.judges.secret import Secret

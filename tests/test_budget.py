@@ -21,14 +21,10 @@ from mira_spark.judges.budget import (
     BudgetReached,
     BudgetSettings,
     Caps,
-    Price,
     Reservation,
     Spent,
-    Usage,
-    cost_nanos,
-    price_of,
-    upper_bound_tokens,
 )
+from mira_spark.judges.prices import Price, Usage, cost_nanos, price_of, upper_bound_tokens
 from mira_spark.judges.protocol import Answer
 
 READ_ON = date(2025, 11, 1)

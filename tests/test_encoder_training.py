@@ -118,6 +118,41 @@ def test_fine_tuning_ranks_unseen_documents_and_goes_on_where_it_stopped(
     np.testing.assert_allclose(first, second, atol=1e-4)
 
 
+def test_a_training_goes_on_from_no_other_labels(
+    folder: Path, shards: Path, tmp_path: Path
+) -> None:
+    """Not even from the same scores of other documents."""
+    settings = EncoderSettings(model=str(folder), frozen=False, epochs=2)
+
+    def stop(epoch: int, loss: float) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train_encoder(shards, 3, settings, tmp_path / "checkpoints", stop)
+    rows = [row for row in documents(400) if row[4] == "train"]
+    swapped = [(*a[:3], b[3], a[4]) for a, b in zip(rows, reversed(rows), strict=True)]
+    others = staged(tmp_path / "others", swapped)
+
+    def epochs(labels: Path) -> list[int]:
+        seen: list[int] = []
+        train_encoder(labels, 3, settings, tmp_path / "checkpoints", lambda n, _: seen.append(n))
+        return seen
+
+    assert epochs(others) == [1, 2]
+    assert epochs(shards) == [2]
+
+
+def test_a_training_without_a_finite_loss_says_what_to_change(
+    folder: Path, shards: Path, tmp_path: Path
+) -> None:
+    settings = EncoderSettings(
+        model=str(folder), frozen=False, epochs=1, learning_rate=1e30, tokens_per_step=512
+    )
+    for _ in range(2):  # the second goes on from what the first left
+        with pytest.raises(InputError, match=r"no epoch of 1 .*learning_rate, which is 1e\+30"):
+            train_encoder(shards, 3, settings, tmp_path)
+
+
 def test_what_cannot_be_trained_is_said(folder: Path, shards: Path, tmp_path: Path) -> None:
     nothing = staged(tmp_path / "none", documents(1))
     with pytest.raises(InputError, match=r"found no row with split 'train'"):

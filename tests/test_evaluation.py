@@ -12,17 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from mira_spark import evaluation_plots
 from mira_spark.agreement import Estimate
-from mira_spark.evaluation import (
-    JUDGE,
-    Measured,
-    SourceLeak,
-    frame,
-    length_leak,
-    measure,
-    metrics,
-    source_leak,
-    within_source_gain,
-)
+from mira_spark.evaluation import JUDGE, Measured, frame, measure, metrics, within_source_gain
+from mira_spark.leaks import SourceLeak, length_leak, source_leak
 
 NAN = float("nan")
 UNDEFINED = Estimate(None, None, None)

@@ -14,13 +14,14 @@ from urllib.parse import quote
 import pytest
 
 from mira_spark import prompts
-from mira_spark.judges.budget import Budget, BudgetSettings, Price
+from mira_spark.judges.budget import Budget, BudgetSettings
 from mira_spark.judges.desk import Desk
 from mira_spark.judges.journal import Journal
 from mira_spark.judges.journal_file import CallRow
 from mira_spark.judges.ledger import Answered, Ledger, answered
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.pacing import JudgeUnavailable, Pacer, PacingSettings
+from mira_spark.judges.prices import Price
 from mira_spark.judges.protocol import Answer, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.judges.secret import Secret

@@ -4,6 +4,7 @@ import _thread
 import asyncio
 import json
 import random
+import signal
 import sqlite3
 import threading
 from collections import Counter
@@ -17,20 +18,13 @@ from pathlib import Path
 import pytest
 
 from mira_spark.errors import InputError
-from mira_spark.judges.budget import (
-    Budget,
-    BudgetReached,
-    BudgetSettings,
-    Caps,
-    Price,
-    Spent,
-    upper_bound_tokens,
-)
+from mira_spark.judges.budget import Budget, BudgetReached, BudgetSettings, Caps, Spent
 from mira_spark.judges.desk import Desk
 from mira_spark.judges.journal import Journal
 from mira_spark.judges.journal_file import CallRow
 from mira_spark.judges.ledger import CHUNK, Answered, Ledger, answered
 from mira_spark.judges.pacing import JudgeUnavailable, Pacer, PacingSettings
+from mira_spark.judges.prices import Price, upper_bound_tokens
 from mira_spark.judges.protocol import Answer, CallFailed, Request
 from mira_spark.prompts import schema
 
@@ -533,6 +527,15 @@ def test_leaving_the_block_ends_a_run_that_nobody_closed(office: Office) -> None
     assert threads() == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell lets what it starts in the background ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_run_and_loses_no_answer(office: Office) -> None:
     def say(request: Request) -> str:
         if request.document == "30":

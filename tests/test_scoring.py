@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mira_spark import aggregation, calibration, scoring
 from mira_spark.calibration import IDENTITY, Curve
 from mira_spark.errors import ArtefactError
-from mira_spark.scoring import NO_SLOT, OUTPUT, Scorer, rate, rate_by_group, raw_scores, score
+from mira_spark.engine import NOT_FINITE, Engine
+from mira_spark.scoring import NO_SLOT, OUTPUT, Scorer, rate, rate_by_group, score
 from mira_spark.students import artefact, protocol
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.hashing import SHAPE
@@ -22,7 +23,6 @@ from mira_spark.students.linear import LinearStudent
 from mira_spark.students.protocol import Batch
 
 SLOTS = 3
-NOT_FINITE = "the student's score is not a finite number"
 TEXTS = ["def f():\n    return 1\n", "some prose, quoted.", "", "naïve 東京", "x = 1; y = 2"] * 2
 
 
@@ -32,6 +32,10 @@ class LengthStudent:
 
     slots: int = SLOTS
     kind: str = "linear"
+    window: int = 1
+
+    def shorter(self, batch: Batch) -> None:
+        """It needs no memory."""
 
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         values = texts.to_pylist()
@@ -96,14 +100,14 @@ def documents(texts: list[str], source: str = "web", **columns: pa.Array) -> pa.
         "source": pa.array([source] * n, pa.string()),
         "source_group": pa.array(["group_a"] * n, pa.string()),
         "bucket": pa.array(range(n), pa.int16()),
-        "content_hash": pa.array([bytes([i]) * 16 for i in range(n)], pa.binary()),
+        "content_hash": pa.array([i.to_bytes(16) for i in range(n)], pa.binary()),
         "n_tokens": pa.array(range(100, 100 + n), pa.int64()),
     }
     return pa.RecordBatch.from_pydict(found | columns)
 
 
 def scored(scorer: Scorer, *batches: pa.RecordBatch) -> list[pa.RecordBatch]:
-    return list(score(scorer)(iter(batches)))
+    return list(score(scorer, 60)(iter(batches)))
 
 
 def strings(*values: str | None) -> pa.Array:
@@ -115,7 +119,10 @@ def test_every_row_is_scored_and_keeps_what_names_it(scorer: Scorer) -> None:
     (out,) = scored(scorer, batch)
     for name in ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens"):
         assert out.column(name).equals(batch.column(name)), name
-    expected = calibration.apply(a_manifest().calibration, protocol.score(linear(1), batch["text"]))
+    raw = calibration.quantised(protocol.score(linear(1), batch["text"]))
+    assert out.column("raw_scores").to_pylist() == raw.tolist()
+    thousandths = raw.astype(np.float32) / np.float32(1000)
+    expected = calibration.apply(a_manifest().calibration, thousandths)
     assert out.column("dimension_scores").to_pylist() == expected.tolist()
     quality = aggregation.quality(expected, np.ones(SLOTS, np.bool_))
     assert out.column("quality").to_pylist() == quality.tolist()
@@ -143,6 +150,8 @@ def test_the_columns_are_those_of_the_table_whatever_comes_in(scorer: Scorer) ->
         "bucket: int16",
         "content_hash: binary",
         "n_tokens: int64",
+        "raw_scores: list<item: int16>",
+        "  child 0, item: int16",
         "dimension_scores: list<item: int16>",
         "  child 0, item: int16",
         "quality: int16",
@@ -207,6 +216,7 @@ def test_quality_is_of_the_slots_that_are_reliable_for_the_row_s_source() -> Non
     assert found["quality"].to_pylist() == [2400, all_three, None, all_three]
     assert found["reason"].to_pylist() == [None, None, NO_SLOT, None]
     assert {name: column.type for name, column in found.items()} == {
+        "raw_scores": pa.list_(pa.int16()),
         "dimension_scores": pa.list_(pa.int16()),
         "quality": pa.int16(),
         "reason": pa.string(),
@@ -248,12 +258,12 @@ def test_a_bad_text_of_a_source_without_a_slot_says_what_is_wrong_with_the_text(
 @settings(max_examples=60)
 @given(st.lists(st.sampled_from(["a", "bb", "ccc", *BAD]), min_size=1, max_size=9))
 def test_raw_scores_of_good_texts_do_not_depend_on_the_bad_ones(texts: list[str]) -> None:
-    found, reasons = raw_scores(strings(*texts), LengthStudent())
+    found, reasons = Engine(LengthStudent()).scores(strings(*texts))
     assert found.dtype == np.float32
     assert found.shape == (len(texts), SLOTS)
     assert reasons == [BAD.get(text) for text in texts]
     for row, text in zip(found, texts, strict=True):
-        length = 0 if text in BAD else len(text)
+        length = np.nan if text in BAD else len(text)
         np.testing.assert_array_equal(row, (np.float32(length) / np.float32([10, 5, 2])))
 
 

@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from mira_spark.errors import ConfigError
-from mira_spark.scoring import raw_scores
+from mira_spark.engine import Engine
 from mira_spark.students import answers, configs
 from mira_spark.students.configs import ServedConfig
 from mira_spark.students.served import NotScored, ServedStudent, opened
@@ -198,7 +198,7 @@ def test_a_refusal_is_not_repeated_and_does_not_show_the_key(server: Server) -> 
 
 def test_one_refused_document_leaves_the_others_their_scores(server: Server) -> None:
     server.refused = "poison"
-    found, reasons = raw_scores(pa.array(["one", "poison", "two"]), student(server))  # type: ignore[arg-type]
+    found, reasons = Engine(student(server)).scores(pa.array(["one", "poison", "two"]))
     assert (found[[0, 2]] == 5).all()
     assert (reasons[0], reasons[2]) == (None, None)
     assert reasons[1] is not None

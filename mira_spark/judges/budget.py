@@ -1,7 +1,4 @@
-"""Never over: what a call may cost is reserved before it is sent and settled when it is known.
-
-Money is counted in whole billionths of a US dollar (what decimal(18,9) holds), tokens in units.
-"""
+"""Never over: what a call may cost is reserved before it is sent and settled when it is known."""
 
 import asyncio
 from collections import deque
@@ -12,12 +9,10 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mira_spark.errors import ConfigError, MiraError
+from mira_spark.errors import MiraError
+from mira_spark.judges.prices import NANOS, Price, Usage, cost_nanos, most_nanos, nanos
 from mira_spark.judges.protocol import Answer
 
-NANOS = 10**9
-TOKENS_AROUND_A_MESSAGE = 256
-"""More than any known chat template or hidden instruction puts around one message."""
 _REMEDY = {
     "per_run": "run the step again to go on under a run's new cap, or raise it.",
     "per_day": "run the step again after midnight UTC, or raise the cap.",
@@ -29,20 +24,6 @@ class BudgetReached(MiraError):
     """The next call does not fit a cap and was not sent; the step can be resumed."""
 
     exit_code = 75
-
-
-class Price(BaseModel):
-    """US dollars per million tokens; `read_on` is the day the price list was read.
-
-    `cached_input` null: cached tokens cost what the others do.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: Decimal = Field(ge=0, max_digits=18, decimal_places=9)
-    cached_input: Decimal | None = Field(None, ge=0, max_digits=18, decimal_places=9)
-    output: Decimal = Field(ge=0, max_digits=18, decimal_places=9)
-    read_on: date
 
 
 class Caps(BaseModel):
@@ -66,7 +47,7 @@ class BudgetSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Spent:
-    """Money and tokens."""
+    """Money in billionths of a US dollar, and tokens."""
 
     usd_nanos: int = 0
     tokens: int = 0
@@ -76,15 +57,6 @@ class Spent:
 
     def __sub__(self, other: "Spent") -> "Spent":
         return Spent(self.usd_nanos - other.usd_nanos, self.tokens - other.tokens)
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a call used, for who has no Answer to say it. Cached tokens are part of the input."""
-
-    input_tokens: int
-    output_tokens: int
-    cached_input_tokens: int = 0
 
 
 @dataclass
@@ -99,7 +71,7 @@ class _Account:
 
     def passed(self, total: Spent) -> str | None:
         """The cap that this total is over."""
-        if self.caps.usd is not None and total.usd_nanos > _nanos(self.caps.usd):
+        if self.caps.usd is not None and total.usd_nanos > nanos(self.caps.usd):
             return "usd"
         if self.caps.tokens is not None and total.tokens > self.caps.tokens:
             return "tokens"
@@ -121,42 +93,6 @@ class _Waiting:
     granted: asyncio.Future[Reservation | None]
 
 
-def price_of(model: str, prices: Mapping[str, Price]) -> Price:
-    """The model's price; ConfigError saying how to set it when there is none."""
-    if model not in prices:
-        raise ConfigError(
-            f"judge.prices: no price for the model {model!r}, and nothing is sent at an unknown "
-            f"price. In US dollars per million tokens, 0 for a server of your own: "
-            f"judge.prices.{model}.input, .cached_input (may be left out), .output, and .read_on, "
-            f"the date the price was read (YYYY-MM-DD). Known: {', '.join(sorted(prices)) or '-'}"
-        )
-    return prices[model]
-
-
-def cost_nanos(price: Price, usage: Usage | Answer) -> int:
-    """The price in billionths of a US dollar, rounded up once."""
-    cached = min(usage.cached_input_tokens, usage.input_tokens)
-    cached_price = price.input if price.cached_input is None else price.cached_input
-    nanos_of_millions = (
-        (usage.input_tokens - cached) * _nanos(price.input)
-        + cached * _nanos(cached_price)
-        + usage.output_tokens * _nanos(price.output)
-    )
-    return -(-nanos_of_millions // 10**6)
-
-
-def upper_bound_tokens(messages: Sequence[tuple[str, str]], schema_json: str) -> int:
-    """At least as many tokens as the prompt has, whatever the model's tokenizer.
-
-    Byte-level BPE starts from the bytes of the UTF-8 text and only ever joins them, so no text has
-    more tokens than bytes. The schema counts in full, since servers put it into the prompt; what
-    a chat template adds is covered by a constant for each message.
-    """
-    texts = [schema_json, *(content for _, content in messages)]
-    n_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-    return n_bytes + TOKENS_AROUND_A_MESSAGE * len(messages)
-
-
 def _refusal(account: _Account, cap: str, need: Spent) -> str:
     def shown(part: Spent) -> str:
         return f"{Decimal(part.usd_nanos) / NANOS if cap == 'usd' else Decimal(part.tokens):,f}"
@@ -168,10 +104,6 @@ def _refusal(account: _Account, cap: str, need: Spent) -> str:
         f"{shown(account.reserved)} reserved for calls in flight; the next call may need "
         f"{shown(need)} and was not sent. What was answered is kept: {_REMEDY[account.scope]}"
     )
-
-
-def _nanos(usd: Decimal) -> int:
-    return int(usd.scaleb(9))
 
 
 def utc_today() -> date:
@@ -211,7 +143,8 @@ class Budget:
         BudgetReached when it does not fit beside what is spent already; from then on every call,
         waiting or new, is refused.
         """
-        need = Spent(self._most_nanos(input_tokens, output_tokens), input_tokens + output_tokens)
+        most = most_nanos(self._price, input_tokens, output_tokens)
+        need = Spent(most, input_tokens + output_tokens)
         granted: asyncio.Future[Reservation | None] = asyncio.get_running_loop().create_future()
         if self._waiting:  # a call that can never fit does not wait for its turn to hear so
             self._refuse_what_never_fits(self._accounts(source), need)
@@ -256,13 +189,6 @@ class Budget:
     def spent(self) -> Spent:
         """What this run has spent, with what it began with."""
         return self._run.spent
-
-    def _most_nanos(self, input_tokens: int, output_tokens: int) -> int:
-        """The cost if no token is cached, or all are, whichever is dearer."""
-        return max(
-            cost_nanos(self._price, Usage(input_tokens, output_tokens, cached))
-            for cached in (0, input_tokens)
-        )
 
     def _accounts(self, source: str) -> tuple[_Account, ...]:
         """What a call counts against; a clock that is set back opens no day anew."""

@@ -14,10 +14,11 @@ from typing import Generic, Self, TypeVar
 
 from mira_spark import prompts
 from mira_spark.errors import MiraError
-from mira_spark.judges.budget import Budget, upper_bound_tokens
+from mira_spark.judges.budget import Budget
 from mira_spark.judges.journal import Journal
 from mira_spark.judges.journal_file import CallRow
 from mira_spark.judges.pacing import GaveUp, JudgeUnavailable, Pacer
+from mira_spark.judges.prices import upper_bound_tokens
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Judge, Request
 
 T = TypeVar("T")

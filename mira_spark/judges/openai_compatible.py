@@ -4,7 +4,6 @@ One attempt a call: no retries, no redirects, no proxies of the environment, not
 """
 
 import asyncio
-import importlib
 import json
 import time
 from collections.abc import Collection, Mapping
@@ -14,10 +13,11 @@ from typing import Any
 
 from mira_spark import prompts
 from mira_spark.errors import ConfigError
+from mira_spark.judges import openai_sdk
 from mira_spark.judges.hosts import check_sendable, checked_url, host_of
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
 from mira_spark.judges.reading import is_text
-from mira_spark.judges.secret import Secret, quieten, scrubbed
+from mira_spark.judges.secret import Secret, scrubbed
 from mira_spark.judges.settings import ModelSettings
 
 LONGEST_BODY = 262_144
@@ -46,8 +46,8 @@ class OpenAIJudge:
         self._secret = secret
         self._licenses = licenses
         self._url = checked_url(settings.url, settings.hosts)
-        self._sdk = _sdk()
-        self._broken = _connection_errors(self._sdk)
+        self._sdk = openai_sdk.load("judge.kind openai")
+        self._broken = openai_sdk.connection_errors(self._sdk)
         self._clients: list[Any] = []
         self._turn = 0
         host = host_of(self._url)
@@ -134,7 +134,7 @@ class OpenAIJudge:
         return _json_schema(request.anchors)
 
     def _opened(self) -> list[Any]:
-        http = _http(self._sdk)
+        http = openai_sdk.http(self._sdk)
         seconds = self._settings.timeout_s
         timeout = http.Timeout(seconds, connect=min(_CONNECT_S, seconds))
         clients = (
@@ -182,34 +182,10 @@ class OpenAIJudge:
         return scrubbed(body.decode(errors="replace"), [self._secret])
 
 
-def _sdk() -> Any:
-    try:
-        sdk = importlib.import_module("openai")
-    except ImportError as error:
-        raise ConfigError(
-            "judge.kind openai needs the openai package: pip install 'mira-spark[judge]'"
-        ) from error
-    quieten("openai", "httpx", "httpx2", "httpcore", "httpcore2")
-    return sdk
-
-
-def _http(sdk: Any) -> Any:
-    """The HTTP library of the SDK: httpx2 since its version 3, httpx before."""
-    return importlib.import_module(
-        sdk.DefaultAsyncHttpxClient.__base__.__module__.partition(".")[0]
-    )
-
-
 @lru_cache(maxsize=1)
 def _certificates(http: Any) -> Any:
     """The TLS context, which takes a tenth of a second to make."""
     return http.create_ssl_context(trust_env=False)
-
-
-def _connection_errors(sdk: Any) -> tuple[type[Exception], ...]:
-    """What a connection may break with; the SDK wraps only what happens before the body."""
-    end = importlib.import_module("anyio").EndOfStream
-    return (sdk.APIConnectionError, _http(sdk).RequestError, end, OSError)
 
 
 def _failure(cause: BaseException) -> CallFailed:

@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mira_spark.errors import ConfigError
 from mira_spark.judges import secret
-from mira_spark.judges.budget import BudgetSettings, Price
+from mira_spark.judges.budget import BudgetSettings
 from mira_spark.judges.hosts import checked_url
 from mira_spark.judges.pacing import PacingSettings
+from mira_spark.judges.prices import Price
 
 Name = Annotated[str, Field(min_length=1)]
 

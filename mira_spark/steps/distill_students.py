@@ -12,12 +12,9 @@ from pyspark.sql import functions as F
 from rich.markup import escape
 
 from mira_spark import (
-    aggregation,
     calibration,
-    comparison,
     current,
     distillation,
-    labelling,
     registry,
     reliability,
     scoring,
@@ -34,7 +31,7 @@ from mira_spark.settings import Settings
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 from mira_spark.tables import Lakehouse
-from mira_spark.trained import Trained
+from mira_spark.trained import Trained, assessed
 
 SETTINGS = ("distillation", "reliability")
 
@@ -131,47 +128,28 @@ def _train(
     other."""
     checkpoints = settings.folder.absolute() / "checkpoints" / rubric.source_group
     student = distillation.train(shards, rubric, settings.distillation, checkpoints)
-    held_out = distillation.predict(student, shards, "validation")
-    fitted = np.array([labelling.share_of(d, "calibration") < 0.5 for d in held_out.doc_ids], bool)
-    curves = calibration.fit(held_out.predicted[fitted], held_out.judged[fitted])
-    measured = held_out.only(~fitted)
-    thousandths = calibration.apply(curves, measured.predicted)
-    points = (thousandths / POINT).astype(np.float32)
-    cells = reliability.cells(
-        points,
-        measured.judged,
-        measured.sources,
-        measured.repeated,
-        settings.reliability,
-    )
-    masks, group_mask = reliability.masks(
-        cells, sorted(set(held_out.sources)), settings.reliability
-    )
-    names = tuple(a.name for a in rubric.anchors)
+    dimensions = tuple(anchor.name for anchor in rubric.anchors)
+    found = assessed(student, shards, dimensions, settings.reliability)
     manifest = Manifest(
         rubric_id=rubric.rubric_id,
         source_group=rubric.source_group,
-        anchors=names,
-        calibration=curves,
-        reliability={source: tuple(mask.tolist()) for source, mask in masks.items()},
-        group_reliability=tuple(group_mask.tolist()),
+        anchors=dimensions,
+        calibration=found.curves,
+        reliability={source: tuple(mask.tolist()) for source, mask in found.masks.items()},
+        group_reliability=tuple(found.group_mask.tolist()),
         labels_version=labels_version,
         package_version=package_version(),
     )
-    mask = np.array([masks[source] for source in measured.sources]).reshape(-1, len(names))
+    spearman = _champion_spearman(lake, settings, rubric, shards)
     return Trained(
         student=student,
         manifest=manifest,
         labelling_id=labelling_id,
         train_rows=sum(b.num_rows for b in training.rows(shards, "train", 4_096)),
-        validation_rows=len(held_out.doc_ids),
-        cells=cells,
-        gate=reliability.gate(
-            cells, _champion_spearman(lake, settings, rubric, shards), settings.reliability
-        ),
-        comparison=comparison.compare(
-            shards, measured, points, aggregation.quality(thousandths, mask), cells, names
-        ),
+        validation_rows=found.validation_rows,
+        cells=found.cells,
+        gate=reliability.gate(found.cells, spearman, settings.reliability),
+        comparison=found.comparison,
     )
 
 

@@ -70,7 +70,7 @@ def _collected(lake: Lakehouse, settings: Settings) -> ReportData:
         students=students,
         student_reliability=reliability,
         judge_calls=_rows(report_rows.summed_calls(lake.read("judge_calls"))),
-        examples=_examples(lake, versions, cutoff_rows, students, reliability),
+        examples=_examples(lake, settings, versions, cutoff_rows, students, reliability),
         runs=_rows(report_rows.last_runs(lake.read("runs"))),
     )
 
@@ -105,6 +105,7 @@ def _groups(lake: Lakehouse, settings: Settings, version: int) -> Rows:
 
 def _examples(
     lake: Lakehouse,
+    settings: Settings,
     versions: dict[str, int],
     cutoffs: Rows,
     students: list[report_rows.Row],
@@ -113,7 +114,7 @@ def _examples(
     sources = report_rows.example_sources(cutoffs)
     if not sources:
         return []
-    scores = current.scores(lake, {c["student_id"] for c in cutoffs}, **versions)
+    scores = current.scores(lake, settings, {c["student_id"] for c in cutoffs}, **versions)
     found = _rows(report_rows.ends(scores, sources))
     documents = lake.read("documents", versions["documents_version"])
     shown = _rows(report_rows.excerpts(documents, found)) if found else []

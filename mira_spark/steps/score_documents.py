@@ -1,22 +1,61 @@
 """Score every document with its group's student. Reads `documents`, `source_groups`, `students`;
 writes `scores` and the view `scored_documents`."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current, scoring, units
+from mira_spark import corpus, current, leases, scoring, units, workers
 from mira_spark.errors import InputError, ReconciliationError
-from mira_spark.progress import track
+from mira_spark.failpoints import reach
+from mira_spark.leases import Lease
+from mira_spark.progress import counted
 from mira_spark.runs import Outcome
 from mira_spark.scoring import Scorer
+from mira_spark.scoring_progress import Advance
 from mira_spark.settings import Settings
+from mira_spark.students import artefact, configs
 from mira_spark.tables import Lakehouse
-from mira_spark.units import Unit
+from mira_spark.units import Bucket, Tally, Unit
 
 SETTINGS = ("scoring",)
 UNITS_AT_ONCE = 2  # the next unit's tasks fill the cores that the last tasks of one leave idle
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run of the step has in hand: pinned documents, who scores them, and the lease.
+
+    `transaction` is above that of every unit committed before rows of `scores` were last removed:
+    Delta would skip a unit it has seen.
+    """
+
+    lake: Lakehouse
+    settings: Settings
+    run_id: str
+    version: int
+    groups: Mapping[str, str]
+    scorers: Mapping[str, Scorer]
+    lease: Lease
+    transaction: int
+
+    @property
+    def students(self) -> list[str]:
+        """The ids of all that score."""
+        return [scorer.student_id for scorer in self.scorers.values()]
+
+    def documents(self) -> DataFrame:
+        """The documents as pinned."""
+        return self.lake.read("documents", self.version)
+
+    def scores(self, version: int | None = None) -> DataFrame:
+        """The current scores."""
+        return current.scores(self.lake, self.settings, self.students, self.version, version)
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -30,105 +69,182 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """One `mapInArrow` job and one idempotent commit for each unit of what has no score yet."""
-    version = lake.version("documents")
-    groups = current.groups(lake, settings)
-    scorers = current.scorers(lake, settings, groups.values())
-    documents = lake.read("documents", version)
-    pending = _pending(lake, documents, scorers)
-    sizes = pending.groupBy("source", "bucket").agg(F.count("*"), F.sum("n_tokens")).collect()
-    there = {row["source"]: row["count"] for row in documents.groupBy("source").count().collect()}
-    rows = [tuple(row) for row in sizes]
-    planned = units.plan(rows, there, groups, scorers, settings.scoring.unit_tokens)
+    """One job and one idempotent commit for each unit of what has no score yet.
 
-    def score(unit: Unit) -> None:
-        _score(lake, documents if unit.whole else pending, unit, version, run_id)
-
-    with ThreadPoolExecutor(UNITS_AT_ONCE) as pool:
-        for _ in track(pool.map(score, planned), len(planned), "units"):
-            pass
-    students = [s.student_id for s in scorers.values()]
-    scored, quarantined = _reconcile(lake, documents, students, version, groups, scorers)
-    _view(lake, students, version)
-    return _outcome(
-        settings, planned, scored, quarantined, sorted(set(groups.values()) - set(scorers))
-    )
-
-
-def _pending(lake: Lakehouse, documents: DataFrame, scorers: dict[str, Scorer]) -> DataFrame:
-    """The documents without a score of a current student for the text they have.
-
-    `scores` is pinned: a unit that reads the table as it is now would conflict with its neighbour.
+    Raises BusyError when another driver scores into this table.
     """
-    of_students = F.col("student_id").isin([s.student_id for s in scorers.values()])
-    scores = lake.read("scores", lake.version("scores"))
-    done = scores.filter(of_students).select(*current.SCORE_KEY)
-    return documents.join(done, on=current.SCORE_KEY, how="left_anti")
+    with leases.held(lake, "scores") as lease:
+        reach("lease.taken")
+        groups = current.groups(lake, settings)
+        scorers = current.scorers(lake, settings, groups.values())
+        version, transaction = lake.version("documents"), lake.last_removal("scores") + 1
+        work = Work(lake, settings, run_id, version, groups, scorers, lease, transaction)
+        documents = tallies(work.documents())
+        _check_grouped(lake, {source for source, _ in documents}, groups)
+        again = _reaggregated(work, documents)
+        planned = _planned(work, documents, work.scorers)
+        _each(planned, partial(_score, work), "scoring")
+        reach("units.done")
+        scored, quarantined = _reconciled(work, documents)
+        _view(work)
+        reach("view.replaced")
+    return _outcome(work, planned, again, scored, quarantined)
 
 
-def _score(lake: Lakehouse, rows_of: DataFrame, unit: Unit, version: int, run_id: str) -> None:
-    unit_id = unit.unit_id(lake.name("scores"), version)
-    rows = (
-        rows_of.filter(
-            (F.col("source") == unit.source) & F.col("bucket").between(unit.first, unit.last)
+def tallies(rows: DataFrame) -> dict[Bucket, Tally]:
+    """By source and bucket, rows, tokens, and the sum of a hash of doc_id and content_hash."""
+    hashed = F.xxhash64("doc_id", "content_hash").cast("decimal(38,0)")
+    sums = (F.count("*"), F.sum("n_tokens"), F.sum(hashed))
+    found = rows.groupBy("source", "bucket").agg(*sums).collect()
+    return {(source, bucket): Tally(n, tokens, int(c)) for source, bucket, n, tokens, c in found}
+
+
+def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]) -> None:
+    new = sorted(sources - set(groups))
+    if new:
+        raise InputError(
+            f"{lake.name('source_groups')} does not know {', '.join(new)}: run group_sources first"
         )
-        .withColumn("source_group", F.lit(unit.source_group))
+
+
+def _planned(
+    work: Work, documents: Mapping[Bucket, Tally], scorers: Mapping[str, Scorer]
+) -> list[Unit]:
+    # Pinned: a query of the table as it is now would conflict with a commit beside it.
+    there = tallies(work.scores(work.lake.version("scores")))
+    return units.plan(documents, there, work.groups, scorers, work.settings.scoring.unit_tokens)
+
+
+def _each(planned: list[Unit], do: Callable[[Unit], int], what: str) -> None:
+    """`do` every unit, which gives how many rows were quarantined; two at a time."""
+    advance = Advance.of(planned)
+    pool = ThreadPoolExecutor(UNITS_AT_ONCE)
+    try:
+        started = {pool.submit(do, unit): unit for unit in planned}
+        with counted(sum(unit.documents for unit in planned), what) as count:
+            for future in as_completed(started):
+                unit = started[future]
+                advance.add(unit, future.result())
+                count(unit.documents, advance.line())
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a failure no other unit is begun
+
+
+def _reaggregated(work: Work, documents: Mapping[Bucket, Tally]) -> int:
+    """Score from the stored raw scores what a student of the same weights has scored; how many."""
+    count = 0
+    for group, scorer in work.scorers.items():
+        other = current.twin(work.lake, scorer, group)
+        if other is None:
+            continue
+        pinned = work.lake.version("scores")
+        stored = current.scores(work.lake, work.settings, [other], work.version, pinned)
+        planned = _planned(work, tallies(stored), {group: scorer})
+        done = work.scores(pinned).select(*current.SCORE_KEY)
+        rows = stored.join(done, on=current.SCORE_KEY, how="left_anti")
+        _each(planned, partial(_copy, work, rows, other), "scores calibrated anew")
+        count += sum(unit.documents for unit in planned)
+    return count
+
+
+def _copy(work: Work, stored: DataFrame, other: str, unit: Unit) -> int:
+    function = scoring.reaggregate(unit.scorer)
+    rows = _of(stored, unit).select(*scoring.STORED).mapInArrow(function, scoring.OUTPUT_DDL)
+    _append(work, rows, unit, other)
+    return 0
+
+
+def _score(work: Work, unit: Unit) -> int:
+    """Score the unit's documents that have no score, and prove it; how many were quarantined."""
+    rows = _of(work.documents(), unit)
+    if unit.scored.documents:
+        done = _of(work.scores(work.lake.version("scores")), unit).select(*current.SCORE_KEY)
+        rows = rows.join(done, on=current.SCORE_KEY, how="left_anti")
+    chosen, scorer = work.settings.scoring, unit.scorer
+    config = artefact.read_config(Path(scorer.artefact_uri), scorer.artefact_sha256)
+    text = corpus.looked_at(F.make_valid_utf8("text"), configs.looked_at(config))
+    scored = (
+        rows.withColumns({"source_group": F.lit(unit.source_group), "text": text})
         .select(*scoring.INPUT)
-        .mapInArrow(scoring.score(unit.scorer), scoring.OUTPUT_DDL)
-        .withColumns(
-            {
-                "student_id": F.lit(unit.scorer.student_id),
-                "documents_version": F.lit(version),
-                "unit_id": F.lit(unit_id),
-                "run_id": F.lit(run_id),
-                "scored_at": F.current_timestamp(),
-            }
+        .mapInArrow(
+            workers.score(scorer, chosen.hung_after_s),
+            scoring.OUTPUT_DDL,
+            profile=workers.profile(chosen.cores_per_task, chosen.gpus_per_task),
         )
     )
-    # Delta skips a unit it has committed before; _reconcile proves that its rows are there.
-    lake.append(rows, "scores", run_id, transaction=(unit_id, 1))
+    _append(work, scored, unit, "documents")
+    there = _of(work.scores(), unit)
+    counted = tallies(there)
+    if units.total(counted.values()) != unit.there:
+        raise ReconciliationError(_unlike(work, unit, units.total(counted.values())))
+    reach("unit.reconciled")
+    return there.filter("status = 'quarantined'").count()
 
 
-def _reconcile(
-    lake: Lakehouse,
-    documents: DataFrame,
-    students: list[str],
-    version: int,
-    groups: dict[str, str],
-    scorers: dict[str, Scorer],
-) -> tuple[int, int]:
+def _of(rows: DataFrame, unit: Unit) -> DataFrame:
+    here = (F.col("source") == unit.source) & F.col("bucket").between(unit.first, unit.last)
+    return rows.filter(here)
+
+
+def _append(work: Work, rows: DataFrame, unit: Unit, origin: str) -> None:
+    """One commit, which Delta skips if it saw the unit before; the caller proves it is there."""
+    unit_id = unit.unit_id(work.lake.name("scores"), work.version, origin)
+    stamped = rows.withColumns(
+        {
+            "student_id": F.lit(unit.scorer.student_id),
+            "documents_version": F.lit(work.version),
+            "unit_id": F.lit(unit_id),
+            "run_id": F.lit(work.run_id),
+            "scored_at": F.current_timestamp(),
+        }
+    )
+    work.lease.check()
+    reach("unit.planned")
+    work.lake.append(stamped, "scores", work.run_id, transaction=(unit_id, work.transaction))
+    reach("unit.committed")
+
+
+def _unlike(work: Work, unit: Unit, found: Tally) -> str:
+    return (
+        f"{work.lake.name('scores')}: {unit.source}, buckets {unit.first} to {unit.last}: "
+        f"{unit.there.documents:,} documents at version {work.version}, {found.documents:,} "
+        "current scores" + (" of other documents" * (found.documents == unit.there.documents))
+    )
+
+
+def _reconciled(work: Work, documents: Mapping[Bucket, Tally]) -> tuple[int, int]:
     """(rows scored, rows quarantined) of the current scores; ReconciliationError unless they are
     the documents of the scored groups, each once."""
-    sources = [s for s, g in groups.items() if g in scorers]
-    expected = documents.filter(F.col("source").isin(sources)).select(*current.SCORE_KEY)
-    found = current.scores(lake, students, version, lake.version("scores"))
-    counts = {r["status"]: r["count"] for r in found.groupBy("status").count().collect()}
-    missing = expected.join(found, on=current.SCORE_KEY, how="left_anti").count()
-    wanted, have = expected.count(), sum(counts.values())
-    if missing or wanted != have:
+    scores = work.scores(work.lake.version("scores"))
+    counts = {r["status"]: r["count"] for r in scores.groupBy("status").count().collect()}
+    scored_sources = {s for s, g in work.groups.items() if g in work.scorers}
+    wanted = sum(t.documents for (source, _), t in documents.items() if source in scored_sources)
+    if wanted != sum(counts.values()):
         raise ReconciliationError(
-            f"{lake.name('scores')}: {wanted:,} documents at version {version}, {have:,} current "
-            f"scores, {missing:,} documents without one"
+            f"{work.lake.name('scores')}: {wanted:,} documents at version {work.version}, "
+            f"{sum(counts.values()):,} current scores"
         )
     return counts.get("scored", 0), counts.get("quarantined", 0)
 
 
-def _outcome(
-    settings: Settings, planned: list[Unit], scored: int, quarantined: int, without: list[str]
-) -> Outcome:
+def _outcome(work: Work, planned: list[Unit], again: int, scored: int, quarantined: int) -> Outcome:
     new = sum(unit.documents for unit in planned)
     message = f"{new:,} documents scored in {len(planned)} units, {scored + quarantined:,} in all"
+    if again:
+        message += f"; {again:,} scores calibrated anew, without the model"
     share = quarantined / max(1, scored + quarantined)
     if quarantined:
         message += f"; {quarantined:,} quarantined ({share:.2%}), see scores.reason"
+    without = sorted(set(work.groups.values()) - set(work.scorers))
     if without:
         message += f"; no champion for {', '.join(without)}: its documents have no score"
-    degraded = share > settings.scoring.max_quarantined or bool(without)
-    return Outcome(message, "degraded" if degraded else "done", new, new, quarantined)
+    degraded = share > work.settings.scoring.max_quarantined or bool(without)
+    return Outcome(message, "degraded" if degraded else "done", new, new + again, quarantined)
 
 
-def _view(lake: Lakehouse, students: list[str], version: int) -> None:
-    query = current.scores_query(lake, students, version, lake.version("scores"))
+def _view(work: Work) -> None:
+    lake, pinned = work.lake, work.lake.version("scores")
+    query = current.scores_query(lake, work.settings, work.students, work.version, pinned)
     lake.create_view(
         "scored_documents",
         "SELECT c.doc_id, c.source, c.source_group, c.quality, "

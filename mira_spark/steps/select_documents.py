@@ -34,7 +34,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     scorers = current.scorers(lake, settings, groups.values())
     students = {g: s.student_id for g, s in scorers.items()}
     versions = (lake.version("documents"), lake.version("scores"))
-    scores = current.scores(lake, students.values(), *versions)
+    scores = current.scores(lake, settings, students.values(), *versions)
     bins = _histogram(lake, scores, versions, run_id)
     smallest = scores.filter("quality IS NOT NULL").agg(F.min("n_tokens")).collect()[0][0]
     budget = selection.budget_tokens(chosen, bins, smallest or 0)
@@ -148,7 +148,7 @@ def _views(
     versions: tuple[int, int],
     students: Mapping[str, str],
 ) -> None:
-    scores = current.scores_query(lake, students.values(), *versions)
+    scores = current.scores_query(lake, settings, students.values(), *versions)
     cutoffs = (
         f"SELECT * FROM {lake.name('selection_cutoffs')} WHERE selection_id = '{selection_id}'"
     )

@@ -11,6 +11,8 @@ the noise of a reason sampled before them. `-` stands for a score that is not kn
 import re
 from collections.abc import Sequence
 
+from mira_spark.students import configs
+
 HIGHEST = 10
 SEPARATOR, END, UNKNOWN = ",", "\n", "-"
 ASK = "\n\nScores, then reasons:\n"
@@ -31,11 +33,7 @@ def instruction(anchors: Sequence[str]) -> str:
 
 def windowed(text: str, most: int) -> str:
     """All of a text, or its begin, middle and end, of `most` characters together, with marks."""
-    if len(text) <= most:
-        return text
-    size = most // 3
-    middle = (len(text) - size) // 2
-    return WINDOW_MARK.join((text[:size], text[middle : middle + size], text[len(text) - size :]))
+    return WINDOW_MARK.join(configs.pieces(text, most // 3))
 
 
 def written(scores: Sequence[int | None], reasons: Sequence[str], anchors: Sequence[str]) -> str:

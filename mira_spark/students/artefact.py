@@ -85,9 +85,20 @@ def write(folder: Path, student: Student, manifest: Manifest) -> str:
     return _sha256(content)
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest, without a look at the other files."""
-    return _parsed(TypeAdapter(Manifest), folder / MANIFEST, _read(folder / MANIFEST))
+def read_manifest(folder: Path, digest: str | None = None) -> Manifest:
+    """The manifest, without a look at the other files; ArtefactError when its digest differs."""
+    content = _read(folder / MANIFEST)
+    if digest is not None:
+        _check_digest(folder / MANIFEST, content, digest)
+    return _parsed(TypeAdapter(Manifest), folder / MANIFEST, content)
+
+
+def read_config(folder: Path, digest: str) -> Config:
+    """What kind of student the artefact with this digest is; its weights are not looked at."""
+    manifest, content = read_manifest(folder, digest), _read(folder / CONFIG)
+    _check_digest(folder / CONFIG, content, manifest.files.get(CONFIG, "none"))
+    config: Config = _parsed(TypeAdapter(Config), folder / CONFIG, content)
+    return config
 
 
 def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
@@ -97,9 +108,7 @@ def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
     other bytes than when it was written; after that when what it says does not fit together.
     """
     names = _checked_names(folder)
-    content = _read(folder / MANIFEST)
-    _check_digest(folder / MANIFEST, content, digest)
-    manifest = _parsed(TypeAdapter(Manifest), folder / MANIFEST, content)
+    manifest = read_manifest(folder, digest)
     if set(manifest.files) != names - {MANIFEST}:
         raise ArtefactError(
             f"{folder / MANIFEST}: files are {', '.join(sorted(manifest.files)) or 'none'}, "

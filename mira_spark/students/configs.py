@@ -5,6 +5,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MOST_SLOTS: Final = 16
+CHARACTERS_PER_TOKEN: Final = 8
+"""So much of a long text is looked at for each token kept; more would be tokenised in vain."""
 Slots = Annotated[int, Field(ge=1, le=MOST_SLOTS)]
 
 
@@ -78,6 +80,37 @@ class ServedConfig(_Config):
     def slots(self) -> int:
         """How many scores a document gets."""
         return len(self.anchors)
+
+
+def piece(max_tokens: int) -> int:
+    """Characters of each of the three pieces that a text is cut to before it is tokenised: so many
+    that their tokens fill what is kept of a document."""
+    return max_tokens // 3 * CHARACTERS_PER_TOKEN
+
+
+def looked_at(config: LinearConfig | EncoderConfig | GenerativeConfig | ServedConfig) -> int | None:
+    """Characters of each of the three pieces that a student looks at; None when it reads all.
+
+    A text cut to these pieces, put together again, is read as the whole text is.
+    """
+    match config:
+        case LinearConfig():
+            return None
+        case ServedConfig():
+            return config.server.max_characters // 3
+        case EncoderConfig() | GenerativeConfig():
+            return piece(config.max_tokens)
+
+
+def pieces(text: str, size: int) -> list[str]:
+    """All of a text shorter than three pieces, else its begin, middle and end of `size` characters.
+
+    Those three put together have these three pieces again.
+    """
+    if len(text) < 3 * size:
+        return [text]
+    middle = (len(text) - size) // 2
+    return [text[:size], text[middle : middle + size], text[len(text) - size :]]
 
 
 Config = Annotated[

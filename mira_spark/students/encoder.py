@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mira_spark.students import architecture, windows
 from mira_spark.students.configs import EncoderConfig
-from mira_spark.students.protocol import Batch, Scores
+from mira_spark.students.protocol import Batch, Scores, strings
 from mira_spark.students.windows import Reader
 
 HEADS, BIAS = "heads", "bias"
@@ -46,9 +46,14 @@ class EncoderStudent:
         """How many heads there are."""
         return self.config.slots
 
+    @property
+    def window(self) -> int:
+        """As many as are sorted by length together."""
+        return windows.WINDOW
+
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of documents of like length, the longest first."""
-        ids = self.reader.ids([text or "" for text in texts.to_pylist()])
+        ids = self.reader.ids(strings(texts))
         yield from windows.batches(ids, BATCH_TOKENS[self.heads.device.type])
 
     def forward(self, batch: Batch) -> Scores:
@@ -58,6 +63,10 @@ class EncoderStudent:
             scores = states @ self.heads.T + self.bias
         found: Scores = scores.cpu().numpy()
         return found
+
+    def shorter(self, batch: Batch) -> Batch | None:
+        """The batch with half as many tokens of each document."""
+        return windows.shorter(batch, self.reader)
 
     def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
         """The weights by name, as `layout` has them."""

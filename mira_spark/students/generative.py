@@ -18,10 +18,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from mira_spark.errors import ArtefactError
-from mira_spark.students import answers, architecture, windows
+from mira_spark.students import answers, architecture, configs, windows
 from mira_spark.students.configs import GenerativeConfig
 from mira_spark.students.decoding import Choices, Decoder
-from mira_spark.students.protocol import Batch, Scores
+from mira_spark.students.protocol import Batch, Scores, strings
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 Explanation = tuple[list[int | None], list[str]]
@@ -56,6 +56,11 @@ class GenerativeStudent:
         """How many scores a document gets."""
         return self.config.slots
 
+    @property
+    def window(self) -> int:
+        """As many as are sorted by length together."""
+        return windows.WINDOW
+
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of prompts of like length, the longest first."""
         read = strings(texts)
@@ -77,6 +82,10 @@ class GenerativeStudent:
                 tokens, mask = choices.tokens[chosen], choices.mask[chosen]
             found: Scores = torch.stack(scores, 1).cpu().numpy()
         return found
+
+    def shorter(self, batch: Batch) -> Batch | None:
+        """The batch with half as many tokens of each document, its instruction whole."""
+        return windows.shorter(batch, self.reader)
 
     def prompts(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Tokens and their mask, int64 [B, T] on the device, padded between instruction and
@@ -137,7 +146,7 @@ def _reader(config: GenerativeConfig, content: bytes) -> windows.Reader:
         for text in (answers.ASK, answers.WINDOW_MARK)
     )
     most = len(before) + config.max_tokens + len(after)
-    reader = windows.Reader(tokenizer, most, before, after, mark)
+    reader = windows.Reader(tokenizer, most, configs.piece(config.max_tokens), before, after, mark)
     if reader.window < 1:
         raise ArtefactError(f"max_tokens is {config.max_tokens}, too few for three windows")
     return reader
@@ -212,12 +221,3 @@ def placed(model: nn.Module) -> nn.Module:
 def device_of(model: nn.Module) -> torch.device:
     """Where the model's weights are."""
     return next(model.parameters()).device
-
-
-def strings(texts: pa.Array) -> list[str]:
-    """An Arrow array of text or of its UTF-8 as strings; null is empty, bad bytes are replaced."""
-    binary = pa.types.is_binary(texts.type) or pa.types.is_large_binary(texts.type)
-    if not (binary or pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
-        raise TypeError(f"texts are {texts.type}, expected string, large_string or binary")
-    raw = texts.cast(pa.large_binary()).to_pylist()
-    return [(one or b"").decode(errors="replace") for one in raw]

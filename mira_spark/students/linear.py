@@ -56,6 +56,11 @@ class LinearStudent:
         """It reads bytes."""
 
     @property
+    def window(self) -> int:
+        """A batch may be as small as it comes."""
+        return 1
+
+    @property
     def config(self) -> LinearConfig:
         """What an artefact says of the weights."""
         return LinearConfig(
@@ -74,17 +79,15 @@ class LinearStudent:
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """All texts as one batch that points into the array's own buffers."""
         data, starts, ends = utf8_spans(texts)
-        yield Batch(
-            np.arange(len(texts), dtype=np.int64), {"data": data, "starts": starts, "ends": ends}
-        )
+        rows = np.arange(len(texts), dtype=np.int64)
+        yield Batch(rows, {"starts": starts, "ends": ends}, {"data": data})
 
     def forward(self, batch: Batch) -> Scores:
         """Scores float32 [D, slots]; the GIL is free meanwhile."""
-        spans = batch.inputs
         means, shapes = hashing.mean_rows(
-            spans["data"],
-            spans["starts"],
-            spans["ends"],
+            batch.shared["data"],
+            batch.inputs["starts"],
+            batch.inputs["ends"],
             _read_only(self.table),
             self.bits,
             self.byte_grams,
@@ -95,6 +98,9 @@ class LinearStudent:
         for column, weights in zip(shape.T, self.shape_weights, strict=True):
             scores += column[:, None] * weights
         return np.ascontiguousarray(scores[:, : self.slots])
+
+    def shorter(self, batch: Batch) -> None:
+        """It needs next to no memory: half a document would not help."""
 
 
 def layout(config: LinearConfig) -> dict[str, tuple[int, ...]]:

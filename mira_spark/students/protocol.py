@@ -6,8 +6,8 @@ sorts by length and pads, a generative one packs prompts): each batch says which
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,23 @@ class Batch:
     """What one call of `forward` takes.
 
     `rows` is int64 [n], positions in the texts given to `encode`; over all batches of one `encode`
-    every position comes once. `inputs` are arrays by name, known to the student alone.
+    every position comes once. `inputs` are arrays [n, ...] by name, known to the student alone;
+    `shared` are those that belong to no single row.
     """
 
     rows: npt.NDArray[np.int64]
     inputs: Mapping[str, npt.NDArray[Any]]
+    shared: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """What memory its scoring needs, up to a factor: tokens with padding, or rows."""
+        return max((array.size for array in self.inputs.values()), default=len(self.rows))
+
+    def part(self, first: int, last: int) -> Self:
+        """The rows from the first up to, not with, the last."""
+        inputs = {name: array[first:last] for name, array in self.inputs.items()}
+        return replace(self, rows=self.rows[first:last], inputs=inputs)
 
 
 class Student(Protocol):
@@ -58,12 +70,21 @@ class Student(Protocol):
         """How many scores a document gets."""
         ...
 
+    @property
+    def window(self) -> int:
+        """How many texts `encode` should see at once, so that batches of like length come about."""
+        ...
+
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches over a string, large_string or binary array of UTF-8; a null is an empty text."""
         ...
 
     def forward(self, batch: Batch) -> Scores:
         """Scores of the batch's rows, in their order; they depend on each text alone."""
+        ...
+
+    def shorter(self, batch: Batch) -> Batch | None:
+        """The batch with about half of each document, for a memory too small; None if it cannot."""
         ...
 
 
@@ -73,3 +94,12 @@ def score(student: Student, texts: pa.Array) -> Scores:
     for batch in student.encode(texts):
         scores[batch.rows] = student.forward(batch)
     return scores
+
+
+def strings(texts: pa.Array) -> list[str]:
+    """An Arrow array of text or of its UTF-8 as strings; null is empty, bad bytes are replaced."""
+    binary = pa.types.is_binary(texts.type) or pa.types.is_large_binary(texts.type)
+    if not (binary or pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        raise TypeError(f"texts are {texts.type}, expected string, large_string or binary")
+    raw = texts.cast(pa.large_binary()).to_pylist()
+    return [(one or b"").decode(errors="replace") for one in raw]

@@ -5,7 +5,6 @@ the expected value over the integers 0-10, then on from the likeliest. A request
 all documents of a batch; the server keeps what it read of their prompts.
 """
 
-import importlib
 import math
 import os
 import re
@@ -18,13 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mira_spark.errors import ConfigError, MiraError
+from mira_spark.errors import MiraError
+from mira_spark.judges import openai_sdk
 from mira_spark.judges.hosts import checked_url
-from mira_spark.judges.secret import Secret, quieten, read, scrubbed
+from mira_spark.judges.secret import Secret, read, scrubbed
 from mira_spark.students import answers
 from mira_spark.students.configs import ServedConfig
-from mira_spark.students.protocol import Batch, Scores
+from mira_spark.students.protocol import Batch, Scores, strings
 
+NEEDED_BY = "a served student"
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
 ATTEMPTS = 3
 LIKELIEST = 20
@@ -64,6 +65,11 @@ class ServedStudent:
         """None: the weights are the server's."""
         return {}
 
+    @property
+    def window(self) -> int:
+        """A batch may be as small as it comes."""
+        return 1
+
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of prompts, in the order of the texts."""
         server = self.config.server
@@ -71,11 +77,8 @@ class ServedStudent:
         if server.prompt is not None:
             before, _, after = server.prompt.partition("$document")
         for start in range(0, len(texts), server.documents_at_once):
-            some = texts.slice(start, server.documents_at_once).cast(pa.large_binary())
-            shown = (
-                answers.windowed((text or b"").decode(errors="replace"), server.max_characters)
-                for text in some.to_pylist()
-            )
+            some = strings(texts.slice(start, server.documents_at_once))
+            shown = (answers.windowed(text, server.max_characters) for text in some)
             prompts = [f"{before}{text}{after}" for text in shown]
             rows = np.arange(start, start + len(prompts), dtype=np.int64)
             yield Batch(rows, {"prompts": np.array(prompts, object)})
@@ -97,6 +100,9 @@ class ServedStudent:
                 f"{prompt}{value}{end}" for prompt, value in zip(prompts, chosen, strict=True)
             ]
         return scores
+
+    def shorter(self, batch: Batch) -> None:
+        """The memory is the server's."""
 
     def _likelihood(self, prompts: Sequence[str], end: str) -> npt.NDArray[np.float64]:
         """Probabilities [rows, 11] of the integers that may follow each prompt."""
@@ -138,7 +144,7 @@ class ServedStudent:
         return found
 
     def _asked(self, prompts: Sequence[str]) -> Any:
-        sdk = _sdk()
+        sdk = openai_sdk.load(NEEDED_BY)
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(self.config.server.pause_s * 2 ** (attempt - 1))
@@ -165,7 +171,7 @@ def opened(config: ServedConfig, environment: Mapping[str, str] = os.environ) ->
 
     ConfigError when the SDK or the key is missing or the URL may not be asked.
     """
-    sdk, server = _sdk(), config.server
+    sdk, server = openai_sdk.load(NEEDED_BY), config.server
     secret = read(server.secret, environment)
     client = sdk.OpenAI(
         api_key=secret.reveal(),
@@ -175,14 +181,3 @@ def opened(config: ServedConfig, environment: Mapping[str, str] = os.environ) ->
         http_client=sdk.DefaultHttpxClient(trust_env=False, follow_redirects=False),
     )
     return ServedStudent(config, client, secret)
-
-
-def _sdk() -> Any:
-    try:
-        sdk = importlib.import_module("openai")
-    except ImportError as error:
-        raise ConfigError(
-            "a served student needs the openai package: pip install 'mira-spark[judge]'"
-        ) from error
-    quieten("openai", "httpx", "httpx2", "httpcore", "httpcore2")
-    return sdk

@@ -8,22 +8,27 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from mira_spark.errors import ArtefactError
+from mira_spark.students import configs
 from mira_spark.students.protocol import Batch
 
 Ids = npt.NDArray[np.int32]
 
 MARK = " [...] "
 """Stands between two windows of a document that is not read whole."""
-CHARACTERS_PER_TOKEN = 8
-"""So much of a long text is looked at for each token kept; more would be tokenised in vain."""
+WINDOW = 20_000
+"""Documents that are sorted by length together: padding is then under three per cent."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A tokenizer and what it puts around a document of at most `most` tokens."""
+    """A tokenizer and what it puts around a document of at most `most` tokens.
+
+    Of a long text it looks at three pieces of `piece` characters.
+    """
 
     tokenizer: Tokenizer
     most: int
+    piece: int
     before: list[int]
     after: list[int]
     mark: list[int]
@@ -36,19 +41,11 @@ class Reader:
 
     def ids(self, texts: Sequence[str]) -> list[Ids]:
         """Each text's token ids; of a text too long its begin, middle and end, marked between."""
-        pieces = [self._pieces(text) for text in texts]
+        pieces = [configs.pieces(text, self.piece) for text in texts]
         flat = [piece for of_text in pieces for piece in of_text]
         encoded = self.tokenizer.encode_batch_fast(flat, add_special_tokens=False)
         each = iter(encoding.ids for encoding in encoded)
         return [self._framed([next(each) for _ in of_text]) for of_text in pieces]
-
-    def _pieces(self, text: str) -> list[str]:
-        """The text, or three pieces of one whose tokens could not be kept by far."""
-        size = self.window * CHARACTERS_PER_TOKEN
-        if len(text) <= 3 * size:
-            return [text]
-        middle = (len(text) - size) // 2
-        return [text[:size], text[middle : middle + size], text[-size:]]
 
     def _framed(self, pieces: list[list[int]]) -> Ids:
         room, window = self.most - len(self.before) - len(self.after), self.window
@@ -75,10 +72,26 @@ def reader(content: bytes, most: int) -> Reader:
     own = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
     first, last = (own[0], own[-1] + 1) if own else (0, 0)
     mark = tokenizer.encode(MARK, add_special_tokens=False).ids
-    made = Reader(tokenizer, most, probe.ids[:first], probe.ids[last:], mark)
+    piece = configs.piece(most)
+    made = Reader(tokenizer, most, piece, probe.ids[:first], probe.ids[last:], mark)
     if made.window < 1:
         raise ArtefactError(f"max_tokens is {most}, too few for three windows and their marks")
     return made
+
+
+def shorter(batch: Batch, reader: Reader) -> Batch | None:
+    """The batch with half as many tokens of its longest document, the beginnings kept; None when
+    no token of a document would be left."""
+    ids, lengths = batch.inputs["ids"], batch.inputs["lengths"]
+    frame, end = len(reader.before) + len(reader.after), len(reader.after)
+    most = frame + (ids.shape[1] - frame) // 2
+    if most <= frame:
+        return None
+    kept = np.zeros((len(ids), most), np.int32)
+    for row, length in enumerate(lengths.tolist()):
+        whole, short = ids[row, :length], min(length, most)
+        kept[row, :short] = np.concatenate([whole[: short - end], whole[length - end :]])
+    return Batch(batch.rows, {"ids": kept, "lengths": np.minimum(lengths, most)})
 
 
 def batches(documents: Sequence[Ids], most_tokens: int) -> Iterator[Batch]:

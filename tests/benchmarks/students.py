@@ -19,13 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from mira_spark import aggregation, calibration, comparison, distillation, labelling, reliability
-from mira_spark.columns import POINT
+from mira_spark import distillation, labelling
 from mira_spark.distillation import DistillationSettings, EncoderSettings
 from mira_spark.judges.protocol import Anchor
 from mira_spark.reliability import ReliabilitySettings
 from mira_spark.rubrics import Rubric
 from mira_spark.shards import COLUMNS
+from mira_spark.trained import Assessment, assessed
 
 MINILM_SHA256 = "53aa51172d14"
 """The beginning of its model.safetensors' digest."""
@@ -55,7 +55,7 @@ def groups(folder: Path) -> dict[str, pa.Table]:
     return {g: rows.filter(pc.equal(rows["source_group"], g)) for g in sorted(names)}
 
 
-def measured(rows: pa.Table, settings: DistillationSettings) -> comparison.Comparison:
+def measured(rows: pa.Table, settings: DistillationSettings) -> Assessment:
     """What `distill_students` would measure of a student of this kind."""
     with tempfile.TemporaryDirectory() as temporary:
         shards = Path(temporary) / "shards"
@@ -65,23 +65,8 @@ def measured(rows: pa.Table, settings: DistillationSettings) -> comparison.Compa
         slots = len(rows["scores"][0])
         rubric = Rubric("", "", tuple(Anchor(i, f"dimension {i}", "") for i in range(slots)))
         student = distillation.train(shards, rubric, settings, Path(temporary) / "checkpoints")
-        seen = distillation.predict(student, shards, "validation")
-        fitted = np.array([labelling.share_of(d, "calibration") < 0.5 for d in seen.doc_ids])
-        curves = calibration.fit(seen.predicted[fitted], seen.judged[fitted])
-        held_out = seen.only(~fitted)
-        thousandths = calibration.apply(curves, held_out.predicted)
-        points = (thousandths / POINT).astype(np.float32)
-        cells = reliability.cells(
-            points, held_out.judged, held_out.sources, held_out.repeated, ReliabilitySettings()
-        )
-        own = sum(cell.reliable for cell in cells if cell.source is not None)
-        count = sum(cell.source is not None for cell in cells)
-        sys.stdout.write(f"  reliable (source, slot) cells: {own} of {count}\n")
-        masks, _ = reliability.masks(cells, sorted(set(held_out.sources)), ReliabilitySettings())
-        mask = np.array([masks[source] for source in held_out.sources])
-        quality = aggregation.quality(thousandths, mask)
         names = tuple(anchor.name for anchor in rubric.anchors)
-        return comparison.compare(shards, held_out, points, quality, cells, names)
+        return assessed(student, shards, names, ReliabilitySettings())
 
 
 def main() -> None:
@@ -104,8 +89,11 @@ def main() -> None:
         for kind, settings in kinds.items():
             sys.stdout.write(f" {kind}\n")
             start = time.perf_counter()
-            metrics = measured(rows, settings).metrics
-            show(metrics)
+            found = measured(rows, settings)
+            reliable = [cell.reliable for cell in found.cells if cell.source is not None]
+            count = f"{sum(reliable)} of {len(reliable)}"
+            sys.stdout.write(f"  reliable (source, slot) cells: {count}\n")
+            show(found.comparison.metrics)
             sys.stdout.write(f"  {time.perf_counter() - start:.0f} s\n")
 
 

@@ -246,7 +246,9 @@ def test_the_order_and_partitioning_of_scores_do_not_change_the_cut(
 ) -> None:
     scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
     students = [scorer.student_id for scorer in scorers.values()]
-    scores = current.scores(lake, students, lake.version("documents"), lake.version("scores"))
+    scores = current.scores(
+        lake, settings, students, lake.version("documents"), lake.version("scores")
+    )
     counts = scores.filter("source_group = 'group_a'").groupBy("quality").agg(F.sum("n_tokens"))
     level = max(counts.collect(), key=lambda r: r[1])
     boundary = {"group_a": selection.Boundary(level["quality"], Fraction(level[1], 2))}

@@ -1,0 +1,238 @@
+"""Raw scores from a student, whatever the texts, the memory or the student do: a bad row is alone.
+
+Three stages, each a thread: texts are encoded, batches go through the student, scores are collected
+by whoever asks. What a stage made waits in a short queue, so no stage runs far ahead.
+"""
+
+import faulthandler
+import gc
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from mira_spark.students.protocol import Batch, Scores, Student
+
+REASON_LENGTH = 300
+NOT_FINITE = "the student's score is not a finite number"
+IN_PART = "read in part: the memory did not hold all of it"
+WINDOW_BYTES = 64 << 20
+POLL_S = 0.1
+
+Reasons = list[str | None]
+T = TypeVar("T")
+
+
+class Encoded(NamedTuple):
+    """The batches of `rows` texts, and why some are in none of them, by row."""
+
+    rows: int
+    batches: list[Batch]
+    reasons: dict[int, str]
+
+
+@dataclass
+class Engine:
+    """A student, and what was learned of the memory it works in.
+
+    `most` is the size of a batch that was too large, halved; None while none was. With `watched_s`
+    a call of the student that lasts longer ends the process: nothing else ends one that hangs.
+    """
+
+    student: Student
+    watched_s: float | None = None
+    most: int | None = None
+    _watch: "Watch" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(self.watched_s)
+
+    def scores(self, texts: pa.Array) -> tuple[Scores, Reasons]:
+        """Uncalibrated scores float32 [rows, slots]; NaN, and why, in a row without.
+
+        A row with scores and a reason was read in part. Deterministic up to the last bits.
+        """
+        return self.forwarded(self.encoded(texts))
+
+    def overlapped(
+        self, windows: Iterable[pa.RecordBatch]
+    ) -> Iterator[tuple[pa.RecordBatch, Scores, Reasons]]:
+        """`scores` of each window's column `text`, while the next ones are read and encoded."""
+        encoded = ahead(((window, self.encoded(window.column("text"))) for window in windows), 2)
+        return ahead(((window, *self.forwarded(one)) for window, one in encoded), 1)
+
+    def encoded(self, texts: pa.Array) -> Encoded:
+        """All texts as batches; of those that cannot be read, why."""
+        try:
+            with self._watch.busy():
+                return Encoded(len(texts), list(self.student.encode(texts)), {})
+        except BaseException as error:  # a panic of a tokenizer is no Exception
+            reason = told(error)
+        if len(texts) == 1:
+            return Encoded(1, [], {0: reason})
+        middle = len(texts) // 2
+        left, right = self.encoded(texts.slice(0, middle)), self.encoded(texts.slice(middle))
+        moved = [Batch(b.rows + middle, b.inputs, b.shared) for b in right.batches]
+        later = {row + middle: reason for row, reason in right.reasons.items()}
+        return Encoded(len(texts), left.batches + moved, left.reasons | later)
+
+    def forwarded(self, encoded: Encoded) -> tuple[Scores, Reasons]:
+        """The scores of the batches, each cut as small as the memory or a bad row makes needful."""
+        scores = np.full((encoded.rows, self.student.slots), np.nan, np.float32)
+        reasons: Reasons = [encoded.reasons.get(row) for row in range(encoded.rows)]
+        waiting = encoded.batches[::-1]
+        while waiting:
+            batch = waiting.pop()
+            rows = len(batch.rows)
+            if rows > 1 and self.most is not None and batch.size > self.most:
+                fit = max(self.most * rows // batch.size, 1)
+                waiting += [batch.part(i, i + fit) for i in range(0, rows, fit)][::-1]
+                continue
+            failure = self._forward(batch, scores)
+            if failure is None:
+                continue
+            if rows > 1:
+                if failure.memory:
+                    self.most = batch.size // 2
+                waiting += [batch.part(rows // 2, rows), batch.part(0, rows // 2)]
+            elif failure.memory and (shorter := self.student.shorter(batch)) is not None:
+                waiting.append(shorter)
+                reasons[int(batch.rows[0])] = IN_PART
+            else:
+                reasons[int(batch.rows[0])] = failure.reason
+        unusable = ~np.isfinite(scores).all(axis=1)
+        scores[unusable] = np.nan
+        for row in np.flatnonzero(unusable).tolist():
+            known = reasons[row]
+            reasons[row] = NOT_FINITE if known in (None, IN_PART) else known
+        return scores, reasons
+
+    def _forward(self, batch: Batch, scores: Scores) -> "Failure | None":
+        try:
+            with self._watch.busy():
+                scores[batch.rows] = self.student.forward(batch)
+            return None
+        except BaseException as error:
+            failure = Failure(told(error), out_of_memory(error))
+        if failure.memory:  # here, where nothing holds the tensors of the failed call any more
+            release()
+        return failure
+
+
+class Failure(NamedTuple):
+    """Why a call of the student failed, and whether for want of memory."""
+
+    reason: str
+    memory: bool
+
+
+def told(error: BaseException) -> str:
+    """The error in a few words; what must end the process is raised again."""
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        raise error
+    return f"{type(error).__name__}: {error}"[:REASON_LENGTH]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the device's or the process's memory was too small."""
+    named = type(error).__name__ == "OutOfMemoryError"  # of torch, which linear does without
+    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def release() -> None:
+    """Give back what a failed call left in the device's memory."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def windows(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The batches put together until they have `rows` rows or WINDOW_BYTES; empty ones left out."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        if batch.num_rows:
+            held.append(batch)
+        if sum(b.num_rows for b in held) >= rows or sum(b.nbytes for b in held) >= WINDOW_BYTES:
+            yield _joined(held)
+            held = []
+    if held:
+        yield _joined(held)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def ahead(items: Iterable[T], most: int) -> Iterator[T]:
+    """The items, made by a thread of its own that is at most `most` ahead; its errors are raised
+    here. When nobody asks any more the thread ends with the item it is at."""
+    made: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(most)
+    left = threading.Event()
+
+    def put(item: T | None, error: BaseException | None = None, last: bool = False) -> bool:
+        while not left.is_set():
+            try:
+                made.put((item, error, last), timeout=POLL_S)
+                return True
+            except queue.Full:
+                pass
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+            put(None, last=True)
+        except BaseException as error:
+            put(None, error, last=True)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while True:
+            item, error, last = made.get()
+            if error is not None:
+                raise error
+            if last:
+                return
+            yield item  # type: ignore[misc]  # only the last is None
+    finally:
+        left.set()
+
+
+class Watch:
+    """Ends the process when a watched call lasts too long, even one that never lets go of the GIL.
+
+    Calls in several threads may overlap; the clock starts anew whenever one begins or ends.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._calls = 0
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """The block is a watched call."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        if self._seconds is None:
+            return
+        with self._lock:
+            self._calls += change
+            if self._calls:
+                faulthandler.dump_traceback_later(self._seconds, exit=True)
+            else:
+                faulthandler.cancel_dump_traceback_later()

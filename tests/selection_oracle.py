@@ -1,0 +1,118 @@
+"""The rule of selection, document by document: what every faster way has to agree with.
+
+Documents of a pool are walked in order while the pool's charge stays within its limit; a source is
+charged the tokens walked of it, at least what its floor reserves, at most its cap. Kept of a source
+is its longest prefix within its floor, and of what was walked its longest prefix within its cap.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Document:
+    """`quality` None: quarantined, never kept."""
+
+    doc_id: str
+    source: str
+    quality: int | None
+    tie_hash: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Pool by source, share of the budget by pool; floors and caps of sources that have one."""
+
+    pool_of: Mapping[str, str]
+    shares: Mapping[str, Fraction]
+    floors: Mapping[str, Fraction]
+    caps: Mapping[str, Fraction]
+
+
+def in_order(documents: Iterable[Document]) -> list[Document]:
+    """Those with a quality, best first."""
+    scored = [(d.quality, d) for d in documents if d.quality is not None]
+    ordered = sorted(scored, key=lambda pair: (-pair[0], pair[1].tie_hash, pair[1].doc_id.encode()))
+    return [d for _, d in ordered]
+
+
+def tokens_of(documents: Iterable[Document]) -> int:
+    return sum(d.tokens for d in documents)
+
+
+def prefix(documents: Sequence[Document], tokens: Fraction) -> list[Document]:
+    """The longest prefix with at most so many tokens."""
+    found: list[Document] = []
+    for document in documents:
+        if tokens_of(found) + document.tokens > tokens:
+            break
+        found.append(document)
+    return found
+
+
+def of_source(documents: Iterable[Document], source: str) -> list[Document]:
+    return [d for d in documents if d.source == source]
+
+
+def of_pool(documents: Iterable[Document], pool: str, rule: Rule) -> list[Document]:
+    return [d for d in documents if rule.pool_of[d.source] == pool]
+
+
+def charge(
+    walked: Sequence[Document], candidates: Sequence[Document], budget: int, rule: Rule
+) -> Fraction:
+    """What the sources of `candidates`, all documents of a pool in order, are charged."""
+    charged = Fraction(0)
+    for source in {d.source for d in candidates}:
+        all_tokens = Fraction(tokens_of(of_source(candidates, source)))
+        reserved = min(budget * rule.floors.get(source, Fraction(0)), all_tokens)
+        taken = max(reserved, Fraction(tokens_of(of_source(walked, source))))
+        charged += min(taken, budget * rule.caps.get(source, Fraction(10**30)))
+    return charged
+
+
+def walk(
+    candidates: Sequence[Document], pool: str, budget: int, rule: Rule, skipping: bool
+) -> list[Document]:
+    """The documents of a pool up to the first that does not fit; `skipping` goes on after it."""
+    walked: list[Document] = []
+    for document in candidates:
+        if charge([*walked, document], candidates, budget, rule) <= budget * rule.shares[pool]:
+            walked.append(document)
+        elif not skipping:
+            break
+    return walked
+
+
+def kept(
+    documents: Iterable[Document], budget: int, rule: Rule, skipping: bool = False
+) -> set[str]:
+    """The ids of what is kept."""
+    ordered = in_order(documents)
+    ids: set[str] = set()
+    for pool in set(rule.pool_of.values()):
+        candidates = of_pool(ordered, pool, rule)
+        walked = walk(candidates, pool, budget, rule, skipping)
+        for source in {d.source for d in candidates}:
+            own = of_source(candidates, source)
+            floor = rule.floors.get(source, Fraction(0))
+            within_floor = prefix(own, budget * floor) if floor else []
+            within_cap = prefix(own, budget * rule.caps[source]) if source in rule.caps else own
+            ids |= {d.doc_id for d in own if d in within_floor or (d in walked and d in within_cap)}
+    return ids
+
+
+def kept_skipping(documents: Iterable[Document], budget: int, rule: Rule) -> set[str]:
+    """A wrong variant: what does not fit is skipped and the walk goes on."""
+    return kept(documents, budget, rule, skipping=True)
+
+
+def kept_sharing_leftovers(documents: Iterable[Document], budget: int, rule: Rule) -> set[str]:
+    """A wrong variant: what the pools leave of the budget is walked down once more by all."""
+    documents = list(documents)
+    ids = kept(documents, budget, rule)
+    left = budget - tokens_of(d for d in documents if d.doc_id in ids)
+    others = [d for d in in_order(documents) if d.doc_id not in ids]
+    return ids | {d.doc_id for d in prefix(others, Fraction(left))}

@@ -1,0 +1,262 @@
+"""The engine: every row has its scores or its reason, whatever breaks on the way."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import log2
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mira_spark import engine
+from mira_spark.engine import IN_PART, NOT_FINITE, Engine, ahead, windows
+from mira_spark.students.protocol import Batch, Scores
+from tests.poison import POISON
+from tests.test_scoring import LengthStudent, linear, strings
+
+LIMIT_OF_ONE = 4
+
+
+class Panic(BaseException):
+    """What a tokenizer's panic looks like: no Exception."""
+
+
+@dataclass
+class TokenStudent:
+    """Scores by length; its memory holds so many tokens. `calls` counts what each row went through."""
+
+    memory: int = 10**9
+    batch_tokens: int = 256
+    window: int = 1
+    slots: int = 2
+    kind: str = "encoder"
+    refused: int = 0
+    scored: list[int] = field(default_factory=list)
+
+    def encode(self, texts: pa.Array) -> Iterator[Batch]:
+        values = texts.to_pylist()
+        if any(value == "panic" for value in values):
+            raise Panic("called `Option::unwrap()` on a `None` value")
+        lengths = np.array([max(len(value), 1) for value in values], np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        first = 0
+        while first < len(order):
+            longest = lengths[order[first]]
+            rows = order[first : first + max(self.batch_tokens // longest, 1)]
+            ids = np.zeros((len(rows), longest), np.int32)
+            yield Batch(rows, {"ids": ids, "lengths": lengths[rows]})
+            first += len(rows)
+
+    def forward(self, batch: Batch) -> Scores:
+        if batch.inputs["ids"].size > self.memory:
+            self.refused += 1
+            raise MemoryError("too large")
+        self.scored += batch.rows.tolist()
+        lengths = batch.inputs["lengths"].astype(np.float32)
+        return np.stack([lengths, lengths * 2], 1)
+
+    def shorter(self, batch: Batch) -> Batch | None:
+        most = batch.inputs["ids"].shape[1] // 2
+        if most < LIMIT_OF_ONE:
+            return None
+        return Batch(batch.rows, {"ids": batch.inputs["ids"][:, :most],
+                                  "lengths": np.minimum(batch.inputs["lengths"], most)})  # fmt: skip
+
+
+@settings(max_examples=1_000)
+@given(
+    st.lists(st.integers(0, 200), min_size=1, max_size=60),
+    st.integers(1, 400),
+    st.integers(1, 1_000),
+)
+def test_a_memory_too_small_loses_no_row_and_costs_few_splits(
+    lengths: list[int], memory: int, batch_tokens: int
+) -> None:
+    student: Any = TokenStudent(memory, batch_tokens)
+    runner = Engine(student)
+    texts = strings(*("x" * n for n in lengths))
+    encoded = runner.encoded(texts)
+    largest = max(len(batch.rows) for batch in encoded.batches)
+    scores, reasons = runner.forwarded(encoded)
+    padded = {r: b.inputs["ids"].shape[1] for b in encoded.batches for r in b.rows.tolist()}
+    for row, n in enumerate(lengths):
+        whole = max(n, 1)
+        if padded[row] <= memory:
+            assert (scores[row, 0], reasons[row]) == (whole, None)
+        elif reasons[row] == IN_PART:
+            assert min(LIMIT_OF_ONE, whole) <= scores[row, 0] <= min(memory, whole)
+        else:
+            assert np.isnan(scores[row]).all()
+            assert reasons[row] == "MemoryError: too large"
+    assert sorted(student.scored) == [r for r in range(len(lengths)) if not np.isnan(scores[r, 0])]
+    too_long = [n for n in padded.values() if n > memory]
+    shortened = sum(int(log2(n)) + 1 for n in too_long)
+    assert student.refused - shortened <= 2 * log2(max(largest, 2))
+
+
+def test_what_the_memory_held_is_remembered() -> None:
+    student: Any = TokenStudent(memory=40, batch_tokens=256)
+    runner = Engine(student)
+    runner.scores(strings(*["xxxx"] * 64))
+    refused = student.refused
+    assert 0 < refused <= log2(64)
+    _, reasons = runner.scores(strings(*["xxxx"] * 640))
+    assert student.refused == refused
+    assert reasons == [None] * 640
+
+
+def test_a_panic_is_one_row() -> None:
+    student: Any = TokenStudent()
+    scores, reasons = Engine(student).scores(strings("a", "bb", "panic", "dddd", "eeeee"))
+    assert scores[:, 0].tolist()[:2] + scores[:, 0].tolist()[3:] == [1, 2, 4, 5]
+    assert np.isnan(scores[2]).all()
+    assert [r is None for r in reasons] == [True, True, False, True, True]
+    assert str(reasons[2]).startswith("Panic: called")
+
+
+def test_what_must_end_the_process_is_not_a_row() -> None:
+    class Interrupted(TokenStudent):
+        def forward(self, batch: Batch) -> Scores:
+            raise KeyboardInterrupt
+
+    student: Any = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        Engine(student).scores(strings("a"))
+
+
+def test_a_score_that_is_no_number_is_a_row_that_says_so() -> None:
+    student: Any = LengthStudent()
+    scores, reasons = Engine(student).scores(strings("a", "nan", "bb"))
+    assert np.isnan(scores).all(axis=1).tolist() == [False, True, False]
+    assert reasons == [None, NOT_FINITE, None]
+
+
+def table(texts: list[str]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({"text": strings(*texts)})
+
+
+def test_windows_are_whole_batches_put_together() -> None:
+    batches = [table(["x"] * n) for n in (3, 0, 4, 10, 1)]
+    assert [w.num_rows for w in windows(batches, 6)] == [7, 10, 1]
+    assert [w.num_rows for w in windows(batches, 1)] == [3, 4, 10, 1]
+    assert list(windows([], 6)) == []
+
+
+def test_a_window_ends_where_its_texts_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "WINDOW_BYTES", 1_000)
+    assert [w.num_rows for w in windows([table(["x" * 400])] * 5, 100)] == [3, 2]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1_000])
+def test_the_order_and_the_scores_do_not_depend_on_the_windows(rows: int) -> None:
+    texts = [f"word{i} and more" * (i % 5) for i in range(300)]
+    batches = [table(texts[i : i + 20]) for i in range(0, 300, 20)]
+    whole, _ = Engine(linear(1)).scores(strings(*texts))
+    found = list(Engine(linear(1)).overlapped(windows(batches, rows)))
+    assert [t for window, _, _ in found for t in window["text"].to_pylist()] == texts
+    np.testing.assert_array_equal(np.concatenate([s for _, s, _ in found]), whole)
+
+
+def test_what_comes_ahead_is_the_same_and_its_error_comes_too() -> None:
+    def three() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise ValueError("no more")
+
+    assert list(ahead(range(100), 2)) == list(range(100))
+    found = ahead(three(), 5)
+    assert [next(found) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="no more"):
+        next(found)
+
+
+def test_a_thread_ahead_goes_no_farther_than_it_may_and_ends_when_left() -> None:
+    made: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(1_000):
+            made.append(number)
+            yield number
+
+    found = ahead(numbers(), 3)
+    assert next(found) == 0
+    found.close()  # type: ignore[attr-defined]
+    assert len(made) <= 6
+
+
+def scored(texts: pa.Array) -> tuple[Scores, engine.Reasons]:
+    return Engine(linear(1)).scores(texts)
+
+
+def binary(*values: bytes | None) -> pa.Array:
+    return pa.array(values, pa.large_binary())
+
+
+def test_there_are_a_hundred_kinds_of_poison() -> None:
+    assert len(POISON) >= 100
+
+
+@pytest.mark.parametrize("place", ["alone", "first", "last", "between"])
+def test_no_poison_fails_or_changes_its_neighbours(place: str) -> None:
+    clean = [b"def f():\n    return 1\n", b"some prose, quoted."]
+    expected, _ = scored(binary(*clean))
+    for name, poison in POISON.items():
+        before = {"alone": [], "first": [], "last": clean, "between": clean[:1]}[place]
+        after = {"alone": [], "first": clean, "last": [], "between": clean[1:]}[place]
+        scores, reasons = scored(binary(*before, poison, *after))
+        neighbours = np.delete(scores, len(before), 0)
+        np.testing.assert_array_equal(neighbours, expected[: len(neighbours)], err_msg=name)
+        assert [r for i, r in enumerate(reasons) if i != len(before)] == [None] * len(neighbours)
+        assert np.isfinite(scores[len(before)]).all() == (reasons[len(before)] is None), name
+
+
+def test_poison_mixed_into_a_hundred_thousand_changes_none_of_them() -> None:
+    clean = [f"text {i} of many, with {i % 97} words".encode() for i in range(100_000)]
+    mixed: list[bytes | None] = list(clean)
+    places = np.random.default_rng(0).choice(len(clean), len(POISON), replace=False)
+    for place, poison in zip(places.tolist(), POISON.values(), strict=True):
+        mixed[place] = poison
+    expected, _ = scored(binary(*clean))
+    found, reasons = scored(binary(*mixed))
+    untouched = np.ones(len(clean), np.bool_)
+    untouched[places] = False
+    np.testing.assert_array_equal(found[untouched], expected[untouched])
+    assert all(r is None for r, same in zip(reasons, untouched, strict=True) if same)
+
+
+HANGING = """
+import time
+from mira_spark.engine import Watch
+watch = Watch(0.3)
+with watch.busy():
+    pass
+print("idle", flush=True)
+time.sleep({idle})
+with watch.busy():
+    {call}
+print("over", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("idle", "call", "said", "code"),
+    [
+        (0.6, "pass", "idle\nover\n", 0),
+        (0, "time.sleep(60)", "idle\n", 1),
+        (0, "9 ** 9 ** 9", "idle\n", 1),  # never lets go of the GIL
+    ],
+)
+def test_only_a_call_that_lasts_too_long_ends_the_process(
+    idle: float, call: str, said: str, code: int
+) -> None:
+    begun = time.monotonic()
+    program = HANGING.format(idle=idle, call=call)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.stdout, ended.returncode) == (said, code)
+    assert ("Timeout" in ended.stderr) == bool(code)
+    assert time.monotonic() - begun < 50
