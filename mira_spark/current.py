@@ -101,23 +101,26 @@ def scorers(lake: Lakehouse, settings: Settings, source_groups: Iterable[str]) -
     """Group to its champion student; groups without a champion are absent."""
     champions = registry.champions(settings, sorted(set(source_groups)))
     rows = lake.read("students").filter(F.col("student_id").isin(list(champions.values())))
-    return {
-        r["source_group"]: Scorer(r["student_id"], r["artefact_uri"], r["artefact_sha256"])
-        for r in rows.collect()
-    }
+    return {row["source_group"]: _scorer(row) for row in rows.collect()}
 
 
-def twin(lake: Lakehouse, scorer: Scorer, source_group: str) -> str | None:
-    """The latest other student of the group that gives every text the same raw scores, its files
-    being the same but for the manifest; None without."""
-    others = lake.read("students").filter(F.col("source_group") == source_group)
-    others = others.filter((F.col("student_id") != scorer.student_id) & (F.col("kind") != "served"))
-    files = _files(scorer)
-    for row in others.orderBy(F.desc("created_at"), F.desc("student_id")).collect():
-        other = Scorer(row["student_id"], row["artefact_uri"], row["artefact_sha256"])
-        if row["weights_sha256"] == files.get(artefact.MODEL) and _files(other) == files:
-            return other.student_id
-    return None
+def twins(lake: Lakehouse, scorers: Mapping[str, Scorer]) -> dict[str, str]:
+    """Group to the latest other student that gives every text the raw scores this one does, its
+    files being the same but for the manifest; groups without one are absent."""
+    files = {group: _files(scorer) for group, scorer in scorers.items()}
+    weights = [found[artefact.MODEL] for found in files.values() if found]
+    alike = lake.read("students").filter(F.col("weights_sha256").isin(weights))
+    alike = alike.filter(F.col("kind") != "served").orderBy("created_at", "student_id")
+    found = {}
+    for row in alike.collect():
+        group, other = row["source_group"], _scorer(row)
+        if group in scorers and other != scorers[group] and _files(other) == files[group]:
+            found[group] = other.student_id
+    return found
+
+
+def _scorer(row: Row) -> Scorer:
+    return Scorer(row["student_id"], row["artefact_uri"], row["artefact_sha256"])
 
 
 def _files(scorer: Scorer) -> dict[str, str]:
@@ -133,18 +136,22 @@ def scores(
     student_ids: Iterable[str],
     documents_version: int,
     scores_version: int | None,
+    appended_only: bool | None = None,
 ) -> DataFrame:
     """The current scores, one row per document: of its source's group by one of the students, for
     the text the document has. None is the version of `scores` as it is now.
 
-    Where `documents` only ever had appends no join with it is needed.
+    Where `documents` only ever had appends (`appended_only`, looked up when None) no join with it
+    is needed.
     """
     wanted = F.col("grouping_id") == grouping.grouping_id(settings.grouping)
     grouped = lake.read("source_groups").filter(wanted).select(*GROUP_KEY)
     rows = lake.read("scores", scores_version)
     rows = rows.filter(F.col("student_id").isin(sorted(student_ids)))
     rows = rows.join(F.broadcast(grouped), on=GROUP_KEY, how="left_semi")
-    if lake.only_appends_since("documents", 0):
+    if appended_only is None:
+        appended_only = lake.only_appends_since("documents", 0)
+    if appended_only:
         return rows
     documents = lake.read("documents", documents_version).select(*SCORE_KEY)
     return rows.join(documents, on=SCORE_KEY, how="left_semi")

@@ -79,6 +79,8 @@ class Child:
 
     def __init__(self, folder: str, digest: str) -> None:
         self._student = json.dumps({"folder": folder, "digest": digest})
+        self._scores: pa.RecordBatchReader | None = None
+        self._loaded_bytes = self.slots = 0
         self._begin()
 
     def scores(self, texts: pa.Array, seconds: float, memory: int) -> tuple[Scores, Reasons]:
@@ -107,7 +109,7 @@ class Child:
         )
         self._pipes = [pipe for pipe in (self._process.stdin, self._process.stdout) if pipe]
         self._texts = pa.ipc.new_stream(pa.PythonFile(self._pipes[0], "w"), TEXTS)
-        self._scores: pa.RecordBatchReader | None = None
+        self._scores = None
         try:
             self._wait(LOAD_S, None)
             self.slots = int(self._pipes[1].readline())

@@ -11,8 +11,9 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, Row
@@ -25,7 +26,7 @@ DEAD_AFTER_S = 60
 RENEW_EVERY_S = 20
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lease:
     """A lease that was taken: `check` before every commit to the table it stands for."""
 
@@ -33,12 +34,20 @@ class Lease:
     name: str
     holder: str
     epoch: int
+    seen: float = field(default_factory=time.monotonic)
 
-    def check(self) -> None:
-        """Raises BusyError when another driver has taken the lease since."""
+    def check(self, within_s: float = 0) -> None:
+        """Raises BusyError when another driver has taken the lease since.
+
+        The table is not read when the lease was seen to be ours `within_s` seconds ago: less than
+        DEAD_AFTER_S nobody can have taken it.
+        """
+        if time.monotonic() - self.seen < within_s:
+            return
         row = _row(self.lake, self.name)
         if row is None or (row["holder"], row["epoch"]) != (self.holder, self.epoch):
             raise BusyError(f"{_told(self.lake, self.name, row)} has taken over and goes on")
+        self.seen = time.monotonic()
 
     def renew(self) -> None:
         """Say that the holder lives."""

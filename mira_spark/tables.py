@@ -1,5 +1,6 @@
 """The only place that reads or writes tables: created up front, read by version, written once."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from delta.exceptions import ConcurrentTransactionException
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -95,7 +97,8 @@ class Lakehouse:
         writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
         if transaction is not None:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
-        writer.saveAsTable(self.name(table))
+        with contextlib.suppress(*(ConcurrentTransactionException,) * (transaction is not None)):
+            writer.saveAsTable(self.name(table))  # or the same unit was committed meanwhile
 
     def append_rows(
         self,

@@ -1,5 +1,6 @@
 """One Spark session for the whole suite, with its catalog in a temporary folder."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from mira_spark.progress import set_up_logging
 from mira_spark.session import open_local
 from mira_spark.tables import Lakehouse
 
+DRILLS = str(Path(__file__).parent / "drills")
 LATE = ("test_judge.py", "test_command.py")
 
 
@@ -33,6 +35,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def spark(home: Path) -> Iterator[SparkSession]:
     set_up_logging()
+    # What Spark's workers start with: a student that some texts kill.
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [DRILLS, *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     session = open_local(home, cores=2, memory="3g")
     yield session
     if SparkContext._gateway is not None:  # test_command ends it earlier

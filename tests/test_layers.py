@@ -34,14 +34,17 @@ SPARK_FREE = (
     "mira_spark.docstrings",
     "mira_spark.embedding",
     "mira_spark.encoder_training",
+    "mira_spark.engine",
     "mira_spark.errors",
     "mira_spark.evaluation",
     "mira_spark.evaluation_plots",
+    "mira_spark.failpoints",
     "mira_spark.fine_tuning",
     "mira_spark.frozen_heads",
     "mira_spark.generative_training",
     "mira_spark.grouping",
     "mira_spark.installed_files",
+    "mira_spark.isolation",
     "mira_spark.judges.*",
     "mira_spark.labelling",
     "mira_spark.leaks",
@@ -68,9 +71,12 @@ SPARK_FREE = (
 )
 ON_EXECUTORS = (
     "mira_spark.corpus_python",
+    "mira_spark.engine",
+    "mira_spark.isolation",
     "mira_spark.scoring",
     "mira_spark.students.*",
     "mira_spark.tokens",
+    "mira_spark.workers",
 )
 SPARK = {"pyspark", "delta"}
 STORAGE = "mira_spark.tables"

@@ -6,7 +6,7 @@ from mira_spark.allocation import KEEP_ALL, KEEP_NONE, Policy, Tie, boundaries, 
 from mira_spark.errors import ReconciliationError
 from mira_spark.histograms import FIRST_HASH, levels
 from mira_spark.walk import Cut
-from tests.counting import counted, cuts_of
+from tests.counting import counted, cuts_of, tied
 from tests.selection_oracle import Document
 
 EQUAL = [
@@ -14,6 +14,7 @@ EQUAL = [
     Document("first", "web", 5, 0, 10),
     Document("other", "news", 5, 0, 10),
     Document("second", "web", 5, 0, 10),
+    Document("large", "news", 5, 1, 60),
     Document("far", "web", 5, 2**62, 10),
 ]
 GROUPS = {"web": "x", "news": "y"}
@@ -41,11 +42,19 @@ def test_a_cut_may_lie_between_prefixes() -> None:
     bins = counted(EQUAL, 0)
     found = walks(policy, 50, GROUPS, bins)
     ends = boundaries(found, bins)
-    assert ties(ends.values()) == {Tie("web", 5, FIRST_HASH, 2**63 - 1)}
-    ends = boundaries(found, counted(EQUAL, 2), ends)
-    assert ties(ends.values()) == {Tie("web", 5, 2**62, 2**63 - 1)}
+    assert ties([ends["pool", "x"]]) == {Tie("web", 5, FIRST_HASH, 2**63 - 1)}
+    ends = boundaries(found, counted(tied(EQUAL, ends.values()), 2), ends)
+    assert ties([ends["pool", "x"]]) == {Tie("web", 5, 2**62, 2**63 - 1)}
     assert ends["pool", "x"].above == {"web": 30}
     assert cuts(found, ends)["web"] == Cut(5, 2**62, "")
+
+
+def test_only_sources_with_documents_at_a_boundary_are_looked_at() -> None:
+    documents = [*EQUAL, Document("good", "books", 6, 0, 1)]
+    bins = counted(documents, 0)
+    groups = GROUPS | {"books": "z"}
+    ends = boundaries(walks(Policy("global"), 20, groups, bins), bins)
+    assert {tie.source for tie in ties(ends.values())} == {"web", "news"}
 
 
 def test_places_of_cuts_go_down_the_order() -> None:

@@ -43,6 +43,13 @@ def test_a_floor_is_reserved_before_the_walk_comes_to_it() -> None:
     assert found.kept == {"web": Kept(3, 30, 9.0, 9), "books": Kept(5, 30, 7.0, 7)}
 
 
+def test_what_is_reserved_is_not_charged_again() -> None:
+    """30 of 75 tokens are for books and 40 taken of web. The other 5 are a quarter of web's level
+    at the cut; that of books, 15 tokens, is within the 30."""
+    found = what_if(Policy("global", floors={"books": "0.4"}), 75, GROUPS, bins())
+    assert {s: k.tokens for s, k in found.kept.items()} == {"web": 45, "books": 30}
+
+
 def test_all_is_kept_and_more_adds_nothing_where_all_fits() -> None:
     found = what_if(Policy("source"), 120, GROUPS, bins())
     assert found.kept == {

@@ -114,7 +114,9 @@ def _examples(
     sources = report_rows.example_sources(cutoffs)
     if not sources:
         return []
-    scores = current.scores(lake, settings, {c["student_id"] for c in cutoffs}, **versions)
+    by = {c["student_id"] for c in cutoffs}
+    pinned = versions["documents_version"], versions["scores_version"]
+    scores = current.scores(lake, settings, by, *pinned)
     found = _rows(report_rows.ends(scores, sources))
     documents = lake.read("documents", versions["documents_version"])
     shown = _rows(report_rows.excerpts(documents, found)) if found else []

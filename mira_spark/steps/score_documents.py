@@ -1,13 +1,14 @@
 """Score every document with its group's student. Reads `documents`, `source_groups`, `students`;
 writes `scores` and the view `scored_documents`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark import corpus, current, leases, scoring, units, workers
@@ -31,8 +32,8 @@ UNITS_AT_ONCE = 2  # the next unit's tasks fill the cores that the last tasks of
 class Work:
     """What a run of the step has in hand: pinned documents, who scores them, and the lease.
 
-    `transaction` is above that of every unit committed before rows of `scores` were last removed:
-    Delta would skip a unit it has seen.
+    `appended_only`: no document was ever changed. `transaction` is above that of every unit
+    committed before rows of `scores` were last removed: Delta would skip a unit it has seen.
     """
 
     lake: Lakehouse
@@ -43,6 +44,7 @@ class Work:
     scorers: Mapping[str, Scorer]
     lease: Lease
     transaction: int
+    appended_only: bool
 
     @property
     def students(self) -> list[str]:
@@ -55,7 +57,12 @@ class Work:
 
     def scores(self, version: int | None = None) -> DataFrame:
         """The current scores."""
-        return current.scores(self.lake, self.settings, self.students, self.version, version)
+        return self.scores_of(self.students, version)
+
+    def scores_of(self, students: Iterable[str], version: int | None) -> DataFrame:
+        """What these students' scores are now of the documents as pinned."""
+        pinned = (self.version, version, self.appended_only)
+        return current.scores(self.lake, self.settings, students, *pinned)
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -78,7 +85,10 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         groups = current.groups(lake, settings)
         scorers = current.scorers(lake, settings, groups.values())
         version, transaction = lake.version("documents"), lake.last_removal("scores") + 1
-        work = Work(lake, settings, run_id, version, groups, scorers, lease, transaction)
+        appended_only = lake.only_appends_since("documents", 0)
+        work = Work(
+            lake, settings, run_id, version, groups, scorers, lease, transaction, appended_only
+        )
         documents = tallies(work.documents())
         _check_grouped(lake, {source for source, _ in documents}, groups)
         again = _reaggregated(work, documents)
@@ -93,10 +103,17 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
 
 def tallies(rows: DataFrame) -> dict[Bucket, Tally]:
     """By source and bucket, rows, tokens, and the sum of a hash of doc_id and content_hash."""
+    found = rows.groupBy("source", "bucket").agg(*_sums()).collect()
+    return {(source, bucket): _tally(*sums) for source, bucket, *sums in found}
+
+
+def _sums() -> tuple[Column, Column, Column]:
     hashed = F.xxhash64("doc_id", "content_hash").cast("decimal(38,0)")
-    sums = (F.count("*"), F.sum("n_tokens"), F.sum(hashed))
-    found = rows.groupBy("source", "bucket").agg(*sums).collect()
-    return {(source, bucket): Tally(n, tokens, int(c)) for source, bucket, n, tokens, c in found}
+    return F.count("*"), F.sum("n_tokens"), F.sum(hashed)
+
+
+def _tally(rows: int, tokens: int | None, checksum: Decimal | None) -> Tally:
+    return Tally(rows, tokens or 0, int(checksum or 0))
 
 
 def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]) -> None:
@@ -133,13 +150,10 @@ def _each(planned: list[Unit], do: Callable[[Unit], int], what: str) -> None:
 def _reaggregated(work: Work, documents: Mapping[Bucket, Tally]) -> int:
     """Score from the stored raw scores what a student of the same weights has scored; how many."""
     count = 0
-    for group, scorer in work.scorers.items():
-        other = current.twin(work.lake, scorer, group)
-        if other is None:
-            continue
+    for group, other in current.twins(work.lake, work.scorers).items():
         pinned = work.lake.version("scores")
-        stored = current.scores(work.lake, work.settings, [other], work.version, pinned)
-        planned = _planned(work, tallies(stored), {group: scorer})
+        stored = work.scores_of([other], pinned)
+        planned = _planned(work, tallies(stored), {group: work.scorers[group]})
         done = work.scores(pinned).select(*current.SCORE_KEY)
         rows = stored.join(done, on=current.SCORE_KEY, how="left_anti")
         _each(planned, partial(_copy, work, rows, other), "scores calibrated anew")
@@ -173,12 +187,12 @@ def _score(work: Work, unit: Unit) -> int:
         )
     )
     _append(work, scored, unit, "documents")
-    there = _of(work.scores(), unit)
-    counted = tallies(there)
-    if units.total(counted.values()) != unit.there:
-        raise ReconciliationError(_unlike(work, unit, units.total(counted.values())))
+    quarantined = F.count_if(F.col("status") == "quarantined")
+    *found, bad = _of(work.scores(), unit).agg(*_sums(), quarantined).collect()[0]
+    if _tally(*found) != unit.there:
+        raise ReconciliationError(_unlike(work, unit, _tally(*found)))
     reach("unit.reconciled")
-    return there.filter("status = 'quarantined'").count()
+    return int(bad)
 
 
 def _of(rows: DataFrame, unit: Unit) -> DataFrame:
@@ -198,7 +212,7 @@ def _append(work: Work, rows: DataFrame, unit: Unit, origin: str) -> None:
             "scored_at": F.current_timestamp(),
         }
     )
-    work.lease.check()
+    work.lease.check(leases.RENEW_EVERY_S)
     reach("unit.planned")
     work.lake.append(stamped, "scores", work.run_id, transaction=(unit_id, work.transaction))
     reach("unit.committed")

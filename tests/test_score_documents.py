@@ -1,0 +1,188 @@
+"""The step: each document scored once, whatever fails and whoever else works; nothing twice."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import functions as F
+
+from mira_spark import leases, units
+from mira_spark.errors import BusyError, InputError, ReconciliationError
+from mira_spark.failpoints import DrillError
+from mira_spark.steps import score_documents
+from mira_spark.tables import Lakehouse
+from tests import scoring_lake
+from tests.scoring_lake import champion, prepared
+from tests.test_scoring import linear
+
+TEXTS = {f"doc {i}": f"text {i} of some, with words like {i % 7}" for i in range(16)}
+
+
+def run(lake: Lakehouse, settings: Any, run_id: str = "r") -> Any:
+    return score_documents.run(lake, settings, run_id)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+PLACES = ("lease.taken", "unit.planned", "unit.committed", "unit.reconciled", "units.done",
+          "view.replaced")  # fmt: skip
+SOME = ("unit.committed",)
+
+
+@pytest.mark.parametrize(
+    "place", [*SOME, *(pytest.param(p, marks=pytest.mark.long) for p in PLACES if p not in SOME)]
+)
+def test_a_run_that_fails_anywhere_goes_on_from_there(
+    lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    monkeypatch.setenv("MIRA_FAILPOINTS", f"{place}=raise")
+    with pytest.raises(DrillError, match=place):
+        run(lake, settings, "first")
+    before = scoring_lake.rows(lake)
+    monkeypatch.delenv("MIRA_FAILPOINTS")
+    again = run(lake, settings, "second")
+    after = scoring_lake.rows(lake)
+    assert again.rows_in == len(TEXTS) - len(before)
+    assert set(map(str, before)) <= set(map(str, after))
+    assert [row[0] for row in after] == sorted(TEXTS)
+    assert run(lake, settings, "third").rows_in == 0
+    assert lake.read("scored_documents").count() == len(TEXTS)
+
+
+@pytest.mark.long
+def test_units_of_any_order_twice_and_together_are_there_once(
+    lake: Lakehouse, home: Path, folder: Path
+) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    with leases.held(lake, "scores") as lease:
+        work = a_work(lake, settings, lease)
+        planned = planned_units(work)
+        assert len(planned) == 4
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda unit: score_documents._score(work, unit), planned[::-1]))
+        list(map(lambda unit: score_documents._score(work, unit), (planned[2], planned[0])))
+    assert [row[0] for row in scoring_lake.rows(lake)] == sorted(TEXTS)
+
+
+def a_work(lake: Lakehouse, settings: Any, lease: leases.Lease) -> score_documents.Work:
+    from mira_spark import current
+
+    groups = current.groups(lake, settings)
+    scorers = current.scorers(lake, settings, groups.values())
+    version = lake.version("documents")
+    return score_documents.Work(lake, settings, "r", version, groups, scorers, lease, 1, True)
+
+
+def planned_units(work: score_documents.Work) -> list[units.Unit]:
+    documents = score_documents.tallies(work.documents())
+    return score_documents._planned(work, documents, work.scorers)
+
+
+@pytest.mark.long
+def test_units_that_shared_one_id_would_be_missed(
+    lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Delta skips the second silently: what the reconciliation is there for."""
+    settings = prepared(lake, home, folder, TEXTS)
+    monkeypatch.setattr(units.Unit, "unit_id", lambda *_: "shared")
+    with pytest.raises(ReconciliationError, match=r"4 documents at version 1, 0 current scores"):
+        run(lake, settings)
+
+
+@pytest.mark.long
+def test_rows_removed_by_hand_are_scored_again(lake: Lakehouse, home: Path, folder: Path) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    run(lake, settings)
+    lake.spark.sql(f"DELETE FROM {lake.name('scores')} WHERE doc_id IN ('doc 1', 'doc 2')")
+    assert run(lake, settings).rows_in == 2
+    assert [row[0] for row in scoring_lake.rows(lake)] == sorted(TEXTS)
+
+
+@pytest.mark.long
+def test_only_what_changed_or_is_new_is_scored(lake: Lakehouse, home: Path, folder: Path) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    run(lake, settings)
+    scoring_lake.add(lake, {"new": "a new one", "newer": "another"})
+    changed = {"text": F.lit("changed"), "content_hash": F.unhex(F.lit("ab" * 16))}
+    lake.update("documents", F.col("doc_id") == "doc 3", changed)
+    assert run(lake, settings).rows_in == 3
+    assert lake.read("scored_documents").count() == len(TEXTS) + 2
+    assert run(lake, settings).rows_in == 0
+
+
+def test_a_new_mask_over_the_same_weights_needs_no_model(
+    lake: Lakehouse, home: Path, folder: Path
+) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    run(lake, settings)
+    before = {row[0]: row for row in scoring_lake.rows(lake)}
+    other = champion(lake, settings, folder / "again", linear(1), (True, False, True))
+    (Path(other.artefact_uri) / "model.safetensors").unlink()
+    done = run(lake, settings)
+    assert done.rows_in == 0
+    assert "16 scores calibrated anew, without the model" in done.message
+    after = {r[0]: r for r in scoring_lake.rows(lake) if r[1] == other.student_id}
+    assert {d: r[2] for d, r in after.items()} == {d: r[2] for d, r in before.items()}
+    assert {d: r[4] for d, r in after.items()} != {d: r[4] for d, r in before.items()}
+    assert lake.read("scored_documents").count() == len(TEXTS)
+
+
+@pytest.mark.long
+def test_other_weights_score_everything_anew(lake: Lakehouse, home: Path, folder: Path) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    run(lake, settings)
+    champion(lake, settings, folder / "other", linear(2))
+    assert run(lake, settings).rows_in == len(TEXTS)
+
+
+def test_what_kills_its_worker_is_a_row_and_the_rest_is_scored(
+    lake: Lakehouse, home: Path, folder: Path
+) -> None:
+    killers = {"segfault": "kill: segfault", "exit": "kill: exit"}
+    settings = prepared(lake, home, folder, TEXTS | killers)
+    done = run(lake, settings)
+    assert done.status == "degraded"
+    assert done.rows_rejected == 2
+    found = {row[0]: row for row in scoring_lake.rows(lake)}
+    assert sorted(found) == sorted(TEXTS | killers)
+    assert found["segfault"][6] == "killed its worker: signal SIGSEGV"
+    assert found["exit"][6] == "killed its worker: exit code 3"
+    assert {d for d, row in found.items() if row[5] == "quarantined"} == set(killers)
+
+
+@pytest.mark.long
+def test_of_two_drivers_one_scores_and_the_other_is_told(
+    lake: Lakehouse, home: Path, folder: Path
+) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    together = threading.Barrier(2)
+
+    def start(_: int) -> str:
+        together.wait()
+        try:
+            return str(run(lake, settings).message)
+        except BusyError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        said = sorted(pool.map(start, range(2)))
+    assert said[0].startswith("16 documents scored in 4 units")
+    assert "works on it: wait until it ends" in said[1]
+    assert [row[0] for row in scoring_lake.rows(lake)] == sorted(TEXTS)
+
+
+@pytest.mark.long
+def test_a_source_that_no_group_knows_is_an_error_before_anything(
+    lake: Lakehouse, home: Path, folder: Path
+) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    lake.update("documents", F.col("doc_id") == "doc 1", {"source": F.lit("stranger")})
+    with pytest.raises(InputError, match="does not know stranger: run group_sources first"):
+        run(lake, settings)
+    assert scoring_lake.rows(lake) == []
