@@ -3,20 +3,23 @@
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import discovery, grouping, judging, labelling, registry
+from mira_spark import candidates as competing
+from mira_spark import discovery, grouping, judging, labelling, registry, selection
 from mira_spark.errors import ArtefactError, InputError, joined
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics import Rubric
 from mira_spark.rubrics import rubric_id as rubric_id_of
 from mira_spark.scoring import Scorer
+from mira_spark.selection import ScoreColumn, SelectionSettings
 from mira_spark.settings import Settings
 from mira_spark.students import artefact
-from mira_spark.tables import Lakehouse
+from mira_spark.tables import Lakehouse, input_version, user_table
 
 SCORE_KEY = ["doc_id", "content_hash", "source", "bucket"]
 """A score belongs to a document while all of these are the same."""
@@ -178,3 +181,62 @@ def scores_query(
     documents = f"{lake.name('documents')} VERSION AS OF {documents_version}"
     same = " AND ".join(f"d.{key} = s.{key}" for key in SCORE_KEY)
     return f"{query} AND EXISTS (SELECT 1 FROM {documents} AS d WHERE {same})"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The versions and students that a selection is made from; `others` are users' tables."""
+
+    versions: tuple[int, int]
+    students: Mapping[str, str]
+    others: Mapping[str, str]
+
+    def selection_id(self, chosen: SelectionSettings) -> str:
+        """Of a selection with these settings."""
+        return selection.selection_id(chosen, *self.versions, self.students.values(), self.others)
+
+
+def pinned(lake: Lakehouse, settings: Settings) -> Pinned:
+    """The state of now. InputError as of `selecting`."""
+    students = {g: s.student_id for g, s in selecting(lake, settings).items()}
+    versions = lake.version("documents"), lake.version("scores")
+    return Pinned(versions, students, others(lake, settings.selection))
+
+
+def selecting(lake: Lakehouse, settings: Settings) -> dict[str, Scorer]:
+    """Group to the champion whose scores count. InputError when nothing was scored yet, or a
+    champion never passed its gate and nobody forced it."""
+    if lake.version("scores") == 0:
+        raise InputError(f"{lake.name('scores')} is empty: run score_documents first")
+    found = scorers(lake, settings, groups(lake, settings).values())
+    ids = [scorer.student_id for scorer in found.values()]
+    rows = lake.read("students").filter(F.col("student_id").isin(ids) & (F.col("gate") == "failed"))
+    problems = [
+        f"{row['student_id']}: is the champion of {row['source_group']} and failed its gate: "
+        "mira students promote another, or this one with --force"
+        for row in rows.select("student_id", "source_group").collect()
+    ]
+    if problems:
+        raise InputError(joined(problems))
+    return found
+
+
+def others(lake: Lakehouse, chosen: SelectionSettings) -> dict[str, str]:
+    """Users' tables that the selection reads, to their versions; InputError where one is gone."""
+    names = [one.table for one in chosen.exclude]
+    if isinstance(chosen.score, ScoreColumn):
+        names.append(chosen.score.table)
+    return {name: input_version(lake.spark, name) for name in names}
+
+
+def candidates(lake: Lakehouse, settings: Settings, state: Pinned) -> DataFrame:
+    """`candidates.of` for the pinned state."""
+    chosen = settings.selection
+    rows = scores(lake, settings, state.students.values(), *state.versions)
+    excluded = [(one.by, user_table(lake.spark, one.table, [one.by])) for one in chosen.exclude]
+    given = None
+    if isinstance(chosen.score, ScoreColumn):
+        columns = ["doc_id", chosen.score.column]
+        given = user_table(lake.spark, chosen.score.table, columns)
+    documents = lake.read("documents", state.versions[0])
+    return competing.of(rows, documents, excluded, given, chosen)

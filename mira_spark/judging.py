@@ -118,7 +118,7 @@ def check(settings: Settings) -> None:
 def form(lake: Lakehouse, settings: Settings, task: Task) -> Form:
     """The form of a task's questions, with the salt of this installation (made at first use)."""
     judge = open_judge(model_of(settings.judge, task), settings.judge.licenses)
-    salt = lake.property("judge_calls", SALT)
+    salt = lake.properties("judge_calls").get(SALT)
     if salt is None:
         salt = secrets.token_hex(16)
         lake.set_properties("judge_calls", {SALT: salt})

@@ -1,39 +1,81 @@
-"""The best documents under an exact token budget: a histogram, a walk, and a cut at the tie.
+"""The best documents under an exact token budget, as a predicate on each source.
 
-Each group competes inside its share of the budget (policy `group`, paper section on retention). In
-a group documents stand in the order (quality descending, xxhash64(doc_id, seed), doc_id); the
-longest prefix within the share is kept. Only integers and exact fractions are compared, so the set
-is the same on any partitioning, never over budget, and at most one document short.
+What a policy does with a budget is `allocation`'s; here are its settings, and the columns that tell
+a document's place in the order (quality descending, xxhash64(doc_id, seed), doc_id).
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from mira_spark.allocation import Policy
 from mira_spark.errors import InputError
 
-KEEP_ALL = -1
-"""A quality_cut below every quality."""
-HASH_PREFIX_BITS = 16
 _BUDGET = re.compile(r"^(\d+(?:\.\d+)?)%$|^(\d[\d_]*)$")
+_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+_TABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127}){0,2}$"
+HIGHEST = 10_000
+
+Scalar = bool | int | float | str
 
 
-class SelectionSettings(BaseModel):
-    """`budget`: tokens (`25_000_000_000`) or per cent of the corpus' tokens (`40%`)."""
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Filter(_Settings):
+    """A document is a candidate when this holds of it; a null is no value, and holds of nothing.
+
+    `column` is one of `documents`, or `metadata.<key>`; `value` a list for `in` and `not in`.
+    """
+
+    column: str = Field(pattern=r"^[a-z_]+(\..+)?$")
+    operator: Literal["=", "!=", "<", "<=", ">", ">=", "in", "not in"]
+    value: Scalar | tuple[Scalar, ...]
+
+
+class Exclusion(_Settings):
+    """A table of documents that are never selected, such as a test set's; `by` is its column."""
+
+    table: str = Field(pattern=_TABLE)
+    by: Literal["doc_id", "content_hash"] = "doc_id"
+
+
+class ScoreColumn(_Settings):
+    """A numeric column of the user's, by doc_id, to select by: the highest are the best."""
+
+    table: str = Field(pattern=_TABLE)
+    column: str = Field(pattern=_NAME)
+
+
+class SelectionSettings(_Settings):
+    """`budget`: tokens (`25_000_000_000`) or per cent of the corpus' tokens (`40%`).
+
+    `score` is what documents compete by: their quality, or a baseline: `random`, `length` (tokens),
+    or a column. `shares`, `floors` and `caps` are as in `allocation.Policy`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     name: str = Field("default", pattern=r"^[a-z][a-z0-9_]{0,59}$")
-    policy: Literal["group"] = "group"
+    policy: Literal["group", "global", "source"] = "group"
     budget: str = "40%"
+    shares: Literal["tokens", "equal"] | dict[str, str] = "tokens"
+    floors: dict[str, str] = {}
+    caps: dict[str, str] = {}
+    score: Literal["quality", "random", "length"] | ScoreColumn = "quality"
+    where: tuple[Filter, ...] = ()
+    exclude: tuple[Exclusion, ...] = ()
+    duplicates: Literal["keep", "first"] = "keep"
+    materialize: Literal["view", "manifest", "text"] = "view"
+    keep_days: int = Field(30, ge=0)
     seed: int = 0
 
     @field_validator("budget")
@@ -48,36 +90,40 @@ class SelectionSettings(BaseModel):
             raise ValueError("should be at most 100%")
         return budget
 
+    @property
+    def allocation(self) -> Policy:
+        """Who competes with whom for which part."""
+        return Policy(self.policy, self.shares, self.floors, self.caps)
 
-@dataclass(frozen=True)
-class Bin:
-    """Documents of one source with one quality (None: quarantined, never selected)."""
+    @property
+    def candidates_id(self) -> str:
+        """Digest of what decides who competes by what; `all` for all documents by quality."""
+        chosen = self.model_dump(mode="json", include={"score", "where", "exclude", "duplicates"})
+        if chosen == SelectionSettings().model_dump(mode="json", include=set(chosen)):
+            return "all"
+        if self.duplicates == "first":
+            chosen["seed"] = self.seed  # which of two equals is first
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
-    student_id: str
-    source_group: str
-    source: str
-    quality: int | None
-    documents: int
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Boundary:
-    """Where a group's walk ends: all above `quality` are in; `left` tokens are for the ties at it.
-
-    `left` is None when the whole group fits and there is no boundary.
-    """
-
-    quality: int
-    left: Fraction | None
+    @property
+    def is_predicate(self) -> bool:
+        """Whether a selection can be told from `scores` alone, without a list of documents."""
+        by_list = self.where or self.exclude or self.duplicates == "first"
+        return not (by_list or isinstance(self.score, ScoreColumn) or self.materialize != "view")
 
 
-@dataclass(frozen=True)
-class Tie:
-    """The last document kept at the boundary quality."""
-
-    tie_hash: int
-    doc_id: str
+def budget_tokens(budget: str, corpus_tokens: int, smallest: int) -> int:
+    """The budget in whole tokens; InputError when not even the smallest candidate would fit."""
+    if budget.endswith("%"):
+        tokens = int(Fraction(budget[:-1]) / 100 * corpus_tokens)
+    else:
+        tokens = int(budget.replace("_", ""))
+    if tokens < smallest:
+        raise InputError(
+            f"selection.budget: {budget} is {tokens:,} of {corpus_tokens:,} tokens, less than the "
+            f"smallest document ({smallest:,} tokens); nothing could be selected"
+        )
+    return tokens
 
 
 def tie_hash(seed: int) -> Column:
@@ -85,148 +131,37 @@ def tie_hash(seed: int) -> Column:
     return F.xxhash64(F.col("doc_id"), F.lit(seed).cast("bigint"))
 
 
-def histogram(current: DataFrame) -> DataFrame:
-    """Documents and tokens by (student_id, source_group, source, quality) of the current scores."""
-    return current.groupBy("student_id", "source_group", "source", "quality").agg(
+def histogram(candidates: DataFrame) -> DataFrame:
+    """Documents and tokens by (student_id, source_group, source, quality) of the candidates."""
+    return candidates.groupBy("student_id", "source_group", "source", "quality").agg(
         F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens")
     )
 
 
-def budget_tokens(settings: SelectionSettings, bins: Sequence[Bin], smallest: int) -> int:
-    """The budget in whole tokens; InputError when not even the smallest document would fit."""
-    total = sum(b.tokens for b in bins)
-    if settings.budget.endswith("%"):
-        tokens = int(Fraction(settings.budget[:-1]) / 100 * total)
-    else:
-        tokens = int(settings.budget.replace("_", ""))
-    if tokens < smallest:
-        raise InputError(
-            f"selection.budget: {settings.budget} is {tokens:,} of {total:,} tokens, less than the "
-            f"smallest document ({smallest:,} tokens); nothing could be selected"
-        )
-    return tokens
-
-
-def shares(bins: Iterable[Bin], budget: int) -> dict[str, Fraction]:
-    """Each group's part of the budget in tokens, by its part of the corpus' tokens; exact."""
-    tokens: dict[str, int] = {}
-    for b in bins:
-        tokens[b.source_group] = tokens.get(b.source_group, 0) + b.tokens
-    total = sum(tokens.values())
-    return {g: Fraction(budget * t, total) if total else Fraction(0) for g, t in tokens.items()}
-
-
-def boundaries(bins: Iterable[Bin], share: Mapping[str, Fraction]) -> dict[str, Boundary]:
-    """Per group, the first quality (walking down) whose documents do not all fit its share."""
-    levels: dict[str, dict[int, int]] = {g: {} for g in share}
-    for b in bins:
-        if b.quality is not None:
-            level = levels[b.source_group]
-            level[b.quality] = level.get(b.quality, 0) + b.tokens
-    found = {}
-    for source_group, level in levels.items():
-        left = share[source_group]
-        found[source_group] = Boundary(KEEP_ALL, None)
-        for quality in sorted(level, reverse=True):
-            if level[quality] > left:
-                found[source_group] = Boundary(quality, left)
-                break
-            left -= level[quality]
-    return found
-
-
-def at_boundary(current: DataFrame, boundary: Mapping[str, Boundary], seed: int) -> DataFrame:
-    """The documents tied at their group's boundary, with `tie_hash` and its leading bits."""
-    tied = [
-        (F.col("source_group") == g) & (F.col("quality") == b.quality)
-        for g, b in boundary.items()
-        if b.left is not None
-    ]
-    any_of = F.lit(False)
-    for one in tied:
-        any_of = any_of | one
-    rows = current.filter(any_of).withColumn("tie_hash", tie_hash(seed))
-    return rows.withColumn("prefix", F.shiftright("tie_hash", 64 - HASH_PREFIX_BITS))
-
-
-def prefix_histogram(tied: DataFrame) -> DataFrame:
-    """Tokens of the tied documents by (source_group, prefix): at most 65,536 rows a group."""
-    return tied.groupBy("source_group", "prefix").agg(F.sum("n_tokens").alias("tokens"))
-
-
-def walk_prefixes(
-    rows: Iterable[tuple[str, int, int]], boundary: Mapping[str, Boundary]
-) -> dict[str, tuple[int, Fraction]]:
-    """Per group with a boundary, the prefix the walk ends in and the tokens left for it.
-
-    `rows` are (source_group, prefix, tokens) of `prefix_histogram`.
-    """
-    by_group: dict[str, list[tuple[int, int]]] = {}
-    for source_group, prefix, tokens in rows:
-        by_group.setdefault(source_group, []).append((prefix, tokens))
-    ends = {}
-    for source_group, prefixes in by_group.items():
-        left = boundary[source_group].left or Fraction(0)
-        for prefix, tokens in sorted(prefixes):
-            if tokens > left:
-                ends[source_group] = (prefix, left)
-                break
-            left -= tokens
-    return ends
-
-
-def in_last_prefix(tied: DataFrame, ends: Mapping[str, tuple[int, Fraction]]) -> DataFrame:
-    """The tied documents in the prefix the walk ends in."""
-    keep = F.lit(False)
-    for source_group, (prefix, _) in ends.items():
-        keep = keep | ((F.col("source_group") == source_group) & (F.col("prefix") == prefix))
-    return tied.filter(keep).select("source_group", "tie_hash", "doc_id", "n_tokens")
-
-
-def walk_documents(
-    rows: Iterable[tuple[str, int, str, int]], ends: Mapping[str, tuple[int, Fraction]]
-) -> dict[str, Tie]:
-    """Per group, the last document kept in the prefix the walk ends in; absent where none fits.
-
-    `rows` are (source_group, tie_hash, doc_id, n_tokens) of `in_last_prefix`.
-    """
-    by_group: dict[str, list[tuple[int, str, int]]] = {}
-    for source_group, hashed, doc_id, tokens in rows:
-        by_group.setdefault(source_group, []).append((hashed, doc_id, tokens))
-    last = {}
-    for source_group, documents in by_group.items():
-        left = ends[source_group][1]
-        for hashed, doc_id, tokens in sorted(documents, key=lambda d: (d[0], d[1].encode())):
-            if tokens > left:
-                break
-            left -= tokens
-            last[source_group] = Tie(hashed, doc_id)
-    return last
-
-
-def cut_of(end: tuple[int, Fraction] | None, tie: Tie | None) -> tuple[int | None, str | None]:
-    """(tie_hash_cut, tie_doc_id_cut): the last document kept, else the end of the last whole
-    prefix (no document has the empty id, so every document before that hash is in)."""
-    if tie is not None:
-        return tie.tie_hash, tie.doc_id
-    if end is None:
-        return None, None
-    return end[0] << (64 - HASH_PREFIX_BITS), ""
+def level(score: str) -> str:
+    """SQL: what documents compete by, 0 to 10,000, null for one without a quality."""
+    found = {
+        "quality": "quality",
+        "random": "0",
+        "length": f"least({HIGHEST}, cast(1000 * log10(n_tokens + 1) AS int))",
+    }[score]
+    return f"cast(if(quality IS NULL, NULL, {found}) AS smallint)"
 
 
 def is_selected(seed: int) -> Column:
-    """The predicate of a selection over score columns joined with `selection_cutoffs`."""
+    """The predicate of a selection over candidates joined with `selection_cutoffs`."""
     return F.expr(selected_condition(seed))
 
 
-def selected_condition(seed: int, of: str = "") -> str:
+def selected_condition(seed: int, score: str = "quality", of: str = "") -> str:
     """`is_selected` as SQL text for the views; false, never null, for quarantined documents.
 
-    `of` qualifies doc_id, e.g. `s.`.
+    `of` qualifies doc_id, e.g. `s.`; `score` is what documents compete by.
     """
     hashed = f"xxhash64({of}doc_id, CAST({int(seed)} AS BIGINT))"
+    place = level(score)
     return (
-        "coalesce(quality > quality_cut OR (quality = quality_cut AND "
+        f"coalesce({place} > quality_cut OR ({place} = quality_cut AND "
         f"({hashed} < tie_hash_cut OR ({hashed} = tie_hash_cut AND {of}doc_id <= tie_doc_id_cut)))"
         ", false)"
     )
@@ -237,8 +172,9 @@ def selection_id(
     documents_version: int,
     scores_version: int,
     students: Iterable[str],
+    others: Mapping[str, str],
 ) -> str:
-    """Digest of everything the selection follows from."""
-    content = [settings.model_dump(mode="json"), documents_version, scores_version]
-    text = json.dumps([*content, sorted(students)], sort_keys=True)
+    """Digest of everything the selection follows from; `others` are versions of users' tables."""
+    content: list[Any] = [settings.model_dump(mode="json"), documents_version, scores_version]
+    text = json.dumps([*content, sorted(students), dict(others)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

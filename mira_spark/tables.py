@@ -114,9 +114,15 @@ class Lakehouse:
     def replace_rows(
         self, rows: Sequence[Mapping[str, Any]], table: str, key: str, value: str | int, run_id: str
     ) -> None:
+        """Make `rows`, held by the driver, the only ones with `key` = `value`, as one commit."""
+        self.replace(self._frame(rows, table), table, key, value, run_id)
+
+    def replace(self, rows: DataFrame, table: str, key: str, value: str | int, run_id: str) -> None:
         """Make `rows` the only ones with `key` = `value`, as one commit."""
         condition = f"{key} = {_quoted(value) if isinstance(value, str) else int(value)}"
-        writer = self._frame(rows, table).write.format("delta").mode("overwrite")
+        columns = TABLES[table].columns
+        writer = rows.select(*(F.col(f.name).cast(f.dataType) for f in columns)).write
+        writer = writer.format("delta").mode("overwrite")
         writer = writer.option("replaceWhere", condition)
         writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
         writer.saveAsTable(self.name(table))
@@ -170,15 +176,28 @@ class Lakehouse:
             f"CREATE OR REPLACE VIEW {self.name(view)} COMMENT {_quoted(comment)} AS {query}"
         )
 
-    def property(self, table: str, key: str) -> str | None:
-        """A table property, or None."""
+    def properties(self, table: str) -> dict[str, str]:
+        """The table's properties."""
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.name(table)}").collect()
-        return next((row["value"] for row in rows if row["key"] == key), None)
+        return {row["key"]: row["value"] for row in rows}
 
     def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
         """Set table properties (a new version of the table)."""
         pairs = ", ".join(f"{_quoted(k)} = {_quoted(v)}" for k, v in properties.items())
         self.spark.sql(f"ALTER TABLE {self.name(table)} SET TBLPROPERTIES ({pairs})")
+
+
+def user_table(spark: SparkSession, name: str, columns: Sequence[str]) -> DataFrame:
+    """A table of the user's; InputError when it is not there or lacks one of the columns."""
+    if not spark.catalog.tableExists(name):
+        raise InputError(f"there is no table {name}")
+    rows = spark.table(name)
+    missing = [column for column in columns if column not in rows.columns]
+    if missing:
+        raise InputError(
+            f"{name} has no column {', '.join(missing)}; it has {', '.join(rows.columns)}"
+        )
+    return rows
 
 
 def read_input(spark: SparkSession, kind: str, path: str) -> DataFrame:
@@ -216,7 +235,7 @@ def input_version(spark: SparkSession, table: str) -> str:
         return str(spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").collect()[0]["version"])
     except AnalysisException as error:
         if not spark.catalog.tableExists(table):
-            raise InputError(f"corpus.path: there is no table {table}") from error
+            raise InputError(f"there is no table {table}") from error
         return f"unknown at {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
 
 
@@ -237,7 +256,9 @@ def _column_definition(field: StructField) -> str:
 
 def _create_statement(name: str, table: Table) -> str:
     columns = ", ".join(_column_definition(field) for field in table.columns)
-    properties = {"delta.logRetentionDuration": "interval 90 days"}
+    properties = dict.fromkeys(
+        ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), "interval 90 days"
+    )
     if table.statistics:
         properties["delta.dataSkippingStatsColumns"] = ",".join(table.statistics)
     listed = ", ".join(f"{_quoted(k)} = {_quoted(v)}" for k, v in properties.items())

@@ -121,14 +121,14 @@ def _pin(lake: Lakehouse, tokenizer: tokens.Tokenizer) -> None:
 
     The keys avoid the word token: Spark shows values of such keys redacted.
     """
-    found = lake.property("documents", "mira.counted_by.sha256")
+    found = lake.properties("documents").get("mira.counted_by.sha256")
     if found is None:
         lake.set_properties(
             "documents",
             {"mira.counted_by": tokenizer.name, "mira.counted_by.sha256": tokenizer.digest},
         )
     elif found != tokenizer.digest:
-        name = lake.property("documents", "mira.counted_by")
+        name = lake.properties("documents").get("mira.counted_by")
         raise ConfigError(
             f"corpus.tokenizer: {lake.name('documents')} was counted with {name} ({found:.12}), "
             f"this is {tokenizer.name} ({tokenizer.digest:.12}): set it back, or use another "

@@ -58,6 +58,7 @@ def _collected(lake: Lakehouse, settings: Settings) -> ReportData:
     histogram = lake.read("score_histogram")
     for name, version in versions.items():
         histogram = histogram.filter(F.col(name) == version)
+    histogram = histogram.filter(F.col("candidates") == selection["candidates"])
     return ReportData(
         package_version=runs.package_version(),
         selection=selection,

@@ -1,0 +1,116 @@
+"""Which documents compete in a selection, by what, and why others do not."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from mira_spark.errors import InputError, joined
+from mira_spark.selection import HIGHEST, Filter, ScoreColumn, SelectionSettings, level, tie_hash
+
+FILTERABLE = ("source", "source_group", "domain", "license", "sendable", "repaired", "n_bytes",
+              "n_tokens", "quality")  # fmt: skip
+OF_DOCUMENTS = ("domain", "license", "sendable", "repaired", "n_bytes", "metadata")
+FILTERED, EXCLUDED, DUPLICATE, UNSCORED = "filtered", "excluded", "duplicate", "without a score"
+KEY = ["doc_id", "content_hash", "source", "bucket"]
+
+
+def check(settings: SelectionSettings) -> None:
+    """InputError with every filter on a column that is not there."""
+    problems = [
+        f"selection.where: there is no column {f.column}; there are {', '.join(FILTERABLE)} and "
+        "metadata.<key>"
+        for f in settings.where
+        if f.column not in FILTERABLE and not f.column.startswith("metadata.")
+    ]
+    problems += [
+        f"selection.where: {f.column} {f.operator}: the value should be "
+        + ("a list" if "in" in f.operator else "one value, no list")
+        for f in settings.where
+        if isinstance(f.value, tuple) != ("in" in f.operator)
+    ]
+    if problems:
+        raise InputError(joined(problems))
+
+
+def of(
+    scores: DataFrame,
+    documents: DataFrame,
+    excluded: Sequence[tuple[str, DataFrame]],
+    given: DataFrame | None,
+    settings: SelectionSettings,
+) -> DataFrame:
+    """The current scores with `quality` replaced by what documents compete by (0-10,000; null:
+    quarantined), `tie_hash`, and `set_aside`: why one does not compete, null for a candidate.
+
+    `excluded` are (column, table) of documents never to select, `given` is the table of a
+    ScoreColumn, at most one row per doc_id. A document that fails twice has the first reason.
+    """
+    rows = scores.withColumn("set_aside", F.lit(None).cast("string"))
+    wanted = sorted({f.column.split(".")[0] for f in settings.where} & set(OF_DOCUMENTS))
+    if wanted:
+        rows = rows.join(documents.select(*KEY, *wanted), on=KEY, how="inner")
+    if settings.where:
+        passes = reduce(and_, (_holds(f) for f in settings.where))
+        rows = _aside(rows, ~F.coalesce(passes, F.lit(False)), FILTERED)
+    for column, table in excluded:
+        listed = table.select(column).distinct().withColumn("listed", F.lit(True))
+        rows = rows.join(listed, on=column, how="left")
+        rows = _aside(rows, F.col("listed").isNotNull(), EXCLUDED).drop("listed")
+    rows = _competing(rows, given, settings).withColumn("tie_hash", tie_hash(settings.seed))
+    if settings.duplicates == "first":
+        rows = _firsts(rows)
+    return rows.drop(*wanted)
+
+
+def _aside(rows: DataFrame, condition: Column, reason: str) -> DataFrame:
+    first = F.coalesce("set_aside", F.when(condition, F.lit(reason)))
+    return rows.withColumn("set_aside", first)
+
+
+def _holds(one: Filter) -> Column:
+    name, _, key = one.column.partition(".")
+    column = F.col(name)[key] if key else F.col(name)
+    value = one.value
+    if isinstance(value, tuple):
+        found = column.isin(list(value))
+        return found if one.operator == "in" else ~found
+    return {
+        "=": column == value,
+        "!=": column != value,
+        "<": column < value,
+        "<=": column <= value,
+        ">": column > value,
+        ">=": column >= value,
+    }[one.operator]
+
+
+def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSettings) -> DataFrame:
+    if not isinstance(settings.score, ScoreColumn):
+        return rows.withColumn("quality", F.expr(level(settings.score)))
+    assert given is not None
+    value = F.col(settings.score.column).cast("double")
+    known = given.select("doc_id", value.alias("given")).filter("given IS NOT NULL")
+    known = known.filter(~F.isnan("given"))
+    ends = known.agg(F.min("given").alias("low"), F.max("given").alias("high"))
+    part = (F.col("given") - F.col("low")) / (F.col("high") - F.col("low"))
+    scaled = F.floor(F.coalesce(part, F.lit(0.0)) * HIGHEST).cast("smallint")
+    levels = known.crossJoin(F.broadcast(ends)).select("doc_id", scaled.alias("level"))
+    rows = rows.join(levels, on="doc_id", how="left")
+    rows = _aside(rows, F.col("level").isNull(), UNSCORED)
+    return rows.withColumn("quality", F.expr("if(quality IS NULL, NULL, level)")).drop("level")
+
+
+def _firsts(rows: DataFrame) -> DataFrame:
+    """Of candidates with equal texts all but the first in the order are set aside."""
+    place = F.struct(-F.col("quality"), "tie_hash", "doc_id")
+    competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
+    firsts = competing.groupBy("content_hash").agg(
+        F.min(place).getField("doc_id").alias("first"), F.count("*").alias("equal")
+    )
+    several = firsts.filter("equal > 1").drop("equal")
+    rows = rows.join(several, on="content_hash", how="left")
+    repeated = F.col("first").isNotNull() & (F.col("first") != F.col("doc_id"))
+    return _aside(rows, repeated & F.col("quality").isNotNull(), DUPLICATE).drop("first")
