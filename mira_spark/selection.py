@@ -138,14 +138,15 @@ def histogram(candidates: DataFrame) -> DataFrame:
     )
 
 
-def level(score: str) -> str:
-    """SQL: what documents compete by, 0 to 10,000, null for one without a quality."""
+def level(score: str, of: str = "") -> str:
+    """SQL: what documents compete by, 0 to 10,000, null for one without a quality; `of` qualifies
+    the columns of the scores, e.g. `s.`."""
     found = {
-        "quality": "quality",
+        "quality": f"{of}quality",
         "random": "0",
-        "length": f"least({HIGHEST}, cast(1000 * log10(n_tokens + 1) AS int))",
+        "length": f"least({HIGHEST}, cast(1000 * log10({of}n_tokens + 1) AS int))",
     }[score]
-    return f"cast(if(quality IS NULL, NULL, {found}) AS smallint)"
+    return f"cast(if({of}quality IS NULL, NULL, {found}) AS smallint)"
 
 
 def is_selected(seed: int) -> Column:
@@ -156,10 +157,10 @@ def is_selected(seed: int) -> Column:
 def selected_condition(seed: int, score: str = "quality", of: str = "") -> str:
     """`is_selected` as SQL text for the views; false, never null, for quarantined documents.
 
-    `of` qualifies doc_id, e.g. `s.`; `score` is what documents compete by.
+    `score` is what documents compete by; `of` as in `level`.
     """
     hashed = f"xxhash64({of}doc_id, CAST({int(seed)} AS BIGINT))"
-    place = level(score)
+    place = level(score, of)
     return (
         f"coalesce({place} > quality_cut OR ({place} = quality_cut AND "
         f"({hashed} < tie_hash_cut OR ({hashed} = tie_hash_cut AND {of}doc_id <= tie_doc_id_cut)))"

@@ -29,7 +29,7 @@ class Panic(BaseException):
 
 @dataclass
 class TokenStudent:
-    """Scores by length; its memory holds so many tokens. `calls` counts what each row went through."""
+    """Scores by length; its memory holds so many tokens."""
 
     memory: int = 10**9
     batch_tokens: int = 256

@@ -2,8 +2,10 @@
 
 import sys
 
-from tests.benchmarks import judge, linear_kernel
+from tests.benchmarks import gpu_scoring, judge, linear_kernel, scoring
 
 if __name__ == "__main__":
     linear_kernel.main()
+    scoring.main(sys.argv[1:])
+    gpu_scoring.main()
     judge.main(sys.argv[1:])
