@@ -75,7 +75,8 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
             f"F: namspace is not a setting; did you mean namespace? Known: {SECTIONS}",
             f"F: zzz is not a setting. Known: {SECTIONS}",
             "F: selection.bugdet is not a setting; did you mean selection.budget? "
-            "Known: budget, name, policy, seed",
+            "Known: budget, caps, duplicates, "
+            "exclude, floors, keep_days, materialize, name, policy, score, seed, shares, where",
             "F: selection.seed: Input should be a valid integer, unable to parse string as an "
             "integer, found 'x'",
             "F: corpus.columns.txt is not a setting; did you mean corpus.columns.text? "
