@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; each installs what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-spark test-plain test-long check bench dist lock clean
+.PHONY: help setup demo test test-pipeline test-modules test-long check bench dist lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,15 +26,15 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED)  ## the whole pipeline on this machine's own Python files
 	@$(BIN)/mira demo
 
-# Two processes: one session serves all tests with Spark, which take longest; the others give way.
+# Two processes on two cores, each with one Spark session: the pipeline's tests and all others.
 test: $(INSTALLED)  ## the test suite
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-spark test-plain
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-pipeline test-modules
 
-test-spark: $(INSTALLED)
-	@$(PYTEST) -m "spark and not long"
+test-pipeline: $(INSTALLED)
+	@$(PYTEST) tests/integration -m "not long"
 
-test-plain: $(INSTALLED)
-	@nice $(BIN)/python -m pytest -m "not spark and not long"
+test-modules: $(INSTALLED)
+	@$(PYTEST) tests --ignore tests/integration -m "not long"
 
 test-long: $(INSTALLED)  ## the suite and its long repetitions
 	@$(PYTEST)

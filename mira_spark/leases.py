@@ -8,6 +8,7 @@ its next commit and leaves.
 
 import contextlib
 import os
+import re
 import secrets
 import socket
 import threading
@@ -24,6 +25,7 @@ from mira_spark.tables import Lakehouse
 
 DEAD_AFTER_S = 60
 RENEW_EVERY_S = 20
+_DRIVER = re.compile(r"process (?P<process>\d{1,9}) on (?P<host>\S+) \([0-9a-f]+\)")
 
 
 @dataclass
@@ -82,22 +84,40 @@ def held(lake: Lakehouse, name: str, holder: str | None = None) -> Iterator[Leas
 
 
 def take(lake: Lakehouse, name: str, holder: str) -> Lease:
-    """The lease for `holder`, from nobody or from one silent for DEAD_AFTER_S; else BusyError."""
+    """The lease for `holder`: from nobody, from one silent for DEAD_AFTER_S, or from a process of
+    this machine that is no more; else BusyError."""
     taken = lake.rows_of([(name, holder, 1)], "name string, holder string, epoch bigint")
     taken = taken.withColumn("heartbeat_at", F.current_timestamp())
     changes = {c: F.col(f"new.{c}") for c in ("holder", "heartbeat_at")}
     changes["epoch"] = F.col("old.epoch") + 1
+    before = _row(lake, name)
+    gone = before["holder"] if before and _is_gone(before["holder"]) else None
     with contextlib.suppress(PySparkException):  # a lost race: the row says to whom
-        lake.upsert(taken, "leases", "name", only_if=_free(), changes=changes)
+        lake.upsert(taken, "leases", "name", only_if=_free(gone), changes=changes)
     row = _row(lake, name)
     if row is None or row["holder"] != holder:
         raise BusyError(f"{_told(lake, name, row)} works on it: wait until it ends")
     return Lease(lake, name, holder, row["epoch"])
 
 
-def _free() -> str:
-    silent = "unix_timestamp(current_timestamp()) - unix_timestamp(old.heartbeat_at)"
-    return f"old.holder IS NULL OR {silent} > {DEAD_AFTER_S}"
+def _free(gone: str | None) -> Column:
+    holder = F.col("old.holder")
+    silent = F.unix_timestamp(F.current_timestamp()) - F.unix_timestamp("old.heartbeat_at")
+    return holder.isNull() | (silent > DEAD_AFTER_S) | holder.eqNullSafe(F.lit(gone))
+
+
+def _is_gone(holder: str | None) -> bool:
+    """Whether the holder was a process of this machine and is no more."""
+    found = _DRIVER.fullmatch(holder or "")
+    if found is None or found["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(found["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _renew(lease: Lease, ended: threading.Event) -> None:

@@ -140,12 +140,16 @@ class Lakehouse:
         """Set columns of the rows that match."""
         DeltaTable.forName(self.spark, self.name(table)).update(where, dict(changes))
 
+    def delete(self, table: str, where: Column) -> None:
+        """Remove the rows that match."""
+        DeltaTable.forName(self.spark, self.name(table)).delete(where)
+
     def upsert(
         self,
         rows: DataFrame,
         table: str,
         key: str,
-        only_if: str | None = None,
+        only_if: Column | None = None,
         changes: Mapping[str, Column] | None = None,
     ) -> None:
         """Replace the rows that `rows` has by `key` and add the others, as one commit.
@@ -175,6 +179,41 @@ class Lakehouse:
         self.spark.sql(
             f"CREATE OR REPLACE VIEW {self.name(view)} COMMENT {_quoted(comment)} AS {query}"
         )
+
+    def drop_view(self, view: str) -> None:
+        """Drop a persistent view, where there is one."""
+        self.spark.sql(f"DROP VIEW IF EXISTS {self.name(view)}")
+
+    def view_query(self, view: str) -> str | None:
+        """What a view selects, as SQL; None where there is no such view."""
+        if not self.spark.catalog.tableExists(self.name(view)):
+            return None
+        described = self.spark.sql(f"DESCRIBE TABLE EXTENDED {self.name(view)}")
+        found = described.filter(F.col("col_name") == "View Text").collect()
+        return str(found[0]["data_type"]) if found else None
+
+    def unreadable(self, table: str, versions: Iterable[int]) -> dict[int, str]:
+        """The versions of `table` that cannot be read any more, with what became of them."""
+        found = {}
+        wanted = sorted(set(versions))
+        live = set(self.read(table).inputFiles()) if wanted else set()
+        for version in wanted:
+            try:
+                files = set(self.read(table, version).inputFiles())
+            except AnalysisException as error:
+                late = "RETENTION_DURATION" in (error.getCondition() or "")
+                found[version] = (
+                    "it is older than the table's delta.deletedFileRetentionDuration"
+                    if late
+                    else "its log was cleaned or the table was made anew"
+                )
+                continue
+            try:  # VACUUM only removes files that the table no longer uses
+                if files - live:
+                    self.spark.read.format("binaryFile").load(sorted(files - live))
+            except AnalysisException:
+                found[version] = "its files were removed by VACUUM"
+        return found
 
     def properties(self, table: str) -> dict[str, str]:
         """The table's properties."""

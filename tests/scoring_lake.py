@@ -14,7 +14,7 @@ from mira_spark.tables import Lakehouse
 from tests.test_scoring import a_manifest, linear
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-TABLES = ("documents", "source_groups", "students", "scores", "leases")
+TABLES = ("documents", "source_groups", "students", "scores", "leases", "runs")
 
 
 def prepared(lake: Lakehouse, home: Path, folder: Path, texts: Mapping[str, str]) -> Settings:

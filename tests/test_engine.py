@@ -65,8 +65,8 @@ class TokenStudent:
         most = batch.inputs["ids"].shape[1] // 2
         if most < LIMIT_OF_ONE:
             return None
-        return Batch(batch.rows, {"ids": batch.inputs["ids"][:, :most],
-                                  "lengths": np.minimum(batch.inputs["lengths"], most)})  # fmt: skip
+        ids, lengths = batch.inputs["ids"], batch.inputs["lengths"]
+        return Batch(batch.rows, {"ids": ids[:, :most], "lengths": np.minimum(lengths, most)})
 
 
 @settings(max_examples=1_000)

@@ -1,5 +1,9 @@
 """Leases: one driver works, the others are told who, a dead one is taken over and stays out."""
 
+import os
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -38,6 +42,23 @@ def test_a_driver_that_died_is_taken_over_and_fenced_off(lake: Lakehouse) -> Non
     heir.check()
     with pytest.raises(BusyError, match=r"heir, last seen .* has taken over"):
         dead.check()
+
+
+def test_a_process_of_this_machine_that_is_no_more_is_taken_over_at_once(lake: Lakehouse) -> None:
+    lake.create(["leases"])
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = socket.gethostname()
+    leases.take(lake, "scores", f"process {ended.pid} on elsewhere (ab)")
+    with pytest.raises(BusyError, match="elsewhere"):
+        leases.take(lake, "scores", "second")
+    lake.update("leases", F.col("name") == "scores",
+                {"holder": F.lit(f"process {os.getpid()} on {here} (ab)")})  # fmt: skip
+    with pytest.raises(BusyError, match=f"process {os.getpid()}"):
+        leases.take(lake, "scores", "second")
+    lake.update("leases", F.col("name") == "scores",
+                {"holder": F.lit(f"process {ended.pid} on {here} (ab)")})  # fmt: skip
+    assert leases.take(lake, "scores", "second").epoch == 2
 
 
 def test_of_drivers_that_start_together_one_wins(lake: Lakehouse) -> None:

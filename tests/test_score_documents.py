@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from mira_spark import leases, units
+from mira_spark import leases, runs, under_way, units
 from mira_spark.errors import BusyError, InputError, ReconciliationError
 from mira_spark.failpoints import DrillError
 from mira_spark.steps import score_documents
@@ -42,9 +42,18 @@ def test_a_run_that_fails_anywhere_goes_on_from_there(
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
     monkeypatch.setenv("MIRA_FAILPOINTS", f"{place}=raise")
+    plan = runs.Plan("score_documents", "digest")
+    lake.append_rows(
+        [runs._row(plan, "first", runs.datetime.now(runs.UTC)) | {"status": "running"}],
+        "runs",
+        "first",
+    )
     with pytest.raises(DrillError, match=place):
         run(lake, settings, "first")
     before = scoring_lake.rows(lake)
+    done, line = len(before), under_way.scoring(lake, settings)
+    assert line is not None
+    assert f"{done / 1e4:,.1f} of 0.0 M tokens" in line or f"web {done / len(TEXTS):.0%}" in line
     monkeypatch.delenv("MIRA_FAILPOINTS")
     again = run(lake, settings, "second")
     after = scoring_lake.rows(lake)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mira_spark import aggregation, calibration, scoring
 from mira_spark.calibration import IDENTITY, Curve
-from mira_spark.errors import ArtefactError
 from mira_spark.engine import NOT_FINITE, Engine
+from mira_spark.errors import ArtefactError
 from mira_spark.scoring import NO_SLOT, OUTPUT, Scorer, rate, rate_by_group, score
 from mira_spark.students import artefact, protocol
 from mira_spark.students.artefact import Manifest

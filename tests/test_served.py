@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from mira_spark.errors import ConfigError
 from mira_spark.engine import Engine
+from mira_spark.errors import ConfigError
 from mira_spark.students import answers, configs
 from mira_spark.students.configs import ServedConfig
 from mira_spark.students.served import NotScored, ServedStudent, opened

@@ -39,9 +39,7 @@ def asked(server: Server) -> Counter[str]:
     return Counter(firsts)
 
 
-def test_sql_runs_the_model_once_a_row(
-    spark: SparkSession, server: Server, tmp_path: Path
-) -> None:
+def test_sql_runs_the_model_once_a_row(spark: SparkSession, server: Server, tmp_path: Path) -> None:
     server.likelihoods = lambda prompt: {str(len(prompt) % 10): 1.0}
     made: Any = student(server, ("a", "b", "c"), secret="none")
     scorer: Scorer = written(tmp_path / "served", made, a_manifest(anchors=("a", "b", "c")))

@@ -11,7 +11,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, leases, scoring, units, workers
+from mira_spark import corpus, current, leases, scoring, under_way, units, workers
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.failpoints import reach
 from mira_spark.leases import Lease
@@ -93,7 +93,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         _check_grouped(lake, {source for source, _ in documents}, groups)
         again = _reaggregated(work, documents)
         planned = _planned(work, documents, work.scorers)
-        _each(planned, partial(_score, work), "scoring")
+        _each(work, planned, partial(_score, work), "scoring")
         reach("units.done")
         scored, quarantined = _reconciled(work, documents)
         _view(work)
@@ -132,7 +132,7 @@ def _planned(
     return units.plan(documents, there, work.groups, scorers, work.settings.scoring.unit_tokens)
 
 
-def _each(planned: list[Unit], do: Callable[[Unit], int], what: str) -> None:
+def _each(work: Work, planned: list[Unit], do: Callable[[Unit], int], what: str) -> None:
     """`do` every unit, which gives how many rows were quarantined; two at a time."""
     advance = Advance.of(planned)
     pool = ThreadPoolExecutor(UNITS_AT_ONCE)
@@ -143,8 +143,15 @@ def _each(planned: list[Unit], do: Callable[[Unit], int], what: str) -> None:
                 unit = started[future]
                 advance.add(unit, future.result())
                 count(unit.documents, advance.line())
+                _note(work, advance.line())
     finally:
+        _note(work, "")
         pool.shutdown(cancel_futures=True)  # after a failure no other unit is begun
+
+
+def _note(work: Work, line: str) -> None:
+    if work.settings.session == "local":
+        under_way.note(work.settings.folder, line)
 
 
 def _reaggregated(work: Work, documents: Mapping[Bucket, Tally]) -> int:
@@ -156,7 +163,7 @@ def _reaggregated(work: Work, documents: Mapping[Bucket, Tally]) -> int:
         planned = _planned(work, tallies(stored), {group: work.scorers[group]})
         done = work.scores(pinned).select(*current.SCORE_KEY)
         rows = stored.join(done, on=current.SCORE_KEY, how="left_anti")
-        _each(planned, partial(_copy, work, rows, other), "scores calibrated anew")
+        _each(work, planned, partial(_copy, work, rows, other), "scores calibrated anew")
         count += sum(unit.documents for unit in planned)
     return count
 

@@ -5,6 +5,8 @@ plan and, in turns with it, in a bare Python loop over the same engine; padding;
 number of documents.
 """
 
+import contextlib
+import io
 import shutil
 import statistics
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -99,8 +102,8 @@ def linear(spark: SparkSession, folder: Path, rounds: int) -> None:
     seconds = [through_spark(rows, scorer, f"{folder}/out") for _ in range(rounds + 1)][1:]
     rates = [megabytes / s for s in seconds]
     say(
-        f"linear, Delta to Delta: {megabytes:.0f} MB, median {statistics.median(rates):.0f} MB/s on "
-        f"one core (bar 40), {', '.join(f'{rate:.0f}' for rate in rates)}\n"
+        f"linear, Delta to Delta: {megabytes:.0f} MB, median {statistics.median(rates):.0f} MB/s "
+        f"on one core (bar 40), {', '.join(f'{rate:.0f}' for rate in rates)}\n"
     )
 
 
@@ -159,13 +162,17 @@ def growth(spark: SparkSession, folder: Path, largest: int) -> None:
         )
         count *= 10
     plan = rows.select(*scoring.INPUT).mapInArrow(workers.score(scorer, 900), scoring.OUTPUT_DDL)
-    text = plan._explain_string()
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        plan.explain()
+    text = told.getvalue()
     say(f"plan: {text.count('MapInArrow')} MapInArrow, {text.count('Exchange')} exchanges\n")
 
 
 def main(arguments: list[str]) -> None:
     """Print every figure."""
     folder = Path(tempfile.mkdtemp())
+    workers.place(1, None)  # a task of Spark has one core here: so has the bare loop
+    torch.set_num_threads(1)
     quick = "--quick" in arguments
     try:
         started = time.perf_counter()

@@ -59,6 +59,34 @@ def test_the_views_answer_in_a_new_process(left: Path, settings: Settings, tmp_p
         assert noise not in ended.stdout + ended.stderr
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("place", ["lease.taken", "unit.planned", "unit.committed",
+                                   "unit.reconciled", "units.done", "view.replaced"])  # fmt: skip
+def test_a_driver_that_dies_anywhere_loses_and_repeats_nothing(
+    left: Path, settings: Settings, tmp_path: Path, place: str
+) -> None:
+    options = [f"folder={left}", f"namespace={settings.namespace}", "grouping.groups=2"]
+    places = [word for option in options for word in ("--set", option)]
+    mira = str(BIN / "mira")
+    removed = run([mira, "sql", "delete from scores where bucket % 5 = 1", *places], tmp_path)
+    assert removed.returncode == 0, removed.stdout
+    drill = os.environ | {"MIRA_FAILPOINTS": f"{place}=exit"}
+    died = run([mira, "score-documents", "--set", "scoring.hung_after_s=800", *places], tmp_path,
+               env=drill)  # fmt: skip
+    assert died.returncode == 70, died.stdout
+    again = run([mira, "score-documents", *places], tmp_path)
+    assert again.returncode == 0, again.stdout
+    tables = left / "warehouse" / f"{settings.namespace}.db"
+    ids = {
+        name: sorted(
+            deltalake.DeltaTable(str(tables / name)).to_pyarrow_table(columns=["doc_id"])["doc_id"]
+            .to_pylist()
+        )
+        for name in ("scores", "documents")
+    }  # fmt: skip
+    assert ids["scores"] == ids["documents"]
+
+
 def test_a_job_scores_on_separate_executors_from_an_empty_directory(
     left: Path, settings: Settings, tmp_path: Path
 ) -> None:

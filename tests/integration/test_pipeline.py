@@ -21,7 +21,6 @@ from mira_spark import champions, current, pipeline, registry, selection, tokens
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import console
 from mira_spark.settings import Settings, load
-from mira_spark.steps import select_documents
 from mira_spark.tables import Lakehouse
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_explore_corpus.py"
@@ -239,24 +238,6 @@ def test_what_changed_or_is_new_is_scored_and_nothing_else(
     assert groups["more_code"] == groups["stdlib_code"], "the nearest group is joined"
     assert lake.read("scored_documents").filter("source = 'more_code'").count() == 20
     assert selected(lake) == by_brute_force(lake, row_tokens(lake) * 40 // 100, 0)
-
-
-def test_the_order_and_partitioning_of_scores_do_not_change_the_cut(
-    lake: Lakehouse, settings: Settings
-) -> None:
-    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
-    students = [scorer.student_id for scorer in scorers.values()]
-    scores = current.scores(
-        lake, settings, students, lake.version("documents"), lake.version("scores")
-    )
-    counts = scores.filter("source_group = 'group_a'").groupBy("quality").agg(F.sum("n_tokens"))
-    level = max(counts.collect(), key=lambda r: r[1])
-    boundary = {"group_a": selection.Boundary(level["quality"], Fraction(level[1], 2))}
-    found = [
-        select_documents._cuts(frame, boundary, 0)
-        for frame in (scores.repartition(1), scores.repartition(5, "doc_id"), scores.repartition(3))
-    ]
-    assert found[0] == found[1] == found[2]
 
 
 def test_sql_functions_give_what_the_step_wrote(lake: Lakehouse, settings: Settings) -> None:
