@@ -11,9 +11,23 @@ from pyspark.errors import PySparkException
 from rich.markup import escape
 from rich.table import Table
 
-from mira_spark import cli_rubrics, cli_students, judging, pipeline, planning, runs, summary
+from mira_spark import (
+    budgets,
+    cli_rubrics,
+    cli_selection,
+    cli_students,
+    explanation,
+    export,
+    judging,
+    pipeline,
+    planning,
+    runs,
+    selections,
+    summary,
+    under_way,
+)
 from mira_spark.cli_options import Config, Overrides, RunId, open_lakehouse
-from mira_spark.errors import MiraError
+from mira_spark.errors import BusyError, MiraError
 from mira_spark.progress import console, say, set_up_logging
 from mira_spark.settings import load
 
@@ -26,6 +40,7 @@ app = typer.Typer(
 
 app.add_typer(cli_rubrics.app, name="rubrics")
 app.add_typer(cli_students.app, name="students")
+app.add_typer(cli_selection.app, name="selection")
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 
@@ -80,7 +95,12 @@ def demo_command(config: Config = None, overrides: Overrides = None, run_id: Run
 def status_command(config: Config = None, overrides: Overrides = None) -> None:
     """What is done, what is stale and why, what waits for what."""
     settings = load(config, overrides or ())
-    lake = open_lakehouse(settings)
+    try:
+        lake = open_lakehouse(settings)
+    except BusyError:
+        if line := under_way.noted(settings.folder):
+            say(f"scoring: {escape(line)}")
+        raise
     lake.create()
     table = Table("step", "state", "last run", "what it did", box=None)
     finished = runs.finished(lake)
@@ -89,6 +109,10 @@ def status_command(config: Config = None, overrides: Overrides = None) -> None:
         when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
         table.add_row(step, escape(state), when, escape(last["message"]) if last else "")
     console.print(table)
+    if line := under_way.scoring(lake, settings):
+        say(f"scoring: {escape(line)}")
+    for line in selections.gone(lake, selections.latest(selections.listed(lake))).values():
+        say(f"[red]{escape(line)}[/]")
 
 
 @app.command("plan")
@@ -134,6 +158,54 @@ def sql_command(
         summary.show_rows(lake.spark.sql(query), rows)
     except PySparkException as error:
         raise MiraError((error.getMessage() or str(error)).strip()) from error
+
+
+@app.command("what-if")
+def what_if_command(
+    budget: Annotated[str, typer.Option(help="tokens or per cent, divided by commas")],
+    policy: Annotated[str, typer.Option(help="group, global, source, divided by commas")] = "group",
+    config: Config = None,
+    overrides: Overrides = None,
+    run_id: RunId = None,
+) -> None:
+    """What budgets and policies would keep, from the histogram of the scores alone."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    lake.create()
+    budgets.show(lake, settings, budget, policy, run_id or runs.new_run_id())
+
+
+@app.command("explain")
+def explain_command(
+    doc_id: Annotated[str, typer.Argument(help="of a document")],
+    selection: Annotated[str | None, typer.Option(help="name or id; else the settings'")] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Why a document is in a selection or not, by which scores and versions."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    lake.create()
+    one = selections.named(lake, selection or settings.selection.name)
+    cli_selection.show_explanation(explanation.of(lake, one, doc_id))
+
+
+@app.command("export")
+def export_command(
+    name: Annotated[str, typer.Argument(help="of a selection, or its id")],
+    to: Annotated[Path, typer.Option(help="a folder, new or of an interrupted export")],
+    format_: Annotated[export.Format, typer.Option("--format")] = "parquet",
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""
+    lake = open_lakehouse(load(config, overrides or ()))
+    lake.create()
+    done = export.export(lake, selections.named(lake, name), format_, to)
+    say(
+        f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "
+        f"{escape(str(to))}; {done.found:,} of the files were there"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

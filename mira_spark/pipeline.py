@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from types import ModuleType
 
+from pyspark.sql import Row
 from rich.markup import escape
 
 from mira_spark import judging, runs
@@ -49,7 +50,8 @@ def perform(
     """Do the named steps in order, where stale or `force`; the exit code of the worst outcome.
 
     Every step is a module with SETTINGS (the sections it reads), inputs(lake, settings) (what
-    decides its work) and run(lake, settings, run_id). A step that stops ends the sequence.
+    decides its work), run(lake, settings, run_id) and perhaps missing(lake, settings) (what of its
+    work was removed since). A step that stops ends the sequence.
     """
     if {"discover_rubrics", "label_documents"} & set(steps):
         judging.check(settings)
@@ -59,7 +61,7 @@ def perform(
     worst = 0
     for name in steps:
         plan, last = plan_of(lake, settings, name), finished.get(name)
-        if last is not None and not force and not runs.stale(plan, last):
+        if last is not None and not force and not _reasons(lake, settings, plan, last):
             outcome = Outcome(runs.NOTHING_TO_DO, last["status"])
             idle.append(runs.nothing_to_do(plan, last, run_id))
         else:
@@ -83,13 +85,19 @@ def plan_of(lake: Lakehouse, settings: Settings, name: str) -> runs.Plan:
     return runs.Plan(name, settings.digest(step.SETTINGS), step.inputs(lake, settings))
 
 
+def _reasons(lake: Lakehouse, settings: Settings, plan: runs.Plan, last: Row | None) -> list[str]:
+    """Why the step has work to do: what decides it changed, or what it made was removed."""
+    missing = getattr(STEPS[plan.step], "missing", None)
+    return runs.stale(plan, last) or (missing(lake, settings) if missing else [])
+
+
 def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """Per step: `done`, `stale: why`, or `waiting: for what` when its inputs are not there yet."""
     last = runs.finished(lake)
     found = {}
     for name in STEPS:
         try:
-            reasons = runs.stale(plan_of(lake, settings, name), last.get(name))
+            reasons = _reasons(lake, settings, plan_of(lake, settings, name), last.get(name))
         except (InputError, ConfigError) as error:
             found[name] = f"waiting: {error}"
             continue

@@ -38,6 +38,13 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     return versions | others | {f"student of {g}": s.student_id for g, s in scorers.items()}
 
 
+def missing(lake: Lakehouse, settings: Settings) -> list[str]:
+    """That the selection was dropped, if it was."""
+    wanted = current.pinned(lake, settings).selection_id(settings.selection)
+    found = lake.read("selections").filter(F.col("selection_id") == wanted).limit(1).collect()
+    return [] if found else ["its selection is not there"]
+
+
 @dataclass(frozen=True)
 class Choice:
     """What was decided: where each source is cut, and what that keeps of it."""

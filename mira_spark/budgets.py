@@ -1,0 +1,169 @@
+"""What several budgets and policies would keep, as tables to read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from rich.markup import escape
+from rich.table import Table
+
+from mira_spark import bins, candidates, current, selection
+from mira_spark.bins import Bin
+from mira_spark.columns import POINT
+from mira_spark.errors import InputError, joined
+from mira_spark.progress import console, say
+from mira_spark.selection import SelectionSettings
+from mira_spark.settings import Settings
+from mira_spark.tables import Lakehouse
+from mira_spark.what_if import Kept, WhatIf, what_if
+
+MORE = 10**9
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is kept of a group (source None), a source, or all (both None); `more_documents` and
+    `more_tokens` are what MORE tokens of budget would add."""
+
+    source_group: str | None
+    source: str | None
+    kept: Kept
+    total_tokens: int
+    more_documents: int
+    more_tokens: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one budget under one policy would keep."""
+
+    chosen: SelectionSettings
+    budget_tokens: int
+    lines: Sequence[Line]
+    entropy_bits: float
+
+
+def alternatives(chosen: SelectionSettings, budgets: str, policies: str) -> list[SelectionSettings]:
+    """The settings with each of the budgets and policies, both divided by commas; InputError with
+    every one that is none."""
+    found: list[SelectionSettings] = []
+    problems: dict[str, None] = {}
+    for budget in (b.strip() for b in budgets.split(",")):
+        for policy in (p.strip() for p in policies.split(",")):
+            changed = chosen.model_dump(mode="json") | {"budget": budget, "policy": policy}
+            try:
+                found.append(SelectionSettings.model_validate(changed))
+            except ValidationError as error:
+                for e in error.errors():
+                    said = e["msg"].removeprefix("Value error, ")
+                    problems[f"--{e['loc'][0]} {e['input']}: {said}"] = None
+    if problems:
+        raise InputError(joined(problems))
+    return found
+
+
+def answers(found: Sequence[Bin], asked: Iterable[SelectionSettings]) -> list[Answer]:
+    """What each would keep, from the bins of all documents alone; InputError as of `what_if`."""
+    steps = bins.levels(found)
+    groups = {b.source: b.source_group for b in found}
+    totals: dict[str, int] = {}
+    for b in found:
+        totals[b.source] = totals.get(b.source, 0) + b.tokens
+    result = []
+    for chosen in asked:
+        budget = selection.budget_tokens(chosen.budget, sum(totals.values()), smallest=1)
+        kept = what_if(chosen.allocation, budget, groups, steps, MORE)
+        result.append(Answer(chosen, budget, _lines(kept, groups, totals), kept.entropy_bits))
+    return result
+
+
+def _lines(found: WhatIf, groups: Mapping[str, str], totals: Mapping[str, int]) -> list[Line]:
+    """Each group followed by its sources, and all at the end."""
+    lines = []
+    for group in sorted(set(groups.values())):
+        sources = sorted(source for source, of in groups.items() if of == group)
+        lines.append(_line(group, None, sources, found, totals))
+        lines += [_line(group, source, [source], found, totals) for source in sources]
+    return [*lines, _line(None, None, sorted(groups), found, totals)]
+
+
+def _line(
+    group: str | None,
+    source: str | None,
+    sources: Sequence[str],
+    found: WhatIf,
+    totals: Mapping[str, int],
+) -> Line:
+    kept = together(found.kept[s] for s in sources)
+    more = together(found.kept_with_more[s] for s in sources)
+    return Line(
+        group,
+        source,
+        kept,
+        sum(totals[s] for s in sources),
+        more.documents - kept.documents,
+        more.tokens - kept.tokens,
+    )
+
+
+def together(parts: Iterable[Kept]) -> Kept:
+    """What is kept of several sources; the marginal quality is the lowest of theirs, None where
+    none of them is cut."""
+    found = list(parts)
+    documents = sum(k.documents for k in found)
+    weighted = sum((k.mean_quality or 0) * k.documents for k in found)
+    cuts = [k.marginal_quality for k in found if k.marginal_quality is not None]
+    return Kept(
+        documents=documents,
+        tokens=sum(k.tokens for k in found),
+        mean_quality=weighted / documents if documents else None,
+        marginal_quality=min(cuts, default=None),
+    )
+
+
+def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_id: str) -> None:
+    """Print what the budgets and policies would keep of the candidates there are now; counts them
+    first, and says so, where no histogram of them stands."""
+    asked = alternatives(settings.selection, budgets, policies)
+    candidates.check(settings.selection)
+    state = current.pinned(lake, settings)
+    before = lake.version("score_histogram")
+    rows = current.candidates(lake, settings, state)
+    found = bins.recorded(lake, settings.selection, state, rows, run_id)
+    if lake.version("score_histogram") != before:
+        say("there was no histogram of these scores yet: it was counted and recorded")
+    for answer in answers(found, asked):
+        console.print(_table(answer))
+    versions = "documents version {}, scores version {}".format(*state.versions)
+    say(f"from the histogram of {versions}; the documents at the cut are in proportion")
+
+
+def _table(answer: Answer) -> Table:
+    title = (
+        f"\n{answer.chosen.budget} by {answer.chosen.policy}: a budget of "
+        f"{answer.budget_tokens:,} tokens; the mix has {answer.entropy_bits:.2f} bits"
+    )
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    for name in ("group", "source"):
+        table.add_column(name)
+    for name in ("documents", "tokens", "kept", "mean quality", "marginal",
+                 f"+{MORE / 1e9:g} B: documents", "tokens"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for line in answer.lines:
+        name = line.source_group or "all"
+        table.add_row(
+            escape(name) if line.source is None else "",
+            escape(line.source or ""),
+            f"{line.kept.documents:,}",
+            f"{line.kept.tokens:,}",
+            f"{line.kept.tokens / max(1, line.total_tokens):.1%}",
+            _points(line.kept.mean_quality),
+            _points(line.kept.marginal_quality, "all fits"),
+            f"{line.more_documents:+,}",
+            f"{line.more_tokens:+,}",
+        )
+    return table
+
+
+def _points(thousandths: float | None, none: str = "") -> str:
+    return none if thousandths is None else f"{thousandths / POINT:.2f}"

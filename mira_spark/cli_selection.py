@@ -1,0 +1,157 @@
+"""`mira selection`: what was selected, shown, compared and dropped; and how one is explained."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mira_spark import explanation, selection_diff, selections
+from mira_spark.cli_options import Config, Overrides, open_lakehouse
+from mira_spark.columns import POINT
+from mira_spark.explanation import Explanation
+from mira_spark.progress import console, say
+from mira_spark.selection_diff import Moved
+from mira_spark.selections import Selection
+from mira_spark.settings import load
+from mira_spark.tables import Lakehouse
+
+app = typer.Typer(help="Selections: what was selected, shown, compared, dropped.")
+
+Name = Annotated[str, typer.Argument(help="a name, for the latest of it, or an id")]
+
+
+def _open(config: Config, overrides: Overrides) -> Lakehouse:
+    lake = open_lakehouse(load(config, overrides or ()))
+    lake.create()
+    return lake
+
+
+@app.command("list")
+def list_command(config: Config = None, overrides: Overrides = None) -> None:
+    """All selections, the latest first, and whether what they were made from can still be read."""
+    lake = _open(config, overrides)
+    found = selections.listed(lake)
+    gone = selections.gone(lake, found)
+    table = Table("name", "id", "policy", "budget", "kept", "made", "readable", box=None)
+    for one in found:
+        kept = f"{one.selected_documents:,} documents, {one.selected_tokens:,} tokens"
+        readable = "no" if one.selection_id in gone else "yes"
+        table.add_row(
+            one.name, one.selection_id, one.settings.policy, one.settings.budget, kept,
+            f"{one.created_at:%Y-%m-%d %H:%M}", readable,
+        )  # fmt: skip
+    console.print(table)
+    for line in gone.values():
+        say(escape(line))
+
+
+@app.command("show")
+def show_command(name: Name, config: Config = None, overrides: Overrides = None) -> None:
+    """A selection: its settings and versions, and where each source is cut."""
+    lake = _open(config, overrides)
+    one = selections.named(lake, name)
+    for line in _about(one):
+        say(escape(line))
+    table = Table("group", "source", "student", box=None)
+    for column in ("cut", "kept documents", "of", "kept tokens", "of", "quarantined", "set aside"):
+        table.add_column(column, justify="right")
+    cutoffs = selections.cutoffs(lake, one).orderBy("source_group", "source")
+    for row in cutoffs.collect():
+        cut = row["quality_cut"]
+        shown = "all" if cut < 0 else "none" if cut > 10 * POINT else f"{cut / POINT:.3f}"
+        counts = ("kept_documents", "total_documents", "kept_tokens", "total_tokens",
+                  "quarantined_documents", "set_aside_documents")  # fmt: skip
+        names = (row["source_group"], row["source"], row["student_id"], shown)
+        table.add_row(*map(escape, names), *(f"{row[count]:,}" for count in counts))
+    console.print(table)
+    for line in selections.gone(lake, [one]).values():
+        say(escape(line))
+
+
+def _about(one: Selection) -> list[str]:
+    lines = [
+        f"{one.title}, made {one.created_at:%Y-%m-%d %H:%M}",
+        f"{one.selected_documents:,} documents of {one.selected_tokens:,} tokens, budget "
+        f"{one.budget_tokens:,} ({one.settings.budget}), policy {one.settings.policy}",
+        f"documents version {one.versions[0]}, scores version {one.versions[1]}, seed "
+        f"{one.settings.seed}",
+        f"settings: {one.settings.model_dump_json(exclude_defaults=True)}",
+    ]
+    return [*lines, f"digest of its ids: {one.digest}"] if one.digest else lines
+
+
+@app.command("drop")
+def drop_command(
+    name: Annotated[str, typer.Argument(help="as in mira selection list")],
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Remove the view and the record of a selection; documents and scores stay."""
+    for line in selections.drop(_open(config, overrides), name):
+        say(escape(line))
+
+
+@app.command("diff")
+def diff_command(a: Name, b: Name, config: Config = None, overrides: Overrides = None) -> None:
+    """What is only in A, only in B, and in both, by source and by reason."""
+    lake = _open(config, overrides)
+    found = selections.listed(lake)
+    first, second = selections.chosen(found, a), selections.chosen(found, b)
+    say(escape(f"A: {first.title}; B: {second.title}"))
+    console.print(_moved(selection_diff.diff(lake, first, second)))
+
+
+def _moved(found: Sequence[Moved]) -> Table:
+    table = Table("source", "", "reason", box=None)
+    table.add_column("documents", justify="right")
+    table.add_column("tokens", justify="right")
+    for m in found:
+        table.add_row(escape(m.source), m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}")
+    table.add_section()
+    for (side, reason), (documents, tokens) in sorted(selection_diff.totals(found).items()):
+        table.add_row("all", side, reason, f"{documents:,}", f"{tokens:,}")
+    return table
+
+
+def show_explanation(found: Explanation) -> None:
+    """Print the verdict, the dimensions, where the quality stands, and the versions of it all."""
+    say(f"[bold]{escape(found.doc_id)}[/] {escape(explanation.verdict(found))}")
+    if found.dimensions:
+        table = Table("dimension", "score", f"counts in {escape(found.source)}", box=None)
+        for d in found.dimensions:
+            counts = {True: "yes", False: "no", None: "unknown, its student's folder is gone"}
+            table.add_row(escape(d.name), _points(d.score), counts[d.is_counted])
+        console.print(table)
+    for line in _places(found):
+        say(escape(line))
+
+
+def _places(found: Explanation) -> list[str]:
+    lines = []
+    if found.quality is not None:
+        lines.append(f"quality {_points(found.quality)}")
+        if found.level != found.quality:
+            lines[-1] += f"; it competes by {found.selection.settings.score}: {found.level}"
+    if found.better_than is not None:
+        of_source, of_group = found.better_than
+        lines.append(
+            f"better than {of_source:.1%} of what competes of {found.source}, than "
+            f"{of_group:.1%} of {found.source_group}"
+        )
+    if found.cut is not None and 0 <= found.cut.quality_cut <= 10 * POINT:
+        lines.append(f"the cut of {found.source}: {_points(found.cut.quality_cut)}")
+    one = found.selection
+    lines.append(
+        f"{one.title}: documents version {one.versions[0]}, scores version {one.versions[1]}, "
+        f"seed {one.settings.seed}"
+    )
+    if found.student_id:
+        rubric = f", rubric {found.rubric_id}" if found.rubric_id else ""
+        lines.append(f"{found.source_group}: student {found.student_id}{rubric}")
+    return lines
+
+
+def _points(thousandths: int | None) -> str:
+    return "none" if thousandths is None else f"{thousandths / POINT:.3f}"

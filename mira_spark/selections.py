@@ -1,0 +1,226 @@
+"""What was selected: found by name or id, read at the versions it was made from, dropped."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from mira_spark import candidates, current, selection
+from mira_spark.errors import InputError, joined
+from mira_spark.selection import ScoreColumn, SelectionSettings
+from mira_spark.tables import Lakehouse, user_table
+from mira_spark.walk import Cut
+
+NAME_OR_ID = re.compile(r"[a-z][a-z0-9_]{0,59}|[0-9a-f]{16}")
+PINNED = ("documents", "scores")
+COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
+CUT = ("quality_cut", "tie_hash_cut", "tie_doc_id_cut")
+SCORED_BY = ["source", "source_group", "student_id"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A row of `selections`; `versions` are of `documents` and `scores`, in this order."""
+
+    selection_id: str
+    name: str
+    settings: SelectionSettings
+    candidates: str
+    versions: tuple[int, int]
+    budget_tokens: int
+    selected_tokens: int
+    selected_documents: int
+    digest: str | None
+    created_at: datetime
+
+    @property
+    def title(self) -> str:
+        """Name and id, for messages."""
+        return f"selection {self.name} ({self.selection_id})"
+
+    @property
+    def view_needs(self) -> tuple[str, ...]:
+        """The tables whose pinned version its view reads."""
+        if self.settings.materialize == "text":
+            return ()
+        return PINNED if self.settings.is_predicate else ("documents",)
+
+    def version(self, table: str) -> int:
+        """The pinned version of `documents` or `scores`."""
+        return self.versions[PINNED.index(table)]
+
+
+def listed(lake: Lakehouse) -> list[Selection]:
+    """All selections, the latest first."""
+    rows = lake.read("selections").orderBy(F.col("created_at").desc(), "selection_id")
+    return [_selection(row) for row in rows.collect()]
+
+
+def _selection(row: Row) -> Selection:
+    try:
+        settings = SelectionSettings.model_validate_json(row["settings"])
+    except ValidationError as error:
+        raise InputError(
+            f"selection {row['name']} ({row['selection_id']}) has settings that this version of "
+            "mira_spark does not know: select again"
+        ) from error
+    return Selection(
+        selection_id=row["selection_id"],
+        name=row["name"],
+        settings=settings,
+        candidates=row["candidates"],
+        versions=(row["documents_version"], row["scores_version"]),
+        budget_tokens=row["budget_tokens"],
+        selected_tokens=row["selected_tokens"],
+        selected_documents=row["selected_documents"],
+        digest=row["digest"],
+        created_at=row["created_at"],
+    )
+
+
+def named(lake: Lakehouse, name_or_id: str) -> Selection:
+    """The latest selection of this name, else the one with this id; InputError with the names there
+    are when there is neither."""
+    return chosen(listed(lake), name_or_id)
+
+
+def chosen(found: Sequence[Selection], name_or_id: str) -> Selection:
+    """`named` of these, the latest first."""
+    if not NAME_OR_ID.fullmatch(name_or_id):
+        raise InputError(f"{name_or_id!r} is no name or id of a selection; {_there_are(found)}")
+    by_name = [one for one in found if one.name == name_or_id]
+    by_id = [one for one in found if one.selection_id == name_or_id]
+    if not by_name + by_id:
+        raise InputError(f"there is no selection {name_or_id}; {_there_are(found)}")
+    return (by_name + by_id)[0]
+
+
+def _there_are(found: Sequence[Selection]) -> str:
+    names = ", ".join(sorted({one.name for one in found}))
+    return f"there are {names}" if names else "there is none yet: run select_documents first"
+
+
+def latest(found: Iterable[Selection]) -> list[Selection]:
+    """Of each name the first, that is the one its view shows when they come latest first."""
+    by_name: dict[str, Selection] = {}
+    for one in found:
+        by_name.setdefault(one.name, one)
+    return list(by_name.values())
+
+
+def gone(
+    lake: Lakehouse, found: Sequence[Selection], tables: Sequence[str] | None = None
+) -> dict[str, str]:
+    """By selection id, a line for each selection with a pinned version that cannot be read any
+    more, and what to do; of the tables its view reads, or of `tables`."""
+    needs = {s.selection_id: s.view_needs if tables is None else tables for s in found}
+    lost = {
+        table: lake.unreadable(
+            table, (s.version(table) for s in found if table in needs[s.selection_id])
+        )
+        for table in PINNED
+    }
+    return {
+        one.selection_id: line
+        for one in found
+        if (line := gone_line(one, needs[one.selection_id], lost))
+    }
+
+
+def gone_line(
+    one: Selection, tables: Sequence[str], lost: Mapping[str, Mapping[int, str]]
+) -> str | None:
+    """What to tell about the selection's pinned versions that are `lost`, by table and version;
+    None when it needs none of them."""
+    parts = [
+        f"{table} version {one.version(table)} cannot be read any more, {lost[table][version]}"
+        for table in tables
+        if (version := one.version(table)) in lost.get(table, {})
+    ]
+    if not parts:
+        return None
+    return (
+        f"{one.title}: {'; '.join(parts)}: run mira select-documents to select again, and keep "
+        "texts with --set selection.materialize=text where versions do not last"
+    )
+
+
+def check_readable(
+    lake: Lakehouse, found: Sequence[Selection], tables: Sequence[str] | None = None
+) -> None:
+    """InputError with the lines of `gone`."""
+    problems = gone(lake, found, tables)
+    if problems:
+        raise InputError(joined(problems.values()))
+
+
+def cutoffs(lake: Lakehouse, one: Selection) -> DataFrame:
+    """The selection's rows of `selection_cutoffs`."""
+    rows = lake.read("selection_cutoffs")
+    return rows.filter(F.col("selection_id") == one.selection_id)
+
+
+def cut_of(row: Row) -> Cut:
+    """The cut in a row of `selection_cutoffs`."""
+    return Cut(*(row[name] for name in CUT))
+
+
+def scored(lake: Lakehouse, one: Selection) -> DataFrame:
+    """The scores that counted when it was made: by its students, for the texts there were."""
+    by = F.broadcast(cutoffs(lake, one).select(*SCORED_BY))
+    rows = lake.read("scores", one.version("scores")).join(by, on=SCORED_BY, how="left_semi")
+    documents = lake.read("documents", one.version("documents")).select(*current.SCORE_KEY)
+    return rows.join(documents, on=current.SCORE_KEY, how="left_semi")
+
+
+def competing(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFrame:
+    """`candidates.of` for these of its `scored` rows; users' tables as they are now."""
+    settings = one.settings
+    excluded = [(x.by, user_table(lake.spark, x.table, [x.by])) for x in settings.exclude]
+    given = None
+    if isinstance(settings.score, ScoreColumn):
+        given = user_table(lake.spark, settings.score.table, ["doc_id", settings.score.column])
+    documents = lake.read("documents", one.version("documents"))
+    return candidates.of(rows, documents, excluded, given, settings)
+
+
+def selected(lake: Lakehouse, one: Selection) -> DataFrame:
+    """Its documents, with COLUMNS; those of its view, also where that shows another by now."""
+    if not one.settings.is_predicate:
+        return items(lake, one).select(*COLUMNS)
+    cuts = F.broadcast(cutoffs(lake, one).select("source", *CUT))
+    condition = selection.selected_condition(one.settings.seed, str(one.settings.score))
+    rows = scored(lake, one).join(cuts, on="source", how="inner").filter(condition)
+    return rows.select(*COLUMNS)
+
+
+def items(lake: Lakehouse, one: Selection) -> DataFrame:
+    """Its rows of `selected_documents`; none where it is a predicate."""
+    rows = lake.read("selected_documents")
+    return rows.filter(F.col("selection_id") == one.selection_id)
+
+
+def drop(lake: Lakehouse, name: str) -> list[str]:
+    """Remove the view and all selections of this name; what was done, a line each. InputError as
+    of `named`.
+
+    `selections` goes last: an interrupted call can be made again.
+    """
+    found = listed(lake)
+    one = chosen(found, name)
+    if one.name != name:
+        raise InputError(f"{name} is the id of {one.title}: drop it by its name, {one.name}")
+    ids = [s.selection_id for s in found if s.name == name]
+    shown = lake.view_query("selected") or ""
+    done = [f"dropped the view selected_{name} and {len(ids)} selections made under this name"]
+    if any(f"'{selection_id}'" in shown for selection_id in ids):
+        lake.drop_view("selected")
+        done.append("dropped the view selected, which showed it; the next selection makes it anew")
+    lake.drop_view(f"selected_{name}")
+    for table in ("selected_documents", "selection_cutoffs", "selections"):
+        lake.delete(table, F.col("selection_id").isin(ids))
+    return done
