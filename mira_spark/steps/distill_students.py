@@ -17,12 +17,14 @@ from mira_spark import (
     distillation,
     registry,
     reliability,
+    runs,
     scoring,
     tables,
 )
 from mira_spark import shards as training
 from mira_spark.columns import POINT
 from mira_spark.errors import InputError
+from mira_spark.failpoints import reach
 from mira_spark.progress import say, track
 from mira_spark.registry import Registration
 from mira_spark.rubrics import Rubric
@@ -56,6 +58,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """A student for every group whose labels or rubric changed, or all when the settings did."""
     rubrics = current.signed_rubrics(lake, settings)
     ids = current.labelling_ids(settings, rubrics)
+    standing = _standing(lake, settings, ids)
+    rubrics = {group: rubric for group, rubric in rubrics.items() if group not in standing}
     versions = {table: lake.version(table) for table in ("labels", "documents")}
     failed = []
     rows = made = 0
@@ -79,6 +83,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         if not trained.gate.passed:
             failed.append(f"{group}: {'; '.join(trained.gate.reasons)}")
     message = f"{made} students from {rows:,} labels"
+    if standing:
+        message += f"; {', '.join(sorted(standing))} unchanged"
     if failed:
         message += f"; gate failed, champion unchanged: {' | '.join(failed)}"
     return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=made)
@@ -93,6 +99,23 @@ def _labels(lake: Lakehouse, labelling_ids: Iterable[str]) -> DataFrame:
 def _counts(lake: Lakehouse, ids: dict[str, str]) -> dict[str, int]:
     rows = _labels(lake, ids.values()).groupBy("source_group").count().collect()
     return dict.fromkeys(ids, 0) | {r["source_group"]: r["count"] for r in rows}
+
+
+def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:
+    """The groups of which nothing changed since the step last ended, and whose student passed."""
+    last = runs.finished(lake).get("distill_students")
+    if last is None or last["settings_digest"] != settings.digest(SETTINGS):
+        return set()
+    now = inputs(lake, settings)
+    of_labelling = F.col("labelling_id").isin(list(ids.values()))
+    rows = lake.read("students").filter(of_labelling).orderBy("created_at").collect()
+    gates = {row["source_group"]: row["gate"] for row in rows}
+    return {
+        group
+        for group in ids
+        if gates.get(group) in ("passed", "forced")
+        and last["inputs"].get(f"labels of {group}") == now[f"labels of {group}"]
+    }
 
 
 def _trained_on(lake: Lakehouse, ids: dict[str, str]) -> dict[str, int]:
@@ -201,7 +224,9 @@ def _publish(
             package_version=package_version(),
         ),
     )
+    reach("student.registered")
     lake.append_rows(trained.reliability_rows(student_id), "student_reliability", run_id)
     lake.append_rows([trained.row(student_id, folder, digest)], "students", run_id)
+    reach("student.recorded")
     if trained.gate.passed:
         registry.promote(settings, student_id)

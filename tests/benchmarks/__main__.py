@@ -2,10 +2,11 @@
 
 import sys
 
-from tests.benchmarks import gpu_scoring, judge, linear_kernel, scoring
+from tests.benchmarks import gpu_scoring, judge, linear_kernel, scoring, selection
 
 if __name__ == "__main__":
     linear_kernel.main()
     scoring.main(sys.argv[1:])
+    selection.main(sys.argv[1:])
     gpu_scoring.main()
     judge.main(sys.argv[1:])
