@@ -1,6 +1,8 @@
 """The histogram of a selection's candidates: counted once for pinned versions, then read."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -29,30 +31,49 @@ class Bin:
 
 
 def recorded(
-    lake: Lakehouse, settings: SelectionSettings, state: Pinned, rows: DataFrame, run_id: str
+    lake: Lakehouse,
+    settings: SelectionSettings,
+    state: Pinned,
+    rows: Callable[[], DataFrame],
+    run_id: str,
 ) -> list[Bin]:
-    """The bins of `candidates.of`; counted and recorded unless the table has them for these
-    versions and students. InputError when a group has scores of two students."""
-    stamp = {
-        "documents_version": state.versions[0],
-        "scores_version": state.versions[1],
-        "candidates": settings.candidates_id,
-    }
-    known = lake.read("score_histogram")
-    for name, value in stamp.items():
-        known = known.filter(F.col(name) == F.lit(value))
-    columns = list(Bin.__annotations__)
-    students = set(state.students.values())
-    found = [Bin(**row.asDict()) for row in known.select(*columns).collect()]
-    if {b.student_id for b in found} != students:
+    """The bins of `candidates.of`, which `rows` gives: `standing`, or counted and recorded."""
+    found = standing(lake, settings, state)
+    if found is None:
         keys = ("student_id", "source_group", "source", "quality", "set_aside")
-        counted = rows.groupBy(*keys).agg(
-            F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens")
-        )
-        found = [Bin(**row.asDict()) for row in counted.collect()]
-        lake.append_rows([vars(b) | stamp for b in found], "score_histogram", run_id)
+        sums = (F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
+        counted = rows().groupBy(*keys).agg(*sums).collect()
+        found = [Bin(**row.asDict()) for row in counted]
+        stamp = _stamp(settings, state)
+        once = hashlib.sha256(json.dumps([stamp, sorted(state.students.values())]).encode())
+        # Two drivers that count the same write it once.
+        transaction = (once.hexdigest()[:24], lake.last_removal("score_histogram") + 1)
+        rows_of = [vars(b) | stamp for b in found]
+        lake.append_rows(rows_of, "score_histogram", run_id, transaction)
+        _check(found)
+    return found
+
+
+def standing(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> list[Bin] | None:
+    """The bins recorded for these versions, students and candidates; None without. InputError when
+    a group has scores of two students."""
+    known = lake.read("score_histogram")
+    for name, value in _stamp(settings, state).items():
+        known = known.filter(F.col(name) == F.lit(value))
+    found = [Bin(**row.asDict()) for row in known.select(*Bin.__annotations__).collect()]
+    if {b.student_id for b in found} != set(state.students.values()):
+        return None
     _check(found)
     return found
+
+
+def _stamp(settings: SelectionSettings, state: Pinned) -> dict[str, int | str]:
+    documents_version, scores_version = state.versions
+    return {
+        "documents_version": documents_version,
+        "scores_version": scores_version,
+        "candidates": state.candidates_id(settings),
+    }
 
 
 def _check(found: Sequence[Bin]) -> None:

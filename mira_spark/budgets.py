@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import ValidationError
 from rich.markup import escape
@@ -127,11 +128,11 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     asked = alternatives(settings.selection, budgets, policies)
     candidates.check(settings.selection)
     state = current.pinned(lake, settings)
-    before = lake.version("score_histogram")
-    rows = current.candidates(lake, settings, state)
-    found = bins.recorded(lake, settings.selection, state, rows, run_id)
-    if lake.version("score_histogram") != before:
-        say("there was no histogram of these scores yet: it was counted and recorded")
+    found = bins.standing(lake, settings.selection, state)
+    if found is None:
+        say("there is no histogram of these scores yet: it is counted and recorded")
+        counted = partial(current.candidates, lake, settings, state)
+        found = bins.recorded(lake, settings.selection, state, counted, run_id)
     for answer in answers(found, asked):
         console.print(_table(answer))
     versions = "documents version {}, scores version {}".format(*state.versions)

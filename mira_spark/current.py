@@ -1,5 +1,6 @@
 """What counts now: the grouping, rubrics, students and scores that the settings point at."""
 
+import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -190,6 +191,14 @@ class Pinned:
     versions: tuple[int, int]
     students: Mapping[str, str]
     others: Mapping[str, str]
+
+    def candidates_id(self, chosen: SelectionSettings) -> str:
+        """Of who competes by what: with the versions of users' tables, where they decide it."""
+        found = chosen.candidates_id
+        if not self.others:
+            return found
+        content = json.dumps([found, dict(self.others)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def selection_id(self, chosen: SelectionSettings) -> str:
         """Of a selection with these settings."""

@@ -144,7 +144,7 @@ def test_baselines_compete_by_something_else_under_the_same_rule(made: Made) -> 
 def cuts_of(made: Made, frame: DataFrame) -> Any:
     lake, settings = made
     state = current.pinned(lake, chosen(settings, **LIMITED))
-    found = bins.recorded(lake, settings.selection, state, frame, "r")
+    found = bins.recorded(lake, settings.selection, state, lambda: frame, "r")
     levels = bins.levels(found)
     groups = {b.source: b.source_group for b in found}
     policy = SelectionSettings(**LIMITED).allocation

@@ -110,7 +110,7 @@ def test_what_if_counts_once_and_then_reads(made: Made) -> None:
         with console.capture() as capture:
             budgets.show(lake, settings, "10%,50%", "group", "r")
         shown.append(capture.get())
-    said = "there was no histogram of these scores yet: it was counted and recorded\n"
+    said = "there is no histogram of these scores yet: it is counted and recorded\n"
     assert shown[0].startswith(said)
     assert shown[1] == shown[0].removeprefix(said)
     assert all(f"{budget} by group" in shown[1] for budget in ("10%", "50%"))

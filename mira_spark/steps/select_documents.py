@@ -50,6 +50,7 @@ class Choice:
     """What was decided: where each source is cut, and what that keeps of it."""
 
     selection_id: str
+    candidates_id: str
     settings: SelectionSettings
     versions: tuple[int, int]
     budget: int
@@ -75,7 +76,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         retention.check(lake, ("documents", "scores"), chosen.keep_days)
     state = current.pinned(lake, settings)
     rows = current.candidates(lake, settings, state)
-    found = bins.recorded(lake, chosen, state, rows, run_id)
+    found = bins.recorded(lake, chosen, state, lambda: rows, run_id)
     reach("histogram.written")
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
     choice = _choose(lake, settings, state, found, competing)
@@ -115,6 +116,7 @@ def _choose(
     counted = sums.agg(F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
     return Choice(
         state.selection_id(chosen),
+        state.candidates_id(chosen),
         chosen,
         state.versions,
         budget,
@@ -225,7 +227,7 @@ def _row(choice: Choice, digest: str | None) -> dict[str, object]:
         "selection_id": choice.selection_id,
         "name": choice.settings.name,
         "policy": choice.settings.policy,
-        "candidates": choice.settings.candidates_id,
+        "candidates": choice.candidates_id,
         "settings": json.dumps(choice.settings.model_dump(mode="json"), sort_keys=True),
         "documents_version": choice.versions[0],
         "scores_version": choice.versions[1],
