@@ -120,6 +120,7 @@ def selected(lake: Lakehouse, settings: Settings, **changes: object) -> Selectio
     return selections.named(lake, chosen.selection.name)
 
 
+@pytest.mark.long
 def test_explanations_agree_with_the_view(made: Made) -> None:
     lake, _, one = made
     cuts = {
@@ -154,6 +155,7 @@ def test_explanations_agree_with_the_view(made: Made) -> None:
         assert part in shown.get()
 
 
+@pytest.mark.long
 def test_what_did_not_compete_says_why(made: Made) -> None:
     """`code 3` has the text of `code 2`: one of them is set aside for the other."""
     lake, settings, _ = made
@@ -175,6 +177,7 @@ def test_what_did_not_compete_says_why(made: Made) -> None:
     assert [found.is_counted for found in said["chat 1"].dimensions] == [None] * 3
 
 
+@pytest.mark.long
 def test_a_document_that_is_not_there_or_came_later_is_told_apart(made: Made) -> None:
     lake, _, one = made
     with pytest.raises(InputError, match=r"no document 'nosuch' in explaining.documents, neither"):

@@ -153,6 +153,7 @@ def cuts_of(made: Made, frame: DataFrame) -> Any:
     return select_documents.refined(lake, competing, walks, allocation.boundaries(walks, levels))
 
 
+@pytest.mark.long
 def test_the_cut_does_not_depend_on_partitions_or_on_how_ties_are_told_apart(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,16 +239,22 @@ def test_a_budget_over_the_corpus_keeps_all_and_says_so(made: Made) -> None:
         ({"budget": "1"}, "less than the smallest|nothing"),
     ],
 )
-def test_what_cannot_be_selected_is_refused_before_anything_changes(
+def test_what_cannot_be_selected_is_refused(
     made: Made, changes: dict[str, Any], message: str
 ) -> None:
     lake, settings = made
-    before = lake.version("selections"), lake.version("selection_cutoffs")
     if changes.get("budget") == "1":
         changes = changes | {"where": [{"column": "n_tokens", "operator": ">=", "value": 7}]}
     with pytest.raises(InputError, match=message):
         checked_and_run(lake, chosen(settings, **changes))
-    assert (lake.version("selections"), lake.version("selection_cutoffs")) == before
+
+
+def test_what_is_refused_changes_no_table(made: Made) -> None:
+    lake, settings = made
+    before = [lake.version(table) for table in ("selections", "selection_cutoffs")]
+    with pytest.raises(InputError):
+        checked_and_run(lake, chosen(settings, caps={"nowhere": "0.5"}))
+    assert [lake.version(table) for table in ("selections", "selection_cutoffs")] == before
 
 
 def checked_and_run(lake: Lakehouse, settings: Settings) -> None:
