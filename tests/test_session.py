@@ -39,6 +39,6 @@ def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert ended.stdout.startswith(
         "ConfigError: settings: selection.bugdet is not a setting; did you mean selection.budget? "
-        "Known: budget, name, policy, seed"
+        "Known: budget, caps, duplicates, "
     )
     assert not (tmp_path / "x").exists()
