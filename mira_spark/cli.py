@@ -45,7 +45,7 @@ judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 
 DEMO = (
-    "labelling.documents_per_source=900",
+    "labelling.documents_per_source=700",
     "scoring.unit_tokens=10_000_000",
 )
 """What the demo, like conf/local.yaml, sets smaller than the defaults."""
