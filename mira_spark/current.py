@@ -22,7 +22,7 @@ from mira_spark.settings import Settings
 from mira_spark.students import artefact
 from mira_spark.tables import Lakehouse, input_version, user_table
 
-SCORE_KEY = ["doc_id", "content_hash", "source", "bucket"]
+SCORE_KEY = competing.KEY
 """A score belongs to a document while all of these are the same."""
 GROUP_KEY = ["source", "source_group"]
 

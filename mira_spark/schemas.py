@@ -144,7 +144,8 @@ TABLES: dict[str, Table] = {
         statistics=("doc_id", "source", "source_group", "bucket", "student_id", "quality"),
     ),
     "score_histogram": Table(
-        "documents and tokens by quality, one row per scores version, student, source and quality",
+        "documents and tokens by quality, one row per versions, candidates, student, source, "
+        "quality and reason not to compete",
         columns(
             ("scores_version", LONG, "version of scores it was counted from"),
             ("documents_version", LONG, "version of documents the scores belong to"),

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from mira_spark.allocation import Policy
@@ -129,13 +129,6 @@ def budget_tokens(budget: str, corpus_tokens: int, smallest: int) -> int:
 def tie_hash(seed: int) -> Column:
     """xxhash64(doc_id, seed), the order among documents of equal quality."""
     return F.xxhash64(F.col("doc_id"), F.lit(seed).cast("bigint"))
-
-
-def histogram(candidates: DataFrame) -> DataFrame:
-    """Documents and tokens by (student_id, source_group, source, quality) of the candidates."""
-    return candidates.groupBy("student_id", "source_group", "source", "quality").agg(
-        F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens")
-    )
 
 
 def level(score: str, of: str = "") -> str:

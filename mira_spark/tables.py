@@ -19,6 +19,9 @@ from mira_spark.columns import Table
 from mira_spark.errors import InputError, SchemaError, joined
 from mira_spark.schemas import TABLES
 
+KEEPS_ROWS = ("WRITE", "OPTIMIZE", "SET TBLPROPERTIES")
+"""Operations on our tables that change and remove no row."""
+
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -71,12 +74,12 @@ class Lakehouse:
         """Whether no row of `table` was changed or removed after `version`."""
         history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)}")
         later = history.filter(F.col("version") > version).select("operation").distinct().collect()
-        return {row["operation"] for row in later} <= {"WRITE", "OPTIMIZE", "SET TBLPROPERTIES"}
+        return {row["operation"] for row in later} <= set(KEEPS_ROWS)
 
     def last_removal(self, table: str) -> int:
         """The last version of `table` that did something else than append; 0 when none did."""
         history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)}")
-        other = history.filter(~F.col("operation").isin("WRITE", "OPTIMIZE", "SET TBLPROPERTIES"))
+        other = history.filter(~F.col("operation").isin(*KEEPS_ROWS))
         return int(other.agg(F.max("version")).collect()[0][0] or 0)
 
     def append(

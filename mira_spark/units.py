@@ -96,11 +96,3 @@ def total(tallies: Iterable[Tally]) -> Tally:
     for tally in tallies:
         found = found.plus(tally)
     return found
-
-
-def by_source(tallies: Mapping[Bucket, Tally]) -> dict[str, Tally]:
-    """The tally of every source."""
-    found: dict[str, Tally] = {}
-    for (source, _), tally in tallies.items():
-        found[source] = found.get(source, Tally()).plus(tally)
-    return found

@@ -1,4 +1,4 @@
-"""One Spark session for the whole suite, with its catalog in a temporary folder."""
+"""One Spark session for a whole process of tests, with its catalog in a temporary folder."""
 
 import os
 import re

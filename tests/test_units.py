@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mira_spark.scoring import Scorer
-from mira_spark.units import Bucket, Tally, Unit, by_source, plan, total
+from mira_spark.units import Bucket, Tally, Unit, plan, total
 
 A = Scorer("mira_group_a/1", "/students/a", "aa")
 B = Scorer("mira_group_b/2", "/students/b", "bb")
@@ -129,13 +129,6 @@ def test_a_group_without_a_student_is_left_out() -> None:
 
 def test_nothing_to_score_is_no_unit() -> None:
     assert planned({}, 1000) == []
-
-
-def test_the_tally_of_a_source_is_of_all_its_buckets() -> None:
-    found = by_source(
-        {("a", 1): Tally(1, 2, 3), ("b", 1): Tally(1, 1, 1), ("a", 2): Tally(4, 5, -6)}
-    )
-    assert found == {"a": Tally(5, 7, -3), "b": Tally(1, 1, 1)}
 
 
 def test_a_unit_s_id_is_another_for_each_thing_that_is_scored_or_scores() -> None:

@@ -111,8 +111,7 @@ def _choose(
     budget = selection.budget_tokens(chosen.budget, bins.tokens(found), smallest)
     walks = allocation.walks(chosen.allocation, budget, groups, levels)
     cuts = refined(lake, competing, walks, allocation.boundaries(walks, levels))
-    kept = competing.join(F.broadcast(cut_rows(lake, cuts)), on="source", how="inner")
-    sums = kept.filter(selection.is_selected(chosen.seed)).groupBy("source")
+    sums = kept_of(lake, competing, cuts, chosen.seed).groupBy("source")
     counted = sums.agg(F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
     return Choice(
         state.selection_id(chosen),
@@ -168,18 +167,18 @@ def _columns(rows: DataFrame) -> dict[str, Any]:
     return {name: found.column(name).to_pylist() for name in found.column_names}
 
 
-def cut_rows(lake: Lakehouse, cuts: Mapping[str, Cut]) -> DataFrame:
-    """A row for each source, to join candidates with."""
+def kept_of(lake: Lakehouse, competing: DataFrame, cuts: Mapping[str, Cut], seed: int) -> DataFrame:
+    """The candidates up to their source's cut."""
     rows = [(s, c.quality_cut, c.tie_hash_cut, c.tie_doc_id_cut) for s, c in cuts.items()]
     columns = "source string, quality_cut int, tie_hash_cut bigint, tie_doc_id_cut string"
-    return lake.rows_of(rows, columns)
+    cut = F.broadcast(lake.rows_of(rows, columns))
+    return competing.join(cut, on="source", how="inner").filter(selection.is_selected(seed))
 
 
 def _list(lake: Lakehouse, choice: Choice, competing: DataFrame, run_id: str) -> str:
     """Write the list of the selected documents, with their texts if so chosen; its digest: SHA-256
     over those of the buckets' sorted ids."""
-    rows = competing.join(F.broadcast(cut_rows(lake, choice.cuts)), on="source", how="inner")
-    rows = rows.filter(selection.is_selected(choice.settings.seed))
+    rows = kept_of(lake, competing, choice.cuts, choice.settings.seed)
     if choice.settings.materialize == "text":
         documents = lake.read("documents", choice.versions[0])
         rows = rows.join(documents.select(*current.SCORE_KEY, "text"), on=current.SCORE_KEY)

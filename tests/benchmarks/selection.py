@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from mira_spark import allocation, histograms, selection
 from mira_spark.allocation import Policy
 from mira_spark.session import open_local
-from mira_spark.steps.select_documents import cut_rows, refined
+from mira_spark.steps.select_documents import kept_of, refined
 from mira_spark.tables import Lakehouse
 from mira_spark.what_if import what_if
 
@@ -50,8 +50,7 @@ def by_histogram(lake: Lakehouse, rows: DataFrame) -> tuple[int, int, histograms
     budget = int(bins["tokens"].sum()) * BUDGET // 100
     walks = allocation.walks(Policy(), budget, groups, levels)
     cuts = refined(lake, competing, walks, allocation.boundaries(walks, levels))
-    kept = competing.join(F.broadcast(cut_rows(lake, cuts)), on="source", how="inner")
-    kept = kept.filter(selection.is_selected(0))
+    kept = kept_of(lake, competing, cuts, 0)
     documents, tokens = kept.agg(F.count("*"), F.sum("n_tokens")).collect()[0]
     started = time.perf_counter()
     what_if(Policy(), budget, groups, levels)
