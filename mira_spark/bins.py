@@ -2,32 +2,78 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark import histograms
 from mira_spark.current import Pinned
-from mira_spark.errors import InputError
+from mira_spark.errors import InputError, ReconciliationError, joined
 from mira_spark.histograms import Steps
 from mira_spark.selection import SelectionSettings
 from mira_spark.tables import Lakehouse
 
+KEYS = ("student_id", "source_group", "source", "quality", "set_aside")
+SUMS = ("documents", "tokens")
+QUARANTINED = "quarantined"
 
-@dataclass(frozen=True)
-class Bin:
-    """Documents of one source that compete by one quality (None: quarantined), or do not compete
-    for the reason in `set_aside`."""
+
+class Part(NamedTuple):
+    """Documents of one source that compete, `aside` None, or do not for that one reason."""
 
     student_id: str
     source_group: str
     source: str
-    quality: int | None
-    set_aside: str | None
+    aside: str | None
     documents: int
     tokens: int
+
+
+@dataclass(frozen=True)
+class Bins:
+    """All documents as counted in parts, and those that compete as levels to walk."""
+
+    parts: Sequence[Part]
+    levels: Steps
+
+    @property
+    def documents(self) -> int:
+        """Of all parts, whether they compete or not."""
+        return sum(part.documents for part in self.parts)
+
+    @property
+    def tokens(self) -> int:
+        """Of all parts, whether they compete or not."""
+        return sum(part.tokens for part in self.parts)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Source to group."""
+        return {part.source: part.source_group for part in self.parts}
+
+    def of_source(self, source: str) -> "Bins":
+        """The parts of one source."""
+        return Bins([part for part in self.parts if part.source == source], self.levels)
+
+
+def of(rows: pa.Table) -> Bins:
+    """From columns KEYS and SUMS as in `score_histogram`, of which there may be as many rows as
+    sources times qualities, 10,001."""
+    is_quarantined = pc.if_else(pc.is_null(rows["quality"]), QUARANTINED, pa.scalar(None, "string"))
+    rows = rows.append_column("aside", pc.coalesce(rows["set_aside"], is_quarantined))
+    names = ["student_id", "source_group", "source", "aside"]
+    sums = rows.group_by(names).aggregate([(name, "sum") for name in SUMS])
+    columns = [sums[name].to_pylist() for name in (*names, *(f"{name}_sum" for name in SUMS))]
+    competing = rows.filter(pc.is_null(rows["aside"]))
+    quality, documents, tokens = (competing[name].to_numpy() for name in ("quality", *SUMS))
+    levels = histograms.levels(competing["source"].to_pylist(), quality, documents, tokens)
+    return Bins(list(map(Part, *columns)), levels)
 
 
 def recorded(
@@ -36,35 +82,48 @@ def recorded(
     state: Pinned,
     rows: Callable[[], DataFrame],
     run_id: str,
-) -> list[Bin]:
-    """The bins of `candidates.of`, which `rows` gives: `standing`, or counted and recorded."""
-    found = standing(lake, settings, state)
-    if found is None:
-        keys = ("student_id", "source_group", "source", "quality", "set_aside")
-        sums = (F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
-        counted = rows().groupBy(*keys).agg(*sums).collect()
-        found = [Bin(**row.asDict()) for row in counted]
+) -> Bins:
+    """The bins of `candidates.of`, which `rows` gives; those of students that are not recorded yet
+    are counted and recorded first.
+
+    InputError when a group has scores of two students, or none of its champion.
+    """
+    found, students = _read(lake, settings, state), set(state.students.values())
+    if missing := sorted(students - _students(found)):
         stamp = _stamp(settings, state)
-        once = hashlib.sha256(json.dumps([stamp, sorted(state.students.values())]).encode())
+        once = hashlib.sha256(json.dumps([stamp, missing]).encode()).hexdigest()[:24]
+        stamped = {name: F.lit(value) for name, value in stamp.items()}
+        sums = (F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
+        of_missing = rows().filter(F.col("student_id").isin(missing))
+        counted = of_missing.groupBy(*KEYS).agg(*sums).withColumns(stamped)
         # Two drivers that count the same write it once.
-        transaction = (once.hexdigest()[:24], lake.last_removal("score_histogram") + 1)
-        rows_of = [vars(b) | stamp for b in found]
-        lake.append_rows(rows_of, "score_histogram", run_id, transaction)
-        _check(found)
+        transaction = (once, lake.last_removal("score_histogram") + 1)
+        lake.append(counted, "score_histogram", run_id, transaction)
+        found = _read(lake, settings, state)
+    _check(found, state.students)
     return found
 
 
-def standing(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> list[Bin] | None:
-    """The bins recorded for these versions, students and candidates; None without. InputError when
-    a group has scores of two students."""
+def standing(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> Bins | None:
+    """The bins recorded for these versions, students and candidates; None without. InputError as of
+    `recorded`."""
+    found = _read(lake, settings, state)
+    if _students(found) != set(state.students.values()):
+        return None
+    _check(found, state.students)
+    return found
+
+
+def _read(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> Bins:
     known = lake.read("score_histogram")
+    known = known.filter(F.col("student_id").isin(sorted(state.students.values())))
     for name, value in _stamp(settings, state).items():
         known = known.filter(F.col(name) == F.lit(value))
-    found = [Bin(**row.asDict()) for row in known.select(*Bin.__annotations__).collect()]
-    if {b.student_id for b in found} != set(state.students.values()):
-        return None
-    _check(found)
-    return found
+    return of(known.select(*KEYS, *SUMS).toArrow())
+
+
+def _students(found: Bins) -> set[str]:
+    return {part.student_id for part in found.parts}
 
 
 def _stamp(settings: SelectionSettings, state: Pinned) -> dict[str, int | str]:
@@ -76,36 +135,26 @@ def _stamp(settings: SelectionSettings, state: Pinned) -> dict[str, int | str]:
     }
 
 
-def _check(found: Sequence[Bin]) -> None:
-    if not found:
+def _check(found: Bins, champions: Mapping[str, str]) -> None:
+    if not found.parts:
         raise InputError("scores has none of the champions: run score_documents first")
     by_group: dict[str, set[str]] = {}
-    for b in found:
-        by_group.setdefault(b.source_group, set()).add(b.student_id)
-    for group, students in sorted(by_group.items()):
-        if len(students) > 1:
-            raise InputError(
-                f"{group} has scores of {' and '.join(sorted(students))}: they cannot be compared; "
-                "run score_documents"
-            )
-
-
-def levels(found: Iterable[Bin]) -> Steps:
-    """The bins of candidates as steps to walk."""
-    competing = [b for b in found if b.quality is not None and b.set_aside is None]
-    return histograms.levels(
-        [b.source for b in competing],
-        [b.quality or 0 for b in competing],
-        [b.documents for b in competing],
-        [b.tokens for b in competing],
-    )
-
-
-def documents(found: Iterable[Bin]) -> int:
-    """Documents of all bins, whether they compete or not."""
-    return sum(b.documents for b in found)
-
-
-def tokens(found: Iterable[Bin]) -> int:
-    """Tokens of all bins, whether they compete or not."""
-    return sum(b.tokens for b in found)
+    for part in found.parts:
+        by_group.setdefault(part.source_group, set()).add(part.student_id)
+    problems = [
+        f"{group} has scores of {' and '.join(sorted(students))}: they cannot be compared; "
+        "run score_documents"
+        for group, students in sorted(by_group.items())
+        if len(students) > 1
+    ]
+    problems += [
+        f"{group} has no scores of its champion {student}: run score_documents first"
+        for group, student in sorted(champions.items())
+        if student not in by_group.get(group, ())
+    ]
+    if problems:
+        raise InputError(joined(problems))
+    if any((np.diff(run.step) == 0).any() for run in found.levels.runs.values()):
+        raise ReconciliationError(
+            "score_histogram has some of these bins twice: delete its rows, then select again"
+        )

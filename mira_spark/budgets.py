@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from pydantic import ValidationError
-from rich.markup import escape
 from rich.table import Table
 
 from mira_spark import bins, candidates, current, selection
-from mira_spark.bins import Bin
+from mira_spark.bins import Bins
 from mira_spark.columns import POINT
 from mira_spark.errors import InputError, joined
-from mira_spark.progress import console, say
+from mira_spark.progress import console, plain, say
 from mira_spark.selection import SelectionSettings
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -63,17 +62,14 @@ def alternatives(chosen: SelectionSettings, budgets: str, policies: str) -> list
     return found
 
 
-def answers(found: Sequence[Bin], asked: Iterable[SelectionSettings]) -> list[Answer]:
+def answers(found: Bins, asked: Iterable[SelectionSettings]) -> list[Answer]:
     """What each would keep, from the bins of all documents alone; InputError as of `what_if`."""
-    steps = bins.levels(found)
-    groups = {b.source: b.source_group for b in found}
-    totals: dict[str, int] = {}
-    for b in found:
-        totals[b.source] = totals.get(b.source, 0) + b.tokens
+    groups = found.groups
+    totals = {source: found.of_source(source).tokens for source in groups}
     result = []
     for chosen in asked:
-        budget = selection.budget_tokens(chosen.budget, sum(totals.values()), smallest=1)
-        kept = what_if(chosen.allocation, budget, groups, steps, MORE)
+        budget = selection.budget_tokens(chosen.budget, found.tokens, smallest=1)
+        kept = what_if(chosen.allocation, budget, groups, found.levels, MORE)
         result.append(Answer(chosen, budget, _lines(kept, groups, totals), kept.entropy_bits))
     return result
 
@@ -153,8 +149,8 @@ def _table(answer: Answer) -> Table:
     for line in answer.lines:
         name = line.source_group or "all"
         table.add_row(
-            escape(name) if line.source is None else "",
-            escape(line.source or ""),
+            plain(name) if line.source is None else "",
+            plain(line.source or ""),
             f"{line.kept.documents:,}",
             f"{line.kept.tokens:,}",
             f"{line.kept.tokens / max(1, line.total_tokens):.1%}",

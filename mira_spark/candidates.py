@@ -8,31 +8,54 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError, joined
-from mira_spark.selection import HIGHEST, Filter, ScoreColumn, SelectionSettings, level, tie_hash
+from mira_spark.selection import (
+    HIGHEST,
+    Filter,
+    Scalar,
+    ScoreColumn,
+    SelectionSettings,
+    level,
+    tie_hash,
+)
 
-FILTERABLE = ("source", "source_group", "domain", "license", "sendable", "repaired", "n_bytes",
-              "n_tokens", "quality")  # fmt: skip
+TEXTS = ("source", "source_group", "domain", "license")
+FLAGS = ("sendable", "repaired")
+NUMBERS = ("n_bytes", "n_tokens", "quality")
 OF_DOCUMENTS = ("domain", "license", "sendable", "repaired", "n_bytes", "metadata")
 FILTERED, EXCLUDED, DUPLICATE, UNSCORED = "filtered", "excluded", "duplicate", "without a score"
 KEY = ["doc_id", "content_hash", "source", "bucket"]
 
 
 def check(settings: SelectionSettings) -> None:
-    """InputError with every filter on a column that is not there."""
-    problems = [
-        f"selection.where: there is no column {f.column}; there are {', '.join(FILTERABLE)} and "
-        "metadata.<key>"
-        for f in settings.where
-        if f.column not in FILTERABLE and not f.column.startswith("metadata.")
-    ]
-    problems += [
-        f"selection.where: {f.column} {f.operator}: the value should be "
-        + ("a list" if "in" in f.operator else "one value, no list")
-        for f in settings.where
-        if isinstance(f.value, tuple) != ("in" in f.operator)
-    ]
+    """InputError with every filter that names no column, or a value that its column cannot have."""
+    problems = [f"selection.where: {problem}" for f in settings.where if (problem := _problem(f))]
     if problems:
         raise InputError(joined(problems))
+
+
+def _problem(one: Filter) -> str | None:
+    column, operator = one.column, one.operator
+    if column not in TEXTS + FLAGS + NUMBERS and not column.startswith("metadata."):
+        known = ", ".join(TEXTS + FLAGS + NUMBERS)
+        return f"there is no column {column}; there are {known} and metadata.<key>"
+    if isinstance(one.value, tuple) != ("in" in operator):
+        kind = "a list" if "in" in operator else "one value, no list"
+        return f"{column} {operator}: the value should be {kind}"
+    for value in one.value if isinstance(one.value, tuple) else (one.value,):
+        if column in FLAGS and not isinstance(value, bool):
+            return f"{column} {operator}: {value!r} should be true or false"
+        if column in NUMBERS and not _is_number(value):
+            return f"{column} {operator}: {value!r} should be a number"
+        if column not in FLAGS + NUMBERS and not isinstance(value, str):
+            return f"{column} {operator}: {value!r} should be a text, in quotes"
+    return None
+
+
+def _is_number(value: Scalar) -> bool:
+    """Whether a column of integers can be compared with it."""
+    if isinstance(value, bool | str):
+        return False
+    return abs(value) < 2**63  # not of "not a number"
 
 
 def of(
@@ -53,7 +76,7 @@ def of(
     if wanted:
         rows = rows.join(documents.select(*KEY, *wanted), on=KEY, how="inner")
     if settings.where:
-        passes = reduce(and_, (_holds(f) for f in settings.where))
+        passes = reduce(and_, (holds(f) for f in settings.where))
         rows = _aside(rows, ~F.coalesce(passes, F.lit(False)), FILTERED)
     for column, table in excluded:
         listed = table.select(column).distinct().withColumn("listed", F.lit(True))
@@ -70,7 +93,8 @@ def _aside(rows: DataFrame, condition: Column, reason: str) -> DataFrame:
     return rows.withColumn("set_aside", first)
 
 
-def _holds(one: Filter) -> Column:
+def holds(one: Filter) -> Column:
+    """Whether the filter holds of a row; null where its column is."""
     name, _, key = one.column.partition(".")
     column = F.col(name)[key] if key else F.col(name)
     value = one.value

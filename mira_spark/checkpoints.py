@@ -3,17 +3,29 @@
 Every file is written beside its place and then moved there, so what is found is whole.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 STATE, BEST, PROGRESS = "state.safetensors", "best.safetensors", "progress.json"
+
+AfterEpoch = Callable[[int, float], None]
+"""Gets the number of an epoch that was kept, from 1, and its loss."""
+
+
+def identity(settings: BaseModel, config: BaseModel, labels: str) -> str:
+    """A name for a training by its settings, its student's configuration and a digest of its
+    labels: no other goes on from its progress."""
+    said = [settings.model_dump(), config.model_dump(), labels]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from mira_spark import explanation, selection_diff, selections
+from mira_spark import selection_diff, selections
 from mira_spark.cli_options import Config, Overrides, open_lakehouse
 from mira_spark.columns import POINT
-from mira_spark.explanation import Explanation
-from mira_spark.progress import console, say
+from mira_spark.progress import console, plain, say
 from mira_spark.selection_diff import Moved
 from mira_spark.selections import Selection
 from mira_spark.settings import load
 from mira_spark.tables import Lakehouse
+from mira_spark.verdict import Explanation, verdict
 
 app = typer.Typer(help="Selections: what was selected, shown, compared, dropped.")
 
@@ -44,7 +43,7 @@ def list_command(config: Config = None, overrides: Overrides = None) -> None:
         )  # fmt: skip
     console.print(table)
     for line in gone.values():
-        say(escape(line))
+        say(plain(line))
 
 
 @app.command("show")
@@ -53,7 +52,7 @@ def show_command(name: Name, config: Config = None, overrides: Overrides = None)
     lake = _open(config, overrides)
     one = selections.named(lake, name)
     for line in _about(one):
-        say(escape(line))
+        say(plain(line))
     table = Table("group", "source", "student", box=None)
     for column in ("cut", "kept documents", "of", "kept tokens", "of", "quarantined", "set aside"):
         table.add_column(column, justify="right")
@@ -64,10 +63,10 @@ def show_command(name: Name, config: Config = None, overrides: Overrides = None)
         counts = ("kept_documents", "total_documents", "kept_tokens", "total_tokens",
                   "quarantined_documents", "set_aside_documents")  # fmt: skip
         names = (row["source_group"], row["source"], row["student_id"], shown)
-        table.add_row(*map(escape, names), *(f"{row[count]:,}" for count in counts))
+        table.add_row(*map(plain, names), *(f"{row[count]:,}" for count in counts))
     console.print(table)
     for line in selections.gone(lake, [one]).values():
-        say(escape(line))
+        say(plain(line))
 
 
 def _about(one: Selection) -> list[str]:
@@ -75,8 +74,7 @@ def _about(one: Selection) -> list[str]:
         f"{one.title}, made {one.created_at:%Y-%m-%d %H:%M}",
         f"{one.selected_documents:,} documents of {one.selected_tokens:,} tokens, budget "
         f"{one.budget_tokens:,} ({one.settings.budget}), policy {one.settings.policy}",
-        f"documents version {one.versions[0]}, scores version {one.versions[1]}, seed "
-        f"{one.settings.seed}",
+        f"made from {one.made_from}",
         f"settings: {one.settings.model_dump_json(exclude_defaults=True)}",
     ]
     return [*lines, f"digest of its ids: {one.digest}"] if one.digest else lines
@@ -90,7 +88,7 @@ def drop_command(
 ) -> None:
     """Remove the view and the record of a selection; documents and scores stay."""
     for line in selections.drop(_open(config, overrides), name):
-        say(escape(line))
+        say(plain(line))
 
 
 @app.command("diff")
@@ -99,7 +97,7 @@ def diff_command(a: Name, b: Name, config: Config = None, overrides: Overrides =
     lake = _open(config, overrides)
     found = selections.listed(lake)
     first, second = selections.chosen(found, a), selections.chosen(found, b)
-    say(escape(f"A: {first.title}; B: {second.title}"))
+    say(plain(f"A: {first.title}; B: {second.title}"))
     console.print(_moved(selection_diff.diff(lake, first, second)))
 
 
@@ -108,7 +106,7 @@ def _moved(found: Sequence[Moved]) -> Table:
     table.add_column("documents", justify="right")
     table.add_column("tokens", justify="right")
     for m in found:
-        table.add_row(escape(m.source), m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}")
+        table.add_row(plain(m.source), m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}")
     table.add_section()
     for (side, reason), (documents, tokens) in sorted(selection_diff.totals(found).items()):
         table.add_row("all", side, reason, f"{documents:,}", f"{tokens:,}")
@@ -117,15 +115,15 @@ def _moved(found: Sequence[Moved]) -> Table:
 
 def show_explanation(found: Explanation) -> None:
     """Print the verdict, the dimensions, where the quality stands, and the versions of it all."""
-    say(f"[bold]{escape(found.doc_id)}[/] {escape(explanation.verdict(found))}")
+    say(f"[bold]{plain(found.doc_id)}[/] {plain(verdict(found))}")
     if found.dimensions:
-        table = Table("dimension", "score", f"counts in {escape(found.source)}", box=None)
+        table = Table("dimension", "score", f"counts in {plain(found.source)}", box=None)
         for d in found.dimensions:
             counts = {True: "yes", False: "no", None: "unknown, its student's folder is gone"}
-            table.add_row(escape(d.name), _points(d.score), counts[d.is_counted])
+            table.add_row(plain(d.name), _points(d.score), counts[d.is_counted])
         console.print(table)
     for line in _places(found):
-        say(escape(line))
+        say(plain(line))
 
 
 def _places(found: Explanation) -> list[str]:
@@ -143,10 +141,7 @@ def _places(found: Explanation) -> list[str]:
     if found.cut is not None and 0 <= found.cut.quality_cut <= 10 * POINT:
         lines.append(f"the cut of {found.source}: {_points(found.cut.quality_cut)}")
     one = found.selection
-    lines.append(
-        f"{one.title}: documents version {one.versions[0]}, scores version {one.versions[1]}, "
-        f"seed {one.settings.seed}"
-    )
+    lines.append(f"{one.title}: {one.made_from}")
     if found.student_id:
         rubric = f", rubric {found.rubric_id}" if found.rubric_id else ""
         lines.append(f"{found.source_group}: student {found.student_id}{rubric}")

@@ -193,11 +193,13 @@ class Pinned:
     others: Mapping[str, str]
 
     def candidates_id(self, chosen: SelectionSettings) -> str:
-        """Of who competes by what: with the versions of users' tables, where they decide it."""
+        """Of who competes by what: with the versions of users' tables, where they decide it, and
+        with the students, where one's scores decide which of another's documents compete."""
         found = chosen.candidates_id
-        if not self.others:
+        students = sorted(self.students.values()) if chosen.duplicates == "first" else []
+        if not self.others and not students:
             return found
-        content = json.dumps([found, dict(self.others)], sort_keys=True)
+        content = json.dumps([found, dict(self.others), students], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def selection_id(self, chosen: SelectionSettings) -> str:

@@ -135,7 +135,7 @@ def train(
         case "generative":
             from mira_spark.generative_training import train_generative
 
-            return train_generative(shards, names, settings.generative)
+            return train_generative(shards, names, settings.generative, checkpoints)
         case "served":
             from mira_spark.students import served
 

@@ -4,12 +4,12 @@ Legend: D labelled documents, H the encoder's width, S slots. Targets are standa
 source of n rows counts as much as sqrt(n) rows, as for the linear student.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from mira_spark import fine_tuning, frozen_heads, pretrained
+from mira_spark.checkpoints import AfterEpoch
 from mira_spark.distillation import EncoderSettings
 from mira_spark.students import architecture, encoder, windows
 from mira_spark.students.configs import EncoderConfig
@@ -21,7 +21,7 @@ def train_encoder(
     slots: int,
     settings: EncoderSettings,
     checkpoints: Path,
-    after_epoch: Callable[[int, float], None] | None = None,
+    after_epoch: AfterEpoch | None = None,
 ) -> EncoderStudent:
     """The student of the rows with split `train` in the folder's Parquet files.
 

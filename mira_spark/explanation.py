@@ -1,237 +1,222 @@
-"""Why one document is in a selection or not: what it was scored, and where its source is cut."""
+"""Why documents are in a selection or not: what each was scored, and where its source is cut."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Row
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import candidates, selections
-from mira_spark.allocation import KEEP_ALL, KEEP_NONE
-from mira_spark.bins import Bin
-from mira_spark.columns import POINT
+from mira_spark import bins, candidates, selections
 from mira_spark.errors import ArtefactError, InputError
+from mira_spark.histograms import FIRST_HASH, Steps
 from mira_spark.selection import ScoreColumn
 from mira_spark.selections import Selection
 from mira_spark.students import artefact
+from mira_spark.students.artefact import Manifest
 from mira_spark.tables import Lakehouse
-from mira_spark.walk import Cut
+from mira_spark.verdict import Dimension, Explanation
 
-NEW, UNGROUPED, NO_SCORE, QUARANTINED = "new", "no student", "not scored", "quarantined"
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """A slot of the rubric: the score in thousandths of a point, None where there is none, and
-    whether it counts in the document's source, None where the student's folder is gone."""
-
-    name: str
-    score: int | None
-    is_counted: bool | None
+_SURROGATE = re.compile("[\ud800-\udfff]")  # of bytes that are no UTF-8; no table holds one
+NEW, UNGROUPED, NO_SCORE = "new", "no student", "not scored"
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What a selection made of a document; qualities in thousandths of a point.
+class _Known:
+    """What the tables say of some documents.
 
-    `set_aside` is why it did not compete, with `because` in words; None for one that did. `level`
-    is what it competes by, `quality` what its student gave. `better_than` are the shares of its
-    source's and its group's competing documents below it. `is_listed` is what the list of the
-    selection says, None where it keeps none.
+    By doc_id: `documents` at the pinned version, `later` ones as they are now, `candidates` with a
+    score, among them the equals that compete with a document. By source: `cutoffs`. By student:
+    `students`, `manifests`. `listed` are those in the selection's list, None where it keeps none;
+    `levels` is what competes by which quality, of every group that a document is of.
     """
 
-    doc_id: str
-    source: str
-    selection: Selection
-    source_group: str | None = None
-    student_id: str | None = None
-    rubric_id: str | None = None
-    dimensions: Sequence[Dimension] = ()
-    quality: int | None = None
-    level: int | None = None
-    tie_hash: int | None = None
-    cut: Cut | None = None
-    better_than: tuple[float, float] | None = None
-    set_aside: str | None = None
-    because: str = ""
-    is_listed: bool | None = None
-
-    @property
-    def is_in(self) -> bool:
-        """Whether it is selected, as the view has it."""
-        return self.follows if self.is_listed is None else self.is_listed
-
-    @property
-    def follows(self) -> bool:
-        """Whether it is selected, as the cut has it."""
-        if self.set_aside or self.cut is None or self.tie_hash is None:
-            return False
-        return is_kept(self.level, self.tie_hash, self.doc_id, self.cut)
-
-
-def is_kept(level: int | None, tie_hash: int, doc_id: str, cut: Cut) -> bool:
-    """Whether a document that competes by `level` is at or before the cut, as
-    `selection.selected_condition` has it; None, a quarantined one's, never is."""
-    if level is None or level != cut.quality_cut:
-        return level is not None and level > cut.quality_cut
-    if cut.tie_hash_cut is None or cut.tie_doc_id_cut is None:
-        return False
-    kept = cut.tie_hash_cut, cut.tie_doc_id_cut.encode()
-    return (tie_hash, doc_id.encode()) <= kept
-
-
-def verdict(found: Explanation) -> str:
-    """In or out and by how much, or why it did not compete; one line."""
-    is_in = "in" if found.is_in else "out"
-    if found.is_listed is not None and found.is_listed != found.follows:
-        return (
-            f"{is_in}: so says the list of the selection; by what the users' tables say now it "
-            f"would be {'in' if found.follows else 'out'}"
-        )
-    if found.set_aside or found.cut is None or found.level is None:
-        return f"{is_in}: it did not compete, {found.because or found.set_aside}"
-    return f"{is_in}: {_distance(found.level, found.tie_hash, found.doc_id, found.cut)}"
-
-
-def _distance(level: int, tie_hash: int | None, doc_id: str, cut: Cut) -> str:
-    if cut.quality_cut == KEEP_ALL:
-        return "all that compete of its source fit, there is no cut"
-    if cut.quality_cut == KEEP_NONE:
-        return "no document of its source fits"
-    by = level - cut.quality_cut
-    if by:
-        where = "above" if by > 0 else "below"
-        return f"{abs(by) / POINT:.3f} points {where} the cut of its source"
-    if cut.tie_hash_cut is None:
-        return "at the cut of its source, where none is kept"
-    order = "before or at" if is_kept(level, tie_hash or 0, doc_id, cut) else "after"
-    last = f" {cut.tie_doc_id_cut!r}" if cut.tie_doc_id_cut else ""
-    return (
-        f"it ties with the cut of its source; its hash {tie_hash} and id are {order} the last kept "
-        f"there, {cut.tie_hash_cut}{last}"
-    )
+    one: Selection
+    documents: Mapping[str, Row]
+    later: Mapping[str, Row]
+    listed: frozenset[str] | None
+    cutoffs: Mapping[str, Row]
+    candidates: Mapping[str, Row]
+    students: Mapping[str, Row]
+    manifests: Mapping[str, Manifest]
+    levels: Steps
 
 
 def of(lake: Lakehouse, one: Selection, doc_id: str) -> Explanation:
-    """Why the document is in this selection or not. InputError when there is no such document, or
-    a version that the selection was made from cannot be read any more."""
+    """Why the document is in this selection or not. InputError as of `of_several`."""
+    return of_several(lake, one, [doc_id])[0]
+
+
+def of_several(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> list[Explanation]:
+    """Why each document is in it or not, in their order; some thousands at once.
+
+    InputError when there is no such document, or a version that the selection was made from cannot
+    be read any more.
+    """
     selections.check_readable(lake, [one], selections.PINNED)
-    document, is_there = _document(lake, one, doc_id)
-    found: dict[str, Any] = {"doc_id": doc_id, "source": document["source"], "selection": one}
-    if not one.settings.is_predicate:
-        items = selections.items(lake, one).filter(F.col("doc_id") == doc_id)
-        found["is_listed"] = not items.isEmpty()
-    if not is_there:
-        version = one.version("documents")
-        because = f"it is not in version {version} of documents, only in a later one"
-        return Explanation(**found, set_aside=NEW, because=because)
-    cuts = selections.cutoffs(lake, one).filter(F.col("source") == document["source"]).collect()
-    if not cuts:
-        because = f"no student scores its source, {document['source']}"
-        return Explanation(**found, set_aside=UNGROUPED, because=because)
-    found |= {name: cuts[0][name] for name in ("source_group", "student_id")}
-    found["cut"] = selections.cut_of(cuts[0])
-    rows = _rows(lake, one, document)
-    own = [row for row in rows if row["doc_id"] == doc_id]
-    if not own:
-        because = f"{cuts[0]['student_id']} had not scored it at version {one.versions[1]}"
-        return Explanation(**found, set_aside=NO_SCORE, because=because)
-    return Explanation(**found, **_scored(lake, one, cuts[0], own[0], rows))
+    known = _known(lake, one, doc_ids)
+    return [_explained(known, doc_id) for doc_id in doc_ids]
 
 
-def _document(lake: Lakehouse, one: Selection, doc_id: str) -> tuple[Row, bool]:
-    """Its row at the pinned version or else now, and whether it is the first."""
-    for version in (one.version("documents"), None):
-        rows = lake.read("documents", version).filter(F.col("doc_id") == doc_id)
-        found = rows.select("doc_id", "source", "bucket", "content_hash").collect()
-        if found:
-            return found[0], version is not None
-    raise InputError(
-        f"there is no document {doc_id!r} in {lake.name('documents')}, neither at version "
-        f"{one.version('documents')}, which {one.title} is of, nor now"
+def _known(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> _Known:
+    documents = _documents(lake, doc_ids, one.version("documents"))
+    later = _documents(lake, [d for d in doc_ids if d not in documents], None)
+    for doc_id in doc_ids:
+        if doc_id not in documents and doc_id not in later:
+            raise InputError(
+                f"there is no document {doc_id!r} in {lake.name('documents')}, neither at version "
+                f"{one.version('documents')}, which {one.title} is of, nor now"
+            )
+    cutoffs = _by(selections.cutoffs(lake, one), "source")
+    sources = {row["source"] for row in documents.values()}
+    ids = {cutoffs[source]["student_id"] for source in sources & cutoffs.keys()}
+    students = _by(lake.read("students").filter(F.col("student_id").isin(list(ids))), "student_id")
+    return _Known(
+        one=one,
+        documents=documents,
+        later=later,
+        listed=_listed(lake, one, doc_ids),
+        cutoffs=cutoffs,
+        candidates=_candidates(lake, one, list(documents.values())),
+        students=students,
+        manifests=_manifests(students),
+        levels=_levels(lake, one, ids),
     )
 
 
-def _rows(lake: Lakehouse, one: Selection, document: Row) -> list[Row]:
-    """The candidates' rows of the document, and of its equals where they compete with it."""
-    wanted = F.col("content_hash") == F.lit(document["content_hash"])
+def _by(rows: DataFrame, key: str) -> dict[str, Row]:
+    return {row[key]: row for row in rows.collect()}
+
+
+def _documents(lake: Lakehouse, doc_ids: Sequence[str], version: int | None) -> dict[str, Row]:
+    wanted = [doc_id for doc_id in doc_ids if not _SURROGATE.search(doc_id)]
+    if not wanted:
+        return {}
+    rows = lake.read("documents", version).filter(F.col("doc_id").isin(wanted))
+    return _by(rows.select("doc_id", "source", "bucket", "content_hash"), "doc_id")
+
+
+def _listed(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> frozenset[str] | None:
+    if one.settings.is_predicate:
+        return None
+    items = selections.items(lake, one).filter(F.col("doc_id").isin(list(doc_ids)))
+    return frozenset(row["doc_id"] for row in items.select("doc_id").collect())
+
+
+def _candidates(lake: Lakehouse, one: Selection, documents: Sequence[Row]) -> dict[str, Row]:
+    names = ["content_hash"]
     if one.settings.duplicates == "keep":
-        for name in ("source", "bucket", "doc_id"):
-            wanted &= F.col(name) == F.lit(document[name])
-    rows = selections.scored(lake, one).filter(wanted)
+        names += ["source", "bucket", "doc_id"]
+    rows = selections.scored(lake, one)
+    for name in names:
+        rows = rows.filter(F.col(name).isin(list({row[name] for row in documents})))
     own = rows.select("doc_id", F.col("quality").alias("own_quality"))
-    return selections.competing(lake, one, rows).join(own, on="doc_id", how="left").collect()
+    return _by(selections.competing(lake, one, rows).join(own, on="doc_id", how="left"), "doc_id")
 
 
-def _scored(
-    lake: Lakehouse, one: Selection, cutoff: Row, row: Row, equals: Sequence[Row]
-) -> dict[str, Any]:
-    of_student = F.col("student_id") == cutoff["student_id"]
-    student = lake.read("students").filter(of_student).collect()
-    level, aside, because = row["quality"], row["set_aside"], ""
-    if aside == candidates.DUPLICATE:
-        kept = [r["doc_id"] for r in equals if not r["set_aside"] and r["quality"] is not None]
-        because = f"a duplicate of {', '.join(kept)}"
-    elif aside == candidates.UNSCORED and isinstance(one.settings.score, ScoreColumn):
-        because = f"{one.settings.score.table} has no {one.settings.score.column} of it"
-    elif aside:
-        because = f"{aside} by the settings of the selection"
-    elif level is None:
-        aside, because = QUARANTINED, f"quarantined: {row['reason']}"
+def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
+    found = {}
+    for student_id, row in students.items():
+        try:
+            folder = Path(row["artefact_uri"])
+            found[student_id] = artefact.read_manifest(folder, row["artefact_sha256"])
+        except ArtefactError:  # an old student's folder may be gone
+            continue
+    return found
+
+
+def _levels(lake: Lakehouse, one: Selection, students: Iterable[str]) -> Steps:
+    histogram = lake.read("score_histogram").filter(F.col("student_id").isin(list(students)))
+    stamp = {
+        "documents_version": one.version("documents"),
+        "scores_version": one.version("scores"),
+        "candidates": one.candidates,
+    }
+    for name, value in stamp.items():
+        histogram = histogram.filter(F.col(name) == F.lit(value))
+    return bins.of(histogram.select(*bins.KEYS, *bins.SUMS).toArrow()).levels
+
+
+def _explained(known: _Known, doc_id: str) -> Explanation:
+    one = known.one
+    source = (known.documents.get(doc_id) or known.later[doc_id])["source"]
+    found: dict[str, Any] = {"doc_id": doc_id, "source": source, "selection": one}
+    if known.listed is not None:
+        found["is_listed"] = doc_id in known.listed
+    if doc_id not in known.documents:
+        version = one.version("documents")
+        because = f"it is not in version {version} of documents, only in a later one"
+        return Explanation(**found, set_aside=NEW, because=because)
+    if source not in known.cutoffs:
+        because = f"no student scores its source, {source}"
+        return Explanation(**found, set_aside=UNGROUPED, because=because)
+    cutoff = known.cutoffs[source]
+    found |= {name: cutoff[name] for name in ("source_group", "student_id")}
+    found["cut"] = selections.cut_of(cutoff)
+    if doc_id not in known.candidates:
+        because = f"{cutoff['student_id']} had not scored it at version {one.version('scores')}"
+        return Explanation(**found, set_aside=NO_SCORE, because=because)
+    return Explanation(**found, **_scored(known, cutoff, known.candidates[doc_id]))
+
+
+def _scored(known: _Known, cutoff: Row, row: Row) -> dict[str, Any]:
+    level, student = row["quality"], known.students.get(cutoff["student_id"])
+    aside, because = _set_aside(known, row)
     return {
-        "rubric_id": student[0]["rubric_id"] if student else None,
-        "dimensions": _dimensions(row, student),
+        "rubric_id": student["rubric_id"] if student else None,
+        "dimensions": _dimensions(row, student, known.manifests.get(cutoff["student_id"])),
         "quality": row["own_quality"],
         "level": level,
         "tie_hash": row["tie_hash"],
         "set_aside": aside,
         "because": because,
-        "better_than": None if level is None else _better_than(lake, one, cutoff, level),
+        "better_than": None if level is None else _better_than(known, cutoff, level),
     }
 
 
-def _dimensions(row: Row, student: Sequence[Row]) -> list[Dimension]:
-    if not student:
+def _set_aside(known: _Known, row: Row) -> tuple[str | None, str]:
+    aside, score = row["set_aside"], known.one.settings.score
+    if aside == candidates.DUPLICATE:
+        equals = [r for r in known.candidates.values() if r["content_hash"] == row["content_hash"]]
+        kept = [r["doc_id"] for r in equals if not r["set_aside"] and r["quality"] is not None]
+        return aside, f"a duplicate of {', '.join(kept)}"
+    if aside == candidates.UNSCORED and isinstance(score, ScoreColumn):
+        return aside, f"{score.table} has no {score.column} of it"
+    if aside:
+        return aside, f"{aside} by the settings of the selection"
+    if row["quality"] is None:
+        return bins.QUARANTINED, f"quarantined: {row['reason']}"
+    return None, ""
+
+
+def _dimensions(row: Row, student: Row | None, manifest: Manifest | None) -> list[Dimension]:
+    if student is None:
         return []
-    names: list[str] = student[0]["dimensions"]
+    names: Sequence[str] = student["dimensions"]
     counted: Sequence[bool | None] = [None] * len(names)
-    try:
-        folder, digest = Path(student[0]["artefact_uri"]), student[0]["artefact_sha256"]
-        manifest = artefact.read_manifest(folder, digest)
+    if manifest is not None:
         counted = manifest.reliability.get(row["source"], manifest.group_reliability)
-    except ArtefactError:  # an old student's folder may be gone
-        pass
     scores = row["dimension_scores"] or [None] * len(names)
     return [Dimension(*slot) for slot in zip(names, scores, counted, strict=True)]
 
 
-def _better_than(
-    lake: Lakehouse, one: Selection, cutoff: Row, level: int
-) -> tuple[float, float] | None:
-    histogram = lake.read("score_histogram")
-    stamp = {
-        "documents_version": one.version("documents"),
-        "scores_version": one.version("scores"),
-        "candidates": one.candidates,
-        "student_id": cutoff["student_id"],
-        "source_group": cutoff["source_group"],
-    }
-    for name, value in stamp.items():
-        histogram = histogram.filter(F.col(name) == F.lit(value))
-    columns = list(Bin.__annotations__)
-    found = [Bin(**row.asDict()) for row in histogram.select(*columns).collect()]
-    of_source = [b for b in found if b.source == cutoff["source"]]
-    return (share_below(of_source, level), share_below(found, level)) if found else None
+def _better_than(known: _Known, cutoff: Row, level: int) -> tuple[float, float] | None:
+    if not known.levels.runs:
+        return None
+    group = [s for s, c in known.cutoffs.items() if c["source_group"] == cutoff["source_group"]]
+    of_source = share_below(known.levels, [cutoff["source"]], level)
+    return of_source, share_below(known.levels, group, level)
 
 
-def share_below(found: Iterable[Bin], level: int) -> float:
-    """The share of the competing documents that compete by less than `level`; 0 of none."""
-    counts = [
-        (b.documents, b.quality < level)
-        for b in found
-        if b.quality is not None and b.set_aside is None
-    ]
-    below = sum(documents for documents, is_below in counts if is_below)
-    return below / max(1, sum(documents for documents, _ in counts))
+def share_below(levels: Steps, sources: Iterable[str], level: int) -> float:
+    """The share of the sources' competing documents that compete by less than `level`; 0 of
+    none."""
+    _, end = levels.within(level, FIRST_HASH, FIRST_HASH)
+    below = total = 0
+    for source in sources:
+        run = levels.run(source)
+        below += run.between(end, len(levels.quality))[0]
+        total += int(run.documents[-1])
+    return below / max(1, total)

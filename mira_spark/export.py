@@ -100,7 +100,8 @@ def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Ex
     reach("export.files")
     sums = {"documents": one.selected_documents, "tokens": one.selected_tokens}
     named = {"name": one.name, "digest": one.digest, "documents_version": one.versions[0],
-             "scores_version": one.versions[1], "columns": list(WRITTEN)}  # fmt: skip
+             "scores_version": one.versions[1], "tables": dict(one.tables),
+             "columns": list(WRITTEN)}  # fmt: skip
     _write(folder / MANIFEST, _json(content | named | sums | {"files": entries}))
     (folder / BEGUN).unlink()
     return Exported(len(planned), found, **sums)

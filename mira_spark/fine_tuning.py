@@ -4,10 +4,9 @@ Progress is kept after every epoch, and an interrupted training goes on from the
 """
 
 import hashlib
-import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from mira_spark import labelling, shards
-from mira_spark.checkpoints import Checkpoints, Progress
+from mira_spark import descent, labelling, shards
+from mira_spark.checkpoints import AfterEpoch, Checkpoints, Progress, identity
 from mira_spark.distillation import EncoderSettings
 from mira_spark.errors import InputError
 from mira_spark.students import encoder, windows
@@ -25,14 +24,11 @@ from mira_spark.students.encoder import EncoderStudent
 from mira_spark.students.protocol import Batch
 
 ASIDE = 0.1
-WARM_UP = 0.06
-"""Share of the steps in which the learning rate rises."""
 ROWS_SHUFFLED = 2_048
 MICRO_TOKENS = {"cpu": 2_048, "cuda": 32_768}
-DECAY, CLIP = 0.01, 1.0
+BETAS = 0.9, 0.999
 
 Floats = npt.NDArray[np.float32]
-AfterEpoch = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
@@ -73,13 +69,10 @@ def tuned(
     labels = _labels(folder, student.slots)
     torch.manual_seed(settings.seed)
     model = _Tuned(student).to(student.heads.device).float()
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=DECAY,
-        fused=student.heads.device.type == "cuda",
+    optimiser = descent.adamw(model, BETAS)
+    kept = Checkpoints(
+        checkpoints / identity(settings, student.config, labels.digest), model, optimiser
     )
-    kept = Checkpoints(checkpoints / _identity(student, labels, settings), model, optimiser)
     progress = kept.resumed()
     while progress.epoch < settings.epochs and progress.worse <= settings.patience:
         _epoch(model, optimiser, student, folder, labels, settings, progress)
@@ -138,32 +131,25 @@ def _epoch(
     model.train()
     torch.manual_seed(settings.seed * 1_000 + progress.epoch)  # dropout's, the same when resumed
     planned = max(round(labels.counts.total() * (1 - ASIDE)) * settings.epochs, 1)
-    tokens, total = 0, 0.0
+    tokens, rows, total = 0, 0, 0.0
+
+    def step() -> None:
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.grad /= max(total, 1e-9)
+        done = (progress.rows - rows / 2) / planned
+        descent.step(model, optimiser, settings.learning_rate, done)
+
     for batch, targets, weights in _batches(student, folder, labels, settings, progress.epoch):
         loss, weight = _loss(model, batch, targets, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         tokens, total = tokens + int(batch.inputs["lengths"].sum()), total + weight
-        progress.rows += len(batch.rows)
+        rows, progress.rows = rows + len(batch.rows), progress.rows + len(batch.rows)
         if tokens >= settings.tokens_per_step:
-            _step(model, optimiser, total, settings.learning_rate, progress.rows / planned)
-            tokens, total = 0, 0.0
+            step()
+            tokens, rows, total = 0, 0, 0.0
     if tokens:
-        _step(model, optimiser, total, settings.learning_rate, progress.rows / planned)
-
-
-def _step(
-    model: nn.Module, optimiser: torch.optim.Optimizer, total: float, rate: float, done: float
-) -> None:
-    """One step on the mean of the gradients; `done` is the share of the whole training."""
-    falling = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-    for group in optimiser.param_groups:
-        group["lr"] = rate * min(done / WARM_UP, falling)
-    for parameter in model.parameters():
-        if parameter.grad is not None:
-            parameter.grad /= max(total, 1e-9)
-    nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
+        step()
 
 
 def _batches(
@@ -235,9 +221,3 @@ def _finished(student: EncoderStudent, model: _Tuned, labels: _Labels) -> Encode
         bias=torch.from_numpy(bias),
     )
     return encoder.placed(made)
-
-
-def _identity(student: EncoderStudent, labels: _Labels, settings: EncoderSettings) -> str:
-    """A name for the training: another setting, model or set of labels goes on from no other's."""
-    said = [settings.model_dump(), student.config.model_dump(), labels.digest]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,27 +1,29 @@
 """Fine-tunes a causal LM to write the judge's scores and reasons: the generative student.
 
 The loss is on the answer alone. Scores and reasons each count by their own mean: a reason has some
-twenty tokens for each of a score, and the scores would be a rounding error beside them.
+twenty tokens for each of a score, and the scores would be a rounding error beside them. Progress is
+kept after every epoch, and an interrupted training goes on from there.
 
-Legend: B rows, T tokens of the longest of them, A the longest answer's, V the vocabulary.
+Legend: B rows, T tokens of the longest of them, A from the first token learnt on, V the vocabulary.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from mira_spark import pretrained, shards
+from mira_spark import descent, generative_examples, pretrained
+from mira_spark.checkpoints import AfterEpoch, Checkpoints, identity
 from mira_spark.distillation import GenerativeSettings
 from mira_spark.errors import InputError
-from mira_spark.students import answers, architecture, windows
+from mira_spark.generative_examples import REASON, SCORE, Examples
+from mira_spark.students import architecture, windows
 from mira_spark.students.configs import GenerativeConfig
 from mira_spark.students.generative import (
     GenerativeStudent,
@@ -29,33 +31,30 @@ from mira_spark.students.generative import (
     device_of,
     placed,
 )
-from mira_spark.students.protocol import Batch, strings
+from mira_spark.students.protocol import Batch
 
-WARM_UP = 0.05
-"""Share of the steps in which the learning rate rises."""
 PASS_TOKENS = {"cpu": 4_096, "cuda": 16_384}
 """Tokens, padding included, whose activations are held at once."""
-SCORE, REASON = 1, 2
-"""What a token of an answer belongs to; 0: nothing is learnt from it."""
+BETAS = 0.9, 0.95
 
-
-@dataclass(frozen=True)
-class _Example:
-    """A prompt with its answer: int32 [T], and int8 [A] of its last tokens, what each is of."""
-
-    tokens: windows.Ids
-    parts: npt.NDArray[np.int8]
+Floats = npt.NDArray[np.float64]
 
 
 def train_generative(
-    folder: Path, anchors: Sequence[str], settings: GenerativeSettings
+    folder: Path,
+    anchors: Sequence[str],
+    settings: GenerativeSettings,
+    checkpoints: Path,
+    after_epoch: AfterEpoch | None = None,
 ) -> GenerativeStudent:
     """The student of the rows with split `train` in the folder's Parquet files, which are shards.
 
     The judge's first answer is learnt, whose reasons these are; nothing from a missing score, from
-    its reason, or from a row without any score. Slots are in the order of `anchors`. The rows'
-    tokens are held in memory, four bytes each. ArtefactError when there is no such model or
-    tokenizer, or they do not fit `max_tokens`; InputError when there is no row to train on.
+    its reason, or from a row without any score. Slots are in the order of `anchors`. A source of n
+    rows counts as much as sqrt(n) rows. A training that was interrupted goes on from its last epoch
+    in `checkpoints`; `after_epoch` gets each epoch's number and its last step's loss. ArtefactError
+    when there is no such model or tokenizer, or they do not fit `max_tokens`; InputError when there
+    is no row to train on or a loss is not finite.
     """
     tokenizer = pretrained.tokenizer(settings.model)
     model = pretrained.model(settings.model, "causal", 4)
@@ -70,131 +69,100 @@ def train_generative(
     if torch.cuda.is_available():
         model = model.to("cuda")
     student = assembled(config, model, tokenizer)
-    batches = shards.rows(folder, "train")
-    examples = [example for rows in batches for example in _examples(student, rows)]
-    shards.require_rows(folder, len(examples))
     forked = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(forked):
-        torch.manual_seed(settings.seed)
-        _train(student, examples, settings)
+    with (
+        TemporaryDirectory(prefix=".tokens-", dir=folder) as temporary,
+        torch.random.fork_rng(forked),
+    ):
+        examples = generative_examples.stored(student, folder, Path(temporary))
+        place = checkpoints / identity(settings, student.config, examples.digest)
+        _train(student, examples, settings, place, after_epoch)
     return assembled(config, placed(model), tokenizer)
 
 
-def _examples(student: GenerativeStudent, rows: pa.RecordBatch) -> Iterator[_Example]:
-    """The rows that have a score."""
-    prompts = student.reader.ids(strings(rows["text"]))
-    judged = shards.judged(rows["scores"], student.slots)
-    for prompt, points, reasons in zip(prompts, judged, rows["reasons"].to_pylist(), strict=True):
-        if reasons and len(reasons) != student.slots:
-            raise InputError(f"a label row has {len(reasons)} reasons, expected {student.slots}")
-        scores = [None if np.isnan(score) else int(score) for score in points]
-        if any(score is not None for score in scores):
-            yield _example(student, prompt, scores, reasons or [])
-
-
-def _example(
-    student: GenerativeStudent,
-    prompt: windows.Ids,
-    scores: Sequence[int | None],
-    reasons: Sequence[str | None],
-) -> _Example:
-    """Tokenised piece by piece, as scoring forces it; cut where the model can attend no further."""
-    answered = [score is not None for score in scores]
-    # A reason without its score is not even shown: later reasons would be learnt as following it.
-    told = [(reason or "") * known for reason, known in zip(reasons, answered, strict=False)]
-    lines = answers.reason_pieces(told, student.config.anchors) if any(told) else []
-    pieces = [(p, SCORE * k) for p, k in zip(answers.score_pieces(scores), answered, strict=True)]
-    pieces += [(p, REASON * bool(t.strip())) for p, t in zip(lines, told, strict=False)]
-    tokens, parts = prompt.tolist(), []
-    for piece, part in pieces:
-        ids = student.tokens(piece)
-        tokens += ids
-        parts += [part] * len(ids)
-    room = student.room
-    return _Example(
-        np.array(tokens[:room], np.int32), np.array(parts[: room - len(prompt)], np.int8)
-    )
-
-
 def _train(
-    student: GenerativeStudent, examples: Sequence[_Example], settings: GenerativeSettings
+    student: GenerativeStudent,
+    examples: Examples,
+    settings: GenerativeSettings,
+    place: Path,
+    after_epoch: AfterEpoch | None,
 ) -> None:
     """Change the student's model, in float32; it is left in training mode."""
     model = student.model.train()
-    steps = list(_steps(examples, settings))
-    warm = max(1, round(WARM_UP * len(steps)))
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=settings.learning_rate,
-        betas=(0.9, 0.95),
-        weight_decay=0.01,
-        fused=device_of(model).type == "cuda",
-    )
-    for number, rows in enumerate(steps):
-        share = (number + 1) / warm if number < warm else _cosine(number, warm, len(steps))
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * share
-        loss = _accumulated(student, [examples[row] for row in rows])
-        if not math.isfinite(loss):
-            raise InputError(f"the loss is {loss} at step {number + 1}; lower learning_rate")
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
+    optimiser = descent.adamw(model, BETAS)
+    kept = Checkpoints(place, model, optimiser)
+    progress = kept.resumed()
+    planned = settings.epochs * len(examples)
+    while progress.epoch < settings.epochs:
+        torch.manual_seed(settings.seed * 1_000 + progress.epoch)  # dropout's, the same if resumed
+        loss = 0.0
+        for rows in _steps(examples, settings, progress.epoch):
+            loss = _accumulated(student, examples, rows)
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"the loss is {loss} in epoch {progress.epoch + 1}; lower "
+                    f"distillation.generative.learning_rate, which is {settings.learning_rate:g}"
+                )
+            done = (progress.rows + len(rows) / 2) / planned
+            descent.step(model, optimiser, settings.learning_rate, done)
+            progress.rows += len(rows)
+        progress.epoch += 1
+        kept.keep(progress)
+        if after_epoch is not None:
+            after_epoch(progress.epoch, loss)
 
 
-def _cosine(number: int, warm: int, steps: int) -> float:
-    return 0.5 * (1 + math.cos(math.pi * (number - warm) / max(1, steps - warm)))
+def _steps(examples: Examples, settings: GenerativeSettings, epoch: int) -> Iterator[list[int]]:
+    """The rows of each step of an epoch, every row once, in an order of its own."""
+    lengths = np.diff(examples.starts)
+    step: list[int] = []
+    held = 0
+    for row in np.random.default_rng([settings.seed, epoch]).permutation(len(examples)):
+        if step and held + lengths[row] > settings.tokens_per_step:
+            yield step
+            step, held = [], 0
+        step.append(int(row))
+        held += lengths[row]
+    yield step
 
 
-def _steps(examples: Sequence[_Example], settings: GenerativeSettings) -> Iterator[list[int]]:
-    """The rows of each step, every row once an epoch in a new order."""
-    order = np.random.default_rng(settings.seed)
-    for _ in range(settings.epochs):
-        step: list[int] = []
-        held = 0
-        for row in order.permutation(len(examples)).tolist():
-            if step and held + len(examples[row].tokens) > settings.tokens_per_step:
-                yield step
-                step, held = [], 0
-            step.append(row)
-            held += len(examples[row].tokens)
-        yield step
-
-
-def _accumulated(student: GenerativeStudent, examples: Sequence[_Example]) -> float:
+def _accumulated(student: GenerativeStudent, examples: Examples, rows: Sequence[int]) -> float:
     """The loss of one step, its gradients added up over passes that fit in memory."""
-    kinds = np.concatenate([example.parts for example in examples])
-    shares = [0.0, *(1 / max(1, int((kinds == part).sum())) for part in (SCORE, REASON))]
+    chosen = [examples[row] for row in rows]
+    by_row = examples.weights[list(rows)]
+    totals = [
+        float(sum(w * (one.parts == part).sum() for w, one in zip(by_row, chosen, strict=True)))
+        for part in (SCORE, REASON)
+    ]
+    shares = np.array([0.0, *(1 / total if total else 0.0 for total in totals)])
+    # How much each token's loss counts [T], example by example.
+    counted = [w * shares[one.parts] for w, one in zip(by_row, chosen, strict=True)]
     device = device_of(student.model)
     total = torch.zeros((), device=device)
-    for batch in windows.batches([e.tokens for e in examples], PASS_TOKENS[device.type]):
+    for batch in windows.batches([one.tokens for one in chosen], PASS_TOKENS[device.type]):
         with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-            loss = _loss(student, batch, [examples[row].parts for row in batch.rows], shares)
+            loss = _loss(student, batch, [counted[row] for row in batch.rows])
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         total += loss.detach()
     return float(total)
 
 
-def _loss(
-    student: GenerativeStudent,
-    batch: Batch,
-    parts: Sequence[npt.NDArray[np.int8]],
-    shares: Sequence[float],
-) -> Tensor:
-    """Cross entropy summed over the answers' tokens, each by the share of what it belongs to."""
+def _loss(student: GenerativeStudent, batch: Batch, counted: Sequence[Floats]) -> Tensor:
+    """Cross entropy summed over the answers' tokens, each as much as it counts."""
     tokens, mask = student.prompts(batch)
-    longest = max(map(len, parts))
-    padded = np.stack([np.pad(one, (longest - len(one), 0)) for one in parts])
-    weights = torch.tensor(np.array(shares, np.float32)[padded], device=tokens.device)
+    longest = tokens.shape[1]
+    padded = np.stack([np.pad(one, (longest - len(one), 0)) for one in counted])
+    learnt = longest - int(padded.any(axis=0).argmax())
+    weights = torch.tensor(padded[:, -learnt:], dtype=torch.float32, device=tokens.device)
     model: Any = student.model
     logits_BAV = model(
         input_ids=tokens,
         attention_mask=mask,
         position_ids=(mask.cumsum(1) - 1),
         use_cache=False,
-        logits_to_keep=longest + 1,
+        logits_to_keep=learnt + 1,
     ).logits[:, :-1]
     losses = nn.functional.cross_entropy(
-        logits_BAV.flatten(0, 1).float(), tokens[:, -longest:].flatten(), reduction="none"
+        logits_BAV.flatten(0, 1).float(), tokens[:, -learnt:].flatten(), reduction="none"
     )
     return (losses * weights.flatten()).sum()

@@ -21,6 +21,7 @@ from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
 from mira_spark.errors import BusyError
+from mira_spark.failpoints import reach
 from mira_spark.tables import Lakehouse
 
 DEAD_AFTER_S = 60
@@ -70,17 +71,21 @@ def held(lake: Lakehouse, name: str, holder: str | None = None) -> Iterator[Leas
 
     `holder` names this driver; by default host, process and a random part.
     """
+    reach("lease.asked")
     lease = take(lake, name, holder or _this_driver())
     ended = threading.Event()
     renewer = threading.Thread(target=_renew, args=(lease, ended), daemon=True)
     renewer.start()
     try:
+        reach("lease.taken")
         yield lease
     finally:
         ended.set()
         renewer.join()
+        reach("lease.ending")
         with contextlib.suppress(PySparkException):  # it runs out by itself
             lease.release()
+        reach("lease.ended")
 
 
 def take(lake: Lakehouse, name: str, holder: str) -> Lease:

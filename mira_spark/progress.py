@@ -34,6 +34,12 @@ def say(line: str) -> None:
     console.print(line)
 
 
+def plain(text: str) -> str:
+    """Text of others for `say`: without markup, and what cannot be seen as escapes, so that it does
+    nothing to a terminal."""
+    return escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+
+
 @contextmanager
 def counted(total: int, what: str) -> Iterator[Callable[[int, str], None]]:
     """A function for the block to say that so many more are done, and a few words about it: on a

@@ -12,6 +12,7 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from mira_spark.errors import MiraError
+from mira_spark.failpoints import reach
 from mira_spark.tables import Lakehouse
 
 NOTHING_TO_DO = "nothing to do"
@@ -84,9 +85,11 @@ def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]
     never conflict on this table.
     """
     row = _row(plan, run_id, datetime.now(UTC))
+    reach("run.starting")
     lake.append_rows([row | {"status": "running"}], "runs", run_id)
     outcomes: list[Outcome] = []
     try:
+        reach("run.started")
         yield outcomes
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt) or getattr(error, "exit_code", 1) == 75
@@ -95,7 +98,9 @@ def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]
         with contextlib.suppress(Exception):  # the first error is the one to report
             _finish(lake, row, Outcome(f"{kind}{error}"[:2000], status))
         raise
+    reach("run.ending")
     _finish(lake, row, outcomes[0])
+    reach("run.ended")
 
 
 def _row(plan: Plan, run_id: str, now: datetime) -> dict[str, object]:

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute
 from pydantic import BaseModel, ConfigDict, Field
 
-from mira_spark import aggregation, calibration, engine, isolation
+from mira_spark import aggregation, calibration, engine, isolation, memo
 from mira_spark.engine import IN_PART, Engine, Reasons
 from mira_spark.isolation import Limits
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
-from mira_spark.students.protocol import Scores, Student
+from mira_spark.students.protocol import USUAL, Batching, Scores, Student
 
 KEPT = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens")
 INPUT = (*KEPT, "text")
@@ -55,6 +55,7 @@ class ScoringSettings(BaseModel):
     """`unit_tokens`: what one commit scores. Over `max_quarantined` (a share of the documents) the
     step ends degraded, its data whole. A worker that is busy with one batch for longer than
     `hung_after_s` is ended. `cores_per_task` and `gpus_per_task` ask Spark for a resource profile.
+    `batch_tokens` and `compile` are `Batching`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +65,13 @@ class ScoringSettings(BaseModel):
     hung_after_s: float = Field(900, gt=0)
     cores_per_task: int | None = Field(None, ge=1)
     gpus_per_task: float | None = Field(None, gt=0, le=1)
+    batch_tokens: int | None = Field(None, ge=1)
+    compile: bool = False
+
+    @property
+    def batching(self) -> Batching:
+        """How students make their batches."""
+        return Batching(self.batch_tokens, self.compile)
 
 
 @dataclass(frozen=True)
@@ -76,13 +84,17 @@ class Scorer:
 
 
 @functools.lru_cache(maxsize=16)
-def loaded(scorer: Scorer) -> tuple[Student, Manifest]:
+def loaded(scorer: Scorer, batching: Batching = USUAL) -> tuple[Student, Manifest]:
     """The student and its manifest, once per worker; ArtefactError when a digest differs."""
-    return artefact.load(Path(scorer.artefact_uri), scorer.artefact_sha256)
+    student, manifest = artefact.load(Path(scorer.artefact_uri), scorer.artefact_sha256)
+    return student.batched(batching), manifest
 
 
 def score(
-    scorer: Scorer, hung_after_s: float, isolated: bool = False
+    scorer: Scorer,
+    hung_after_s: float,
+    batching: Batching = USUAL,
+    isolated: bool = False,
 ) -> Callable[[Batches], Batches]:
     """Batches with INPUT columns to batches of OUTPUT, row for row.
 
@@ -94,10 +106,10 @@ def score(
     def run(batches: Batches) -> Batches:
         if isolated:
             manifest = artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256)
-            limits = Limits(piece_s=hung_after_s)
+            limits = Limits(piece_s=hung_after_s, document_s=min(hung_after_s, Limits().document_s))
             found = isolation.scored(batches, scorer.artefact_uri, scorer.artefact_sha256, limits)
         else:
-            student, manifest = loaded(scorer)
+            student, manifest = loaded(scorer, batching)
             windows = engine.windows(batches, student.window)
             found = Engine(student, hung_after_s).overlapped(windows)
         for window, scores, reasons in found:
@@ -181,10 +193,17 @@ def _where(values: pa.Array, valid: npt.NDArray[np.bool_]) -> pa.Array:
 
 
 def rate_by_group(
-    texts: pd.Series, sources: pd.Series, groups: pd.Series, scorers: Mapping[str, Scorer]
+    texts: pd.Series,
+    sources: pd.Series,
+    groups: pd.Series,
+    scorers: Mapping[str, Scorer],
+    folder: Path | None = None,
 ) -> pd.DataFrame:
     """`dimension_scores` and `quality` for texts of several groups, in the order and index given;
-    None for a null text or a group without a scorer. For the SQL functions."""
+    None for a null text or a group without a scorer. For the SQL functions.
+
+    With a folder, what was scored by another process that named it is not scored again.
+    """
     columns = ["dimension_scores", "quality"]
     nothing = pd.Series([None] * len(texts), texts.index, object)
     found = pd.DataFrame({name: nothing for name in columns})
@@ -192,9 +211,26 @@ def rate_by_group(
         rows = (groups == group) & texts.notna()
         if rows.any():
             text, source = (pa.array(series[rows], pa.string()) for series in (texts, sources))
-            rated = rate(text, source, *loaded(scorer))
+            scores, manifest = _remembered(text, scorer, folder), loaded(scorer)[1]
+            rated = rate_scores(scores, [None] * len(scores), source, manifest)
             for name in columns:
                 found.loc[rows, name] = pd.Series(
                     rated[name].to_pylist(), found.index[rows], object
                 )
     return found
+
+
+def _remembered(texts: pa.Array, scorer: Scorer, folder: Path | None) -> Scores:
+    """Scores float32 [rows, slots], NaN in a row without; equal texts are scored once."""
+    student, _ = loaded(scorer)
+    if folder is None:
+        return Engine(student).scores(texts)[0]
+    keys = memo.keys(scorer.artefact_sha256, texts)
+    known = memo.found(folder, keys)
+    new = {key: row for row, key in enumerate(keys) if key not in known}
+    scores, _ = Engine(student).scores(texts.take(pa.array(new.values(), pa.int64())))
+    made = {key: row.tobytes() for key, row in zip(new, scores, strict=True)}
+    lost = {key for key, row in zip(new, scores, strict=True) if not np.isfinite(row).all()}
+    memo.keep(folder, {key: made[key] for key in new if key not in lost})
+    known |= made
+    return np.array([np.frombuffer(known[key], np.float32) for key in keys])

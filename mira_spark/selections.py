@@ -1,8 +1,9 @@
 """What was selected: found by name or id, read at the versions it was made from, dropped."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -24,7 +25,8 @@ SCORED_BY = ["source", "source_group", "student_id"]
 
 @dataclass(frozen=True)
 class Selection:
-    """A row of `selections`; `versions` are of `documents` and `scores`, in this order."""
+    """A row of `selections`; `versions` are of `documents` and `scores`, in this order, `tables`
+    those of the users' tables that its settings name."""
 
     selection_id: str
     name: str
@@ -36,11 +38,19 @@ class Selection:
     selected_documents: int
     digest: str | None
     created_at: datetime
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """Name and id, for messages."""
         return f"selection {self.name} ({self.selection_id})"
+
+    @property
+    def made_from(self) -> str:
+        """The versions of everything, and the seed, for messages."""
+        tables = dict(zip(PINNED, self.versions, strict=True)) | dict(self.tables)
+        versions = ", ".join(f"{name} version {version}" for name, version in tables.items())
+        return f"{versions}, seed {self.settings.seed}"
 
     @property
     def view_needs(self) -> tuple[str, ...]:
@@ -60,9 +70,17 @@ def listed(lake: Lakehouse) -> list[Selection]:
     return [_selection(row) for row in rows.collect()]
 
 
+def settings_text(settings: SelectionSettings, tables: Mapping[str, str]) -> str:
+    """As `selections` keeps them: JSON, with the versions of users' tables as `tables`."""
+    content = settings.model_dump(mode="json") | {"tables": dict(tables)}
+    return json.dumps(content, sort_keys=True)
+
+
 def _selection(row: Row) -> Selection:
+    content = json.loads(row["settings"])
+    tables = content.pop("tables", {})
     try:
-        settings = SelectionSettings.model_validate_json(row["settings"])
+        settings = SelectionSettings.model_validate(content)
     except ValidationError as error:
         raise InputError(
             f"selection {row['name']} ({row['selection_id']}) has settings that this version of "
@@ -79,6 +97,7 @@ def _selection(row: Row) -> Selection:
         selected_documents=row["selected_documents"],
         digest=row["digest"],
         created_at=row["created_at"],
+        tables=tables,
     )
 
 

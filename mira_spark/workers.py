@@ -1,19 +1,21 @@
-"""What a Python worker of Spark learns from its task: which attempt it is, which cores and GPU."""
+"""What a Python worker of Spark learns from its task: its attempt, cores, GPU, shared folder."""
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
-from pyspark import TaskContext
+from pyspark import SparkFiles, TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 
 from mira_spark import scoring
 from mira_spark.scoring import Scorer
+from mira_spark.students.protocol import USUAL, Batching
 
 Function = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def score(scorer: Scorer, hung_after_s: float) -> Function:
+def score(scorer: Scorer, hung_after_s: float, batching: Batching = USUAL) -> Function:
     """`scoring.score` for `mapInArrow`: isolated once an attempt at the task has failed."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -21,7 +23,7 @@ def score(scorer: Scorer, hung_after_s: float) -> Function:
         assert context is not None, "runs in a task of Spark"
         place(context.cpus(), _gpu(context))
         again = context.attemptNumber() > 0
-        yield from scoring.score(scorer, hung_after_s, again)(batches)
+        yield from scoring.score(scorer, hung_after_s, batching, again)(batches)
 
     return run
 
@@ -50,6 +52,11 @@ def profile(cores: int | None, gpus: float | None) -> ResourceProfile | None:
     if gpus is not None:
         requests = requests.resource("gpu", gpus)
     return ResourceProfileBuilder().require(requests).build
+
+
+def folder() -> Path:
+    """A place that the workers of this executor share, for as long as it lives; may not exist."""
+    return Path(SparkFiles.getRootDirectory()) / "mira_spark"
 
 
 def _gpu(context: TaskContext) -> str | None:

@@ -15,6 +15,15 @@ from mira_spark.tables import Lakehouse
 
 DRILLS = str(Path(__file__).parent / "drills")
 LATE = ("test_judge.py", "test_command.py")
+# Over tables of few rows, compiling a query and planning it anew cost most. The processes that
+# tests start (`mira sql`, the job on separate executors) have Spark's own defaults.
+FEW_ROWS = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.allFilesInCrc.enabled": "false",
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # `-m` chooses by the marker
@@ -40,6 +49,8 @@ def spark(home: Path) -> Iterator[SparkSession]:
         [DRILLS, *filter(None, [os.environ.get("PYTHONPATH")])]
     )
     session = open_local(home, cores=2, memory="3g")
+    for name, value in FEW_ROWS.items():
+        session.conf.set(name, value)
     yield session
     if SparkContext._gateway is not None:  # test_command ends it earlier
         session.stop()

@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import pyarrow as pa
+
+from mira_spark import bins
 from mira_spark.allocation import Policy, boundaries, cuts, ties, walks
 from mira_spark.histograms import Steps, levels, prefixes, single_documents
 from mira_spark.walk import Boundary, Cut
 from tests.selection_oracle import Document
+
+
+def counted_bins(*rows: tuple[str, str, str, int | None, str | None, int, int]) -> bins.Bins:
+    """Of rows of `score_histogram`: student, group, source, quality, set aside, documents,
+    tokens."""
+    names = [*bins.KEYS, *bins.SUMS]
+    kinds = [pa.string(), pa.string(), pa.string(), pa.int16(), pa.string(), pa.int64(), pa.int64()]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return bins.of(pa.Table.from_pylist(found, pa.schema(list(zip(names, kinds, strict=True)))))
 
 
 def counted(documents: Iterable[Document], bits: int) -> Steps:

@@ -1,12 +1,23 @@
-"""A small lake that is ready to be scored: documents, a grouping, a champion in a registry."""
+"""A small lake that is ready to be scored: documents, a grouping, a champion in a registry.
+
+`python -m tests.scoring_lake FOLDER DOCUMENTS A_UNIT A_FILE` makes one for other processes, its
+settings in FOLDER/lake.yaml.
+"""
 
 import hashlib
+import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mira_spark import grouping, registry
+import deltalake
+import yaml
+from pyspark.sql import functions as F
+
+from mira_spark import grouping, isolation, registry
 from mira_spark.scoring import Scorer
+from mira_spark.session import open_local
 from mira_spark.settings import Settings, load
 from mira_spark.students import artefact
 from mira_spark.students.linear import LinearStudent
@@ -15,6 +26,13 @@ from tests.test_scoring import a_manifest, linear
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TABLES = ("documents", "source_groups", "students", "scores", "leases", "runs")
+FAILPOINTS = (
+    "run.starting", "run.started", "lease.asked", "lease.taken", "unit.planned", "unit.committed",
+    "unit.reconciled", "units.done", "view.replaced", "lease.ending", "lease.ended", "run.ending",
+    "run.ended",
+)  # fmt: skip
+"""On both sides of everything durable that the step does, in its order."""
+SCHEMA = "drill"
 
 
 def prepared(lake: Lakehouse, home: Path, folder: Path, texts: Mapping[str, str]) -> Settings:
@@ -82,3 +100,45 @@ def rows(lake: Lakehouse) -> list[tuple[object, ...]]:
                "reason", "unit_id")  # fmt: skip
     found = lake.read("scores").select(*columns).collect()
     return sorted((tuple(row) for row in found), key=str)
+
+
+def stored(folder: Path, *more: str) -> list[tuple[object, ...]]:
+    """`rows` of a lake made by `main`, read without Spark, and further columns."""
+    columns = ["doc_id", "student_id", "raw_scores", "dimension_scores", "quality", "status",
+               "reason", "unit_id", *more]  # fmt: skip
+    table = deltalake.DeltaTable(str(folder / "warehouse" / f"{SCHEMA}.db" / "scores"))
+    found = table.to_pyarrow_table(columns=columns).to_pylist()
+    return sorted((tuple(row[c] for c in columns) for row in found), key=str)
+
+
+def tries(seen: Path) -> Counter[str]:
+    """How often a student began each text, by what the drill noted in this folder."""
+    lines = (line for file in seen.iterdir() for line in file.read_text().splitlines())
+    return Counter(line for line in lines if line != isolation.WARM_UP)
+
+
+def main(folder: Path, documents: int, a_unit: int, a_file: int) -> None:
+    """Documents of 100 tokens in so many to a unit of work and so many to a file."""
+    lake = Lakehouse(open_local(folder, cores=2, memory="2g"), SCHEMA)
+    lake.create()
+    settings = prepared(lake, folder, folder, {})
+    text = F.concat_ws(" ", F.lit("text"), F.col("id"), F.lit("of some, like"), F.col("id") % 7)
+    numbered = lake.spark.range(0, documents, 1, -(-documents // a_file))
+    made = numbered.select(
+        F.format_string("doc %06d", "id").alias("doc_id"), F.lit("web").alias("source"),
+        text.alias("text"), F.length(text).alias("n_bytes"), F.lit(100).alias("n_tokens"),
+        F.unhex(F.substring(F.sha2(text, 256), 1, 32)).alias("content_hash"),
+        F.floor(F.col("id") / a_unit).alias("bucket"), F.lit(None).alias("domain"),
+        F.lit(None).alias("license"), F.lit(True).alias("sendable"),
+        F.lit(False).alias("repaired"), F.create_map().cast("map<string,string>").alias("metadata"),
+        F.lit(NOW).alias("ingested_at"),
+    )  # fmt: skip
+    lake.append(made, "documents", "r")
+    chosen = settings.model_dump(mode="json", include={"namespace", "folder"})
+    chosen["scoring"] = {"unit_tokens": 100 * a_unit}
+    chosen["registry"] = settings.registry.model_dump(mode="json", exclude_defaults=True)
+    (folder / "lake.yaml").write_text(yaml.safe_dump(chosen))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

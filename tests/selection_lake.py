@@ -2,10 +2,11 @@
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark import grouping, selection
@@ -26,17 +27,22 @@ def texts() -> dict[str, str]:
     return {f"{s} {i}": f"text {i - (i % 4 == 3)} of {s}" for s in GROUP_OF for i in range(EACH)}
 
 
-def prepared(lake: Lakehouse, home: Path, folder: Path) -> Settings:
-    """Four sources in two groups, scored: many ties, some long documents, empty ones, a
-    quarantined one in each source."""
-    lake.create(TABLES)
+def settings_of(lake: Lakehouse, home: Path, folder: Path) -> Settings:
+    """The settings that `prepared` gives, of a lake that is."""
     chosen = {
         "namespace": lake.namespace,
         "folder": folder,
         "registry.tracking_uri": f"sqlite:///{home}/mlflow.db",
         "registry.prefix": lake.namespace,
     }
-    settings = load(None, [f"{key}={value}" for key, value in chosen.items()])
+    return load(None, [f"{key}={value}" for key, value in chosen.items()])
+
+
+def prepared(lake: Lakehouse, home: Path, folder: Path) -> Settings:
+    """Four sources in two groups, scored: many ties, some long documents, empty ones, a
+    quarantined one in each source."""
+    lake.create(TABLES)
+    settings = settings_of(lake, home, folder)
     draw = random.Random(7)
     documents, scores = [], []
     for place, (doc_id, text) in enumerate(texts().items()):
@@ -93,17 +99,26 @@ def _champion(lake: Lakehouse, settings: Settings, group: str) -> None:
 
 def corpus(lake: Lakehouse, seed: int) -> list[Document]:
     """The scored documents as the oracle takes them."""
-    rows = lake.read("scores").withColumn("tie_hash", selection.tie_hash(seed)).collect()
+    return documents_of(lake.read("scores"), seed)
+
+
+def documents_of(scores: DataFrame, seed: int) -> list[Document]:
+    """Rows of `scores` as the oracle takes them."""
+    rows = scores.withColumn("tie_hash", selection.tie_hash(seed)).collect()
     return [Document(*(r[f] for f in ("doc_id", "source", "quality", "tie_hash", "n_tokens")))
             for r in rows]  # fmt: skip
 
 
 def rule(
-    documents: Sequence[Document], policy: str, floors: dict[str, str], caps: dict[str, str]
+    documents: Sequence[Document],
+    policy: str,
+    floors: dict[str, str],
+    caps: dict[str, str],
+    groups: Mapping[str, str] = GROUP_OF,
 ) -> Rule:
-    """The policy with shares by tokens of the candidates."""
-    pool_of = {"global": dict.fromkeys(GROUP_OF, "all"), "group": GROUP_OF,
-               "source": {s: s for s in GROUP_OF}}[policy]  # fmt: skip
+    """The policy with shares by tokens of the candidates; `groups` is source to group."""
+    pool_of = {"global": dict.fromkeys(groups, "all"), "group": groups,
+               "source": {s: s for s in groups}}[policy]  # fmt: skip
     scored = [d for d in documents if d.quality is not None]
     total = sum(d.tokens for d in scored)
     shares = {

@@ -42,14 +42,22 @@ def tokens_of(documents: Iterable[Document]) -> int:
     return sum(d.tokens for d in documents)
 
 
+def by_source(documents: Iterable[Document]) -> dict[str, int]:
+    """Tokens of each source."""
+    found: dict[str, int] = {}
+    for d in documents:
+        found[d.source] = found.get(d.source, 0) + d.tokens
+    return found
+
+
 def prefix(documents: Sequence[Document], tokens: Fraction) -> list[Document]:
     """The longest prefix with at most so many tokens."""
-    found: list[Document] = []
-    for document in documents:
-        if tokens_of(found) + document.tokens > tokens:
-            break
-        found.append(document)
-    return found
+    taken = 0
+    for place, document in enumerate(documents):
+        taken += document.tokens
+        if taken > tokens:
+            return list(documents[:place])
+    return list(documents)
 
 
 def of_source(documents: Iterable[Document], source: str) -> list[Document]:
@@ -60,16 +68,13 @@ def of_pool(documents: Iterable[Document], pool: str, rule: Rule) -> list[Docume
     return [d for d in documents if rule.pool_of[d.source] == pool]
 
 
-def charge(
-    walked: Sequence[Document], candidates: Sequence[Document], budget: int, rule: Rule
-) -> Fraction:
-    """What the sources of `candidates`, all documents of a pool in order, are charged."""
+def charge(taken: Mapping[str, int], there: Mapping[str, int], budget: int, rule: Rule) -> Fraction:
+    """What a pool is charged for the tokens taken of each source, of those that are there."""
     charged = Fraction(0)
-    for source in {d.source for d in candidates}:
-        all_tokens = Fraction(tokens_of(of_source(candidates, source)))
-        reserved = min(budget * rule.floors.get(source, Fraction(0)), all_tokens)
-        taken = max(reserved, Fraction(tokens_of(of_source(walked, source))))
-        charged += min(taken, budget * rule.caps.get(source, Fraction(10**30)))
+    for source, tokens in there.items():
+        reserved = min(budget * rule.floors.get(source, Fraction(0)), Fraction(tokens))
+        wanted = max(reserved, Fraction(taken.get(source, 0)))
+        charged += min(wanted, budget * rule.caps.get(source, Fraction(10**30)))
     return charged
 
 
@@ -78,9 +83,12 @@ def walk(
 ) -> list[Document]:
     """The documents of a pool up to the first that does not fit; `skipping` goes on after it."""
     walked: list[Document] = []
+    taken, there = dict[str, int](), by_source(candidates)
     for document in candidates:
-        if charge([*walked, document], candidates, budget, rule) <= budget * rule.shares[pool]:
+        more = taken | {document.source: taken.get(document.source, 0) + document.tokens}
+        if charge(more, there, budget, rule) <= budget * rule.shares[pool]:
             walked.append(document)
+            taken = more
         elif not skipping:
             break
     return walked
@@ -91,17 +99,22 @@ def kept(
 ) -> set[str]:
     """The ids of what is kept."""
     ordered = in_order(documents)
-    ids: set[str] = set()
+    found: set[str] = set()
     for pool in set(rule.pool_of.values()):
         candidates = of_pool(ordered, pool, rule)
-        walked = walk(candidates, pool, budget, rule, skipping)
+        walked = ids_of(walk(candidates, pool, budget, rule, skipping))
         for source in {d.source for d in candidates}:
             own = of_source(candidates, source)
-            floor = rule.floors.get(source, Fraction(0))
-            within_floor = prefix(own, budget * floor) if floor else []
-            within_cap = prefix(own, budget * rule.caps[source]) if source in rule.caps else own
-            ids |= {d.doc_id for d in own if d in within_floor or (d in walked and d in within_cap)}
-    return ids
+            if rule.floors.get(source):
+                found |= ids_of(prefix(own, budget * rule.floors[source]))
+            if source in rule.caps:
+                own = prefix(own, budget * rule.caps[source])
+            found |= ids_of(own) & walked
+    return found
+
+
+def ids_of(documents: Iterable[Document]) -> set[str]:
+    return {d.doc_id for d in documents}
 
 
 def kept_skipping(documents: Iterable[Document], budget: int, rule: Rule) -> set[str]:

@@ -55,7 +55,8 @@ def broken_limits(case: Case, kept: set[str]) -> set[str]:
         wanting = sum(first_left_out(oracle.of_source(candidates, s), kept) for s in SOURCES)
         if tokens > limit:
             found.add("over")
-        if oracle.charge(candidates, candidates, case.budget, rule) > limit >= tokens + wanting:
+        there = oracle.by_source(candidates)
+        if oracle.charge(there, there, case.budget, rule) > limit >= tokens + wanting:
             found.add("wasted")
     for source in SOURCES:
         own = oracle.of_source(ordered, source)

@@ -195,6 +195,15 @@ def test_missing_extra_and_linked_files_are_named_together(folder: Path) -> None
     )
 
 
+def test_no_link_is_followed_even_where_the_names_were_not_looked_at(folder: Path) -> None:
+    """As when a file is swapped for a link between the look at the folder and the opening."""
+    digest = write(folder, a_student(), a_manifest())
+    (folder / "manifest.json").rename(folder.parent / "elsewhere")
+    (folder / "manifest.json").symlink_to(folder.parent / "elsewhere")
+    with pytest.raises(ArtefactError, match=r"manifest\.json: cannot be read"):
+        read_manifest(folder, digest)
+
+
 def test_a_folder_in_a_files_place_and_no_folder_at_all_are_refused(folder: Path) -> None:
     files = "config.json, manifest.json, model.safetensors"
     assert refusal(folder, "") == f"F: is no folder, expected one with {files}"

@@ -3,19 +3,19 @@
 import pytest
 
 from mira_spark import budgets
-from mira_spark.bins import Bin
 from mira_spark.budgets import Answer, Line, alternatives, answers, together
 from mira_spark.errors import InputError
 from mira_spark.selection import SelectionSettings
 from mira_spark.what_if import Kept
+from tests.counting import counted_bins
 
-BINS = [
-    Bin("s/1", "x", "web", 9000, None, 4, 40),
-    Bin("s/1", "x", "web", 7000, None, 2, 20),
-    Bin("s/1", "x", "books", 7000, None, 10, 60),
-    Bin("s/2", "y", "chat", 5000, None, 3, 30),
-    Bin("s/2", "y", "chat", None, None, 1, 50),
-]
+BINS = counted_bins(
+    ("s/1", "x", "web", 9000, None, 4, 40),
+    ("s/1", "x", "web", 7000, None, 2, 20),
+    ("s/1", "x", "books", 7000, None, 10, 60),
+    ("s/2", "y", "chat", 5000, None, 3, 30),
+    ("s/2", "y", "chat", None, None, 1, 50),
+)
 
 
 def test_every_budget_is_asked_under_every_policy() -> None:

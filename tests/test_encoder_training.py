@@ -118,6 +118,17 @@ def test_fine_tuning_ranks_unseen_documents_and_goes_on_where_it_stopped(
     np.testing.assert_allclose(first, second, atol=1e-4)
 
 
+def test_a_training_of_a_single_step_learns(folder: Path, shards: Path, tmp_path: Path) -> None:
+    """The schedule is at its middle then, not at its end."""
+    losses: list[float] = []
+    for rate in (1e-12, 3e-3):
+        settings = EncoderSettings(
+            model=str(folder), frozen=False, epochs=1, learning_rate=rate, tokens_per_step=1 << 30
+        )
+        train_encoder(shards, 3, settings, tmp_path, lambda _, loss: losses.append(loss))
+    assert losses[1] < losses[0] - 0.02
+
+
 def test_a_training_goes_on_from_no_other_labels(
     folder: Path, shards: Path, tmp_path: Path
 ) -> None:

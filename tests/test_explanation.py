@@ -11,10 +11,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from mira_spark import explanation, selection, selections
-from mira_spark.bins import Bin
 from mira_spark.cli_selection import show_explanation
 from mira_spark.errors import InputError
-from mira_spark.explanation import Explanation, is_kept, share_below, verdict
+from mira_spark.explanation import share_below
 from mira_spark.progress import console
 from mira_spark.selection import SelectionSettings
 from mira_spark.selections import Selection
@@ -22,8 +21,10 @@ from mira_spark.settings import Settings
 from mira_spark.steps import select_documents
 from mira_spark.students import artefact
 from mira_spark.tables import Lakehouse
+from mira_spark.verdict import Explanation, is_kept, verdict
 from mira_spark.walk import Cut
 from tests import selection_lake
+from tests.counting import counted_bins
 from tests.selection_lake import ids
 from tests.test_scoring import a_manifest, linear
 
@@ -58,14 +59,16 @@ def test_the_verdict_says_in_or_out_and_by_how_much(changes: dict[str, Any], sai
 
 
 def test_better_than_counts_what_competes() -> None:
-    bins = [
-        Bin("s", "g", "web", 3000, None, 6, 1),
-        Bin("s", "g", "web", 4000, None, 2, 1),
-        Bin("s", "g", "web", 1000, "filtered", 50, 1),
-        Bin("s", "g", "web", None, None, 50, 1),
-    ]
-    assert [share_below(bins, q) for q in (3000, 4000, 4001)] == [0, 0.75, 1]
-    assert share_below([], 5) == 0
+    levels = counted_bins(
+        ("s", "g", "web", 3000, None, 6, 1),
+        ("s", "g", "web", 4000, None, 2, 1),
+        ("s", "g", "chat", 9000, None, 8, 1),
+        ("s", "g", "web", 1000, "filtered", 50, 1),
+        ("s", "g", "web", None, None, 50, 1),
+    ).levels
+    assert [share_below(levels, ["web"], q) for q in (3000, 4000, 4001)] == [0, 0.75, 1]
+    assert share_below(levels, ["web", "chat"], 5000) == 0.5
+    assert share_below(levels, ["books"], 5) == 0
 
 
 @pytest.mark.parametrize("tie", [True, False])
@@ -127,20 +130,17 @@ def test_explanations_agree_with_the_view(made: Made) -> None:
         row["source"]: selections.cut_of(row) for row in selections.cutoffs(lake, one).collect()
     }
     rows = selections.competing(lake, one, selections.scored(lake, one)).collect()
-    decided = {
-        row["doc_id"]
-        for row in rows
-        if is_kept(row["quality"], row["tie_hash"], row["doc_id"], cuts[row["source"]])
-    }
+    told = explanation.of_several(lake, one, sorted(row["doc_id"] for row in rows))
+    assert len(told) == len(rows) == len(selection_lake.texts())
     assert (
-        decided
+        {each.doc_id for each in told if each.is_in}
         == ids(lake, "selected_default")
         == {r["doc_id"] for r in selections.selected(lake, one).collect()}
     )
     found = explanation.of(lake, one, "code 1")
     own = next(row for row in rows if row["doc_id"] == "code 1")
-    assert (found.is_in, found.level, found.cut) == ("code 1" in decided, own["quality"],
-                                                     cuts["code"])  # fmt: skip
+    assert found in told
+    assert (found.level, found.cut) == (own["quality"], cuts["code"])
     assert [(d.name, d.score, d.is_counted) for d in found.dimensions] == [
         ("a", 1000, True), ("b", 2000, False), ("c", 3000, True),
     ]  # fmt: skip
@@ -166,7 +166,11 @@ def test_what_did_not_compete_says_why(made: Made) -> None:
         duplicates="first",
         where=[{"column": "source", "operator": "!=", "value": "chat"}],
     )
-    said = {d: explanation.of(lake, one, d) for d in ("code 2", "code 3", "code 5", "chat 1")}
+    wanted = ("code 2", "code 3", "code 5", "chat 1")
+    said = dict(zip(wanted, explanation.of_several(lake, one, wanted), strict=True))
+    assert said == {d: explanation.of(lake, one, d) for d in wanted}
+    told = explanation.of_several(lake, one, list(selection_lake.texts()))
+    assert {each.doc_id for each in told if each.is_in} == ids(lake, "selected_firsts")
     repeated = {d for d in ("code 2", "code 3") if said[d].set_aside}
     assert len(repeated) == 1
     first = ({"code 2", "code 3"} - repeated).pop()
@@ -182,6 +186,8 @@ def test_a_document_that_is_not_there_or_came_later_is_told_apart(made: Made) ->
     lake, _, one = made
     with pytest.raises(InputError, match=r"no document 'nosuch' in explaining.documents, neither"):
         explanation.of(lake, one, "nosuch")
+    with pytest.raises(InputError, match=r"no document '\\udcff' in"):
+        explanation.of(lake, one, "\udcff")
     row = lake.read("documents").filter("doc_id = 'code 1'").withColumn("doc_id", F.lit("later"))
     lake.append(row, "documents", "r")
     assert verdict(explanation.of(lake, one, "later")) == (

@@ -1,12 +1,13 @@
 """A generative student learns to write scores, decodes them alone or in company, and its answers
 are read whatever they are. The model and its tokenizer are made here; nothing is fetched."""
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -15,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from mira_spark import generative_training
+from mira_spark import generative_examples, generative_training
 from mira_spark.distillation import GenerativeSettings
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.generative_training import train_generative
@@ -25,6 +26,7 @@ from mira_spark.students.configs import GenerativeConfig
 from mira_spark.students.generative import GenerativeStudent, assembled, explained, restored
 from mira_spark.students.integer_tokens import probes
 from mira_spark.students.protocol import score
+from tests import staging
 
 ANCHORS = ("clarity", "depth", "use of numbers", "order", "tone: calm")
 WORDS = ("clear", "deep", "seven", "first", "quiet")
@@ -78,25 +80,24 @@ def saved(folder: Path, model: nn.Module, tokenizer: Tokenizer) -> str:
     return str(folder)
 
 
-def staged(folder: Path, rows: Sequence[Row], told: bool = True) -> Path:
-    folder.mkdir()
-    texts, scores, reasons, splits = zip(*rows, strict=True)
-    nothing = [None] * len(rows)
-    table = pa.table(
-        {
-            "doc_id": [str(i) for i in range(len(rows))],
-            "source": ["a source"] * len(rows),
-            "text": pa.array(texts, pa.string()),
-            "scores": pa.array(scores, pa.list_(pa.int16())),
-            "repeat_scores": pa.array(nothing, pa.list_(pa.int16())),
-            "reasons": pa.array(reasons if told else nothing, pa.list_(pa.string())),
-            "split": splits,
-        }
-    )
-    half = len(rows) // 2
-    pq.write_table(table.slice(half), folder / "b.parquet")
-    pq.write_table(table.slice(0, half), folder / "a.parquet")
-    return folder
+def staged(
+    folder: Path, rows: Sequence[Row], told: bool = True, sources: Sequence[str] | None = None
+) -> Path:
+    """In two files, of one source unless `sources` says otherwise; `told`: with reasons."""
+    of_rows = sources or ["a source"] * len(rows)
+    whole: list[staging.Row] = [
+        (str(i), source, text, scores, split)
+        for i, (source, (text, scores, _, split)) in enumerate(zip(of_rows, rows, strict=True))
+    ]
+    reasons = {str(i): row[2] for i, row in enumerate(rows)} if told else None
+    return staging.staged(folder, whole, -(-len(rows) // 2), reasons=reasons)
+
+
+def trained(
+    shards: Path, settings: GenerativeSettings, anchors: Sequence[str] = ANCHORS
+) -> GenerativeStudent:
+    with TemporaryDirectory() as checkpoints:
+        return train_generative(shards, anchors, settings, Path(checkpoints))
 
 
 def settings_for(model: str, **changes: object) -> GenerativeSettings:
@@ -127,7 +128,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> st
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory, folder: str) -> GenerativeStudent:
     shards = staged(tmp_path_factory.mktemp("labels") / "shards", ROWS)
-    return train_generative(shards, ANCHORS, settings_for(folder, epochs=40))
+    return trained(shards, settings_for(folder, epochs=40))
 
 
 def untrained(tokenizer: Tokenizer, model: nn.Module, slots: int = 5) -> GenerativeStudent:
@@ -305,14 +306,14 @@ def test_missing_labels_teach_nothing(tmp_path: Path, folder: str) -> None:
     other = [(t, s, [r[0], "another", r[2], "lie", r[4]], split) for t, s, r, split in kept]
     nothing: Row = ("no score at all", [None] * 5, ["why"] * 5, "train")
     held: Row = ("held out", [1] * 5, ["why"] * 5, "validation")
-    first = train_generative(staged(tmp_path / "a", kept), ANCHORS, settings_for(folder))
+    first = trained(staged(tmp_path / "a", kept), settings_for(folder))
     rows = [nothing, *kept, held]
-    second = train_generative(staged(tmp_path / "b", rows), ANCHORS, settings_for(folder))
+    second = trained(staged(tmp_path / "b", rows), settings_for(folder))
     assert changed(first, second) == 0
-    third = train_generative(staged(tmp_path / "c", other), ANCHORS, settings_for(folder))
+    third = trained(staged(tmp_path / "c", other), settings_for(folder))
     assert changed(first, third) == 0
     known = [(t, [3, *s[1:]], r, split) for t, s, r, split in kept]
-    fourth = train_generative(staged(tmp_path / "d", known), ANCHORS, settings_for(folder))
+    fourth = trained(staged(tmp_path / "d", known), settings_for(folder))
     assert changed(first, fourth) > 0
 
 
@@ -324,21 +325,91 @@ def changed(one: GenerativeStudent, other: GenerativeStudent) -> float:
 def test_a_seed_gives_the_same_weights_and_another_others(tmp_path: Path, folder: str) -> None:
     shards = staged(tmp_path / "shards", ROWS[:12], told=False)
     plan = settings_for(folder, tokens_per_step=500)
-    first, again = (train_generative(shards, ANCHORS, plan) for _ in range(2))
-    other = train_generative(shards, ANCHORS, plan.model_copy(update={"seed": 2}))
+    first, again = (trained(shards, plan) for _ in range(2))
+    other = trained(shards, plan.model_copy(update={"seed": 2}))
     assert changed(first, again) == 0
     assert changed(first, other) > 0
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path, folder: str) -> None:
+    shards = staged(tmp_path / "shards", ROWS[:12])
+    plan = settings_for(folder, epochs=3)
+    whole = trained(shards, plan)
+
+    def stop(epoch: int, loss: float) -> None:
+        if epoch == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train_generative(shards, ANCHORS, plan, tmp_path, stop)
+    seen: list[int] = []
+    others = staged(tmp_path / "others", [*ROWS[:11], ROWS[12]])
+    train_generative(others, ANCHORS, plan, tmp_path, lambda epoch, _: seen.append(epoch))
+    assert seen == [1, 2, 3], "other labels begin anew"
+    seen.clear()
+    resumed = train_generative(shards, ANCHORS, plan, tmp_path, lambda n, _: seen.append(n))
+    assert seen == [3]
+    assert changed(whole, resumed) == 0
+    assert list(shards.iterdir()) == sorted(shards.glob("*.parquet")), "nothing is left of it"
+
+
+def test_a_large_source_does_not_drown_a_small_one(tmp_path: Path, folder: str) -> None:
+    """One text, which nine rows of a source judge 2 and one of another 8: it is a tenth of the
+    rows, and by the root of their numbers a fourth of what is learnt."""
+    rows: list[Row] = [("clear x1", [8 if i == 0 else 2] * 5, [], "train") for i in range(10)]
+    shards = staged(tmp_path / "shards", rows, False, ["small"] + ["large"] * 9)
+    student = trained(shards, settings_for(folder, epochs=40, tokens_per_step=1 << 20))
+    assert score(student, pa.array(["clear x1"]))[0, 0] == pytest.approx(2 + 6 / 4, abs=0.3)
+
+
+def test_memory_is_flat_in_the_labels(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """Of ten times the rows, each of over a hundred tokens, less is held than a byte a token."""
+    student = untrained(tokenizer, causal(tokenizer.get_vocab_size()))
+
+    def peak(count: int) -> int:
+        labels = staged(tmp_path / str(count), labelled(count))
+        tracemalloc.start()
+        examples = generative_examples.stored(student, labels, labels)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(examples) == count
+        assert len(examples.tokens) > 100 * count
+        return most
+
+    peak(64)  # what is only made once
+    small, large = peak(200), peak(2_000)
+    assert large - small < 100 * 1_800
+
+
+def test_an_epoch_has_every_row_once_in_an_order_of_its_own(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    student = untrained(tokenizer, causal(tokenizer.get_vocab_size()))
+    examples = generative_examples.stored(student, staged(tmp_path / "shards", ROWS), tmp_path)
+    lengths = np.diff(examples.starts)
+    plan = settings_for("", tokens_per_step=1_000)
+    orders = []
+    for epoch in range(2):
+        steps = list(generative_training._steps(examples, plan, epoch))
+        assert all(lengths[rows].sum() <= 1_000 for rows in steps)
+        orders.append([row for rows in steps for row in rows])
+        assert sorted(orders[-1]) == list(range(len(ROWS)))
+    assert orders[0] != orders[1]
 
 
 def test_only_what_was_answered_is_learnt(tokenizer: Tokenizer) -> None:
     student = untrained(tokenizer, causal(tokenizer.get_vocab_size()), 3)
     (prompt,) = student.reader.ids(["a text"])
-    example = generative_training._example(student, prompt, [10, None, 3], ["so", "lost", ""])
-    answer = example.tokens[len(prompt) :]
-    shown = student.reader.tokenizer.decode(answer.tolist())
+    example = generative_examples.example(student, prompt, [10, None, 3], ["so", "lost", ""])
+    shown = student.reader.tokenizer.decode(example.tokens[len(prompt) :].tolist())
     assert shown == written([10, None, 3], ["so", "", ""], ANCHORS[:3])
     learnt = [student.tokens(piece) for piece in ("10,", "3\n", "0. clarity: so\n")]
-    assert answer[example.parts > 0].tolist() == [token for piece in learnt for token in piece]
+    taught = example.tokens[example.parts > 0].tolist()
+    assert taught == [token for piece in learnt for token in piece]
     assert (example.parts == 1).sum() == len(learnt[0]) + len(learnt[1])
 
 
@@ -347,18 +418,18 @@ def test_a_folder_without_tokenizer_or_model_is_named(tmp_path: Path, folder: st
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ArtefactError, match=r"empty/tokenizer\.json: is missing"):
-        train_generative(shards, ANCHORS, settings_for(str(empty)))
+        trained(shards, settings_for(str(empty)))
     (empty / "tokenizer.json").write_bytes((Path(folder) / "tokenizer.json").read_bytes())
     with pytest.raises(ArtefactError, match="empty: no model can be read"):
-        train_generative(shards, ANCHORS, settings_for(str(empty)))
+        trained(shards, settings_for(str(empty)))
 
 
 def test_labels_that_teach_nothing_are_refused(tmp_path: Path, folder: str) -> None:
     held = [(t, s, r, "validation") for t, s, r, _ in ROWS[:4]]
     with pytest.raises(InputError, match="found no row with split 'train'"):
-        train_generative(staged(tmp_path / "a", held), ANCHORS, settings_for(folder))
+        trained(staged(tmp_path / "a", held), settings_for(folder))
     with pytest.raises(InputError, match=r"label rows have \[5\] scores, expected 4"):
-        train_generative(staged(tmp_path / "b", ROWS[:4]), ANCHORS[:4], settings_for(folder))
+        trained(staged(tmp_path / "b", ROWS[:4]), settings_for(folder), ANCHORS[:4])
 
 
 def test_what_does_not_fit_together_is_refused(tokenizer: Tokenizer) -> None:

@@ -49,6 +49,7 @@ SPARK_FREE = (
     "mira_spark.labelling",
     "mira_spark.leaks",
     "mira_spark.linear_training",
+    "mira_spark.memo",
     "mira_spark.memory",
     "mira_spark.plots",
     "mira_spark.pretrained",
@@ -73,6 +74,7 @@ ON_EXECUTORS = (
     "mira_spark.corpus_python",
     "mira_spark.engine",
     "mira_spark.isolation",
+    "mira_spark.memo",
     "mira_spark.scoring",
     "mira_spark.students.*",
     "mira_spark.tokens",
@@ -81,7 +83,12 @@ ON_EXECUTORS = (
 SPARK = {"pyspark", "delta"}
 STORAGE = "mira_spark.tables"
 SESSION = "mira_spark.session"
-OF_A_UDF = {"mira_spark.scoring", "mira_spark.schemas", "mira_spark.tokens"}
+OF_A_UDF = {
+    "mira_spark.scoring",
+    "mira_spark.schemas",
+    "mira_spark.tokens",
+    "mira_spark.workers",
+}
 ROOTS = {
     "mira_spark.errors": set[str](),
     "mira_spark.columns": set[str](),

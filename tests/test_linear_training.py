@@ -5,6 +5,7 @@ import hashlib
 import math
 import os
 import sysconfig
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,31 @@ def test_blocks_hold_every_document_once_and_in_order(tmp_path: Path) -> None:
     everything = whole[0].features.toarray()
     np.testing.assert_array_equal(np.vstack([b.features.toarray() for b in cut]), everything)
     np.testing.assert_array_equal(np.hstack([b.transposed.toarray() for b in cut]), everything.T)
+
+
+def test_memory_is_flat_in_the_labels_texts_and_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a label with 4,000 bytes of text and 1,200 features of eight bytes less than 500 bytes are
+    held: its shape, its scores, its source."""
+    monkeypatch.setattr(linear_training, "BLOCK", 1 << 16)  # what is in memory at once
+
+    def peak(count: int) -> int:
+        words = np.random.default_rng(0).integers(0, 1 << 20, (count, 600)).tolist()
+        rows: list[Row] = [
+            (str(i), "s", " ".join(f"w{w}" for w in some), [i % 11] * 5, "train")
+            for i, some in enumerate(words)
+        ]
+        shards = staged(tmp_path / str(count), rows)
+        tracemalloc.start()
+        documents = linear_training._hashed(shards, 5, SETTINGS, shards)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert sum(block.features.nnz for block in documents.blocks) > 1_000 * count
+        return most
+
+    peak(20)  # what is only made once
+    assert peak(1_000) - peak(200) < 500 * 800
 
 
 def test_ridge_solves_what_numpy_solves_however_it_is_cut(tmp_path: Path) -> None:

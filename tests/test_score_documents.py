@@ -1,6 +1,7 @@
 """The step: each document scored once, whatever fails and whoever else works; nothing twice."""
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,13 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from mira_spark import leases, runs, under_way, units
+from mira_spark import current, leases, runs, scoring_work, under_way, units
 from mira_spark.errors import BusyError, InputError, ReconciliationError
 from mira_spark.failpoints import DrillError
 from mira_spark.steps import score_documents
 from mira_spark.tables import Lakehouse
 from tests import scoring_lake
-from tests.scoring_lake import champion, prepared
+from tests.scoring_lake import FAILPOINTS, champion, prepared, tries
 from tests.test_scoring import linear
 
 TEXTS = {f"doc {i}": f"text {i} of some, with words like {i % 7}" for i in range(16)}
@@ -29,38 +30,59 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-PLACES = ("lease.taken", "unit.planned", "unit.committed", "unit.reconciled", "units.done",
-          "view.replaced")  # fmt: skip
+def noted(lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where workers note from now on what they are given."""
+    seen = folder / "seen"
+    seen.mkdir()
+    monkeypatch.setitem(lake.spark.sparkContext.environment, "MIRA_DRILL_ROWS", str(seen))
+    return seen
+
+
 SOME = ("unit.committed",)
+REST = (pytest.param(p, marks=pytest.mark.long) for p in FAILPOINTS if p not in SOME)
 
 
-@pytest.mark.parametrize(
-    "place", [*SOME, *(pytest.param(p, marks=pytest.mark.long) for p in PLACES if p not in SOME)]
-)
+@pytest.mark.parametrize("place", [*SOME, *REST])
 def test_a_run_that_fails_anywhere_goes_on_from_there(
     lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
     monkeypatch.setenv("MIRA_FAILPOINTS", f"{place}=raise")
-    plan = runs.Plan("score_documents", "digest")
-    lake.append_rows(
-        [runs._row(plan, "first", runs.datetime.now(runs.UTC)) | {"status": "running"}],
-        "runs",
-        "first",
-    )
     with pytest.raises(DrillError, match=place):
-        run(lake, settings, "first")
-    before = scoring_lake.rows(lake)
-    done, line = len(before), under_way.scoring(lake, settings)
-    assert line is not None
-    assert f"{done / 1e4:,.1f} of 0.0 M tokens" in line or f"web {done / len(TEXTS):.0%}" in line
+        recorded(lake, settings, "first")
     monkeypatch.delenv("MIRA_FAILPOINTS")
-    again = run(lake, settings, "second")
+    before = scoring_lake.rows(lake)
+    if place == "lease.ending":  # as if the process were gone, which it is not
+        lake.update("leases", F.col("name") == "scores", {"holder": F.lit(None).cast("string")})
+    again = recorded(lake, settings, "second")
     after = scoring_lake.rows(lake)
     assert again.rows_in == len(TEXTS) - len(before)
     assert set(map(str, before)) <= set(map(str, after))
     assert [row[0] for row in after] == sorted(TEXTS)
     assert lake.read("scored_documents").count() == len(TEXTS)
+
+
+def recorded(lake: Lakehouse, settings: Any, run_id: str) -> Any:
+    with runs.recorded(lake, runs.Plan("score_documents", "digest"), run_id) as outcomes:
+        outcomes.append(run(lake, settings, run_id))
+    return outcomes[0]
+
+
+@pytest.mark.long
+def test_a_run_that_was_killed_counts_as_under_way(
+    lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = prepared(lake, home, folder, TEXTS)
+    assert under_way.scoring(lake, settings) is None
+    # What is left of one whose process ended at once: the row of its start.
+    monkeypatch.setattr(runs, "_finish", lambda *_: None)
+    monkeypatch.setenv("MIRA_FAILPOINTS", "unit.committed=raise")
+    with pytest.raises(DrillError):
+        recorded(lake, settings, "first")
+    done = len(scoring_lake.rows(lake))
+    line = under_way.scoring(lake, settings)
+    assert line is not None
+    assert f"web {done / len(TEXTS):.0%}" in line
 
 
 @pytest.mark.long
@@ -69,27 +91,14 @@ def test_units_of_any_order_twice_and_together_are_there_once(
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
     with leases.held(lake, "scores") as lease:
-        work = a_work(lake, settings, lease)
-        planned = planned_units(work)
+        groups = current.groups(lake, settings)
+        work = scoring_work.begun(lake, settings, "r", groups, lease)
+        planned = work.planned(scoring_work.tallies(work.documents()), work.scorers)
         assert len(planned) == 4
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda unit: score_documents._score(work, unit), planned[::-1]))
         list(map(lambda unit: score_documents._score(work, unit), (planned[2], planned[0])))
     assert [row[0] for row in scoring_lake.rows(lake)] == sorted(TEXTS)
-
-
-def a_work(lake: Lakehouse, settings: Any, lease: leases.Lease) -> score_documents.Work:
-    from mira_spark import current
-
-    groups = current.groups(lake, settings)
-    scorers = current.scorers(lake, settings, groups.values())
-    version = lake.version("documents")
-    return score_documents.Work(lake, settings, "r", version, groups, scorers, lease, 1, True)
-
-
-def planned_units(work: score_documents.Work) -> list[units.Unit]:
-    documents = score_documents.tallies(work.documents())
-    return score_documents._planned(work, documents, work.scorers)
 
 
 @pytest.mark.long
@@ -113,7 +122,10 @@ def test_rows_removed_by_hand_are_scored_again(lake: Lakehouse, home: Path, fold
 
 
 @pytest.mark.long
-def test_only_what_changed_or_is_new_is_scored(lake: Lakehouse, home: Path, folder: Path) -> None:
+def test_only_what_changed_or_is_new_is_scored(
+    lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = noted(lake, folder, monkeypatch)
     settings = prepared(lake, home, folder, TEXTS)
     run(lake, settings)
     scoring_lake.add(lake, {"new": "a new one", "newer": "another"})
@@ -122,6 +134,7 @@ def test_only_what_changed_or_is_new_is_scored(lake: Lakehouse, home: Path, fold
     assert run(lake, settings).rows_in == 3
     assert lake.read("scored_documents").count() == len(TEXTS) + 2
     assert run(lake, settings).rows_in == 0
+    assert tries(seen) == Counter([*TEXTS.values(), "a new one", "another", "changed"])
 
 
 @pytest.mark.long
@@ -166,24 +179,46 @@ def test_what_kills_its_worker_is_a_row_and_the_rest_is_scored(
 
 
 @pytest.mark.long
+def test_ten_that_kill_their_worker_are_ten_rows_after_three_tries(
+    lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = noted(lake, folder, monkeypatch)
+    kinds = ("segfault", "exit", "abort", "hang", "kernel")
+    killers = {f"{kind} {i}": f"kill: {kind} {i}" for kind in kinds for i in range(2)}
+    settings = prepared(lake, home, folder, TEXTS | killers)
+    soon = settings.scoring.model_copy(update={"hung_after_s": 10})
+    done = run(lake, settings.model_copy(update={"scoring": soon}))
+    assert (done.status, done.rows_rejected) == ("degraded", 10)
+    found = {row[0]: row for row in scoring_lake.rows(lake)}
+    assert sorted(found) == sorted(TEXTS | killers)
+    assert {d for d, row in found.items() if row[5] == "quarantined"} == set(killers)
+    assert found["hang 0"][6] == "killed its worker: it took more than 10 s"
+    assert {tries(seen)[text] for text in killers.values()} <= {1, 2, 3}
+    assert set(TEXTS.values()) <= set(tries(seen))
+
+
+@pytest.mark.long
 def test_of_two_drivers_one_scores_and_the_other_is_told(
     lake: Lakehouse, home: Path, folder: Path
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
+    drivers = [lake, Lakehouse(lake.spark.newSession(), lake.namespace)]
     together = threading.Barrier(2)
 
-    def start(_: int) -> str:
+    def start(own: Lakehouse) -> str:
         together.wait()
         try:
-            return str(run(lake, settings).message)
+            return str(run(own, settings).message)
         except BusyError as error:
             return str(error)
 
-    with ThreadPoolExecutor(2) as pool:
-        said = sorted(pool.map(start, range(2)))
-    assert said[0].startswith("16 documents scored in 4 units")
-    assert "works on it: wait until it ends" in said[1]
-    assert [row[0] for row in scoring_lake.rows(lake)] == sorted(TEXTS)
+    for _ in range(10):
+        lake.spark.sql(f"DELETE FROM {lake.name('scores')}")
+        with ThreadPoolExecutor(2) as pool:
+            said = sorted(pool.map(start, drivers))
+        assert said[0].startswith("16 documents scored in 4 units")
+        assert "works on it: wait until it ends" in said[1]
+        assert [row[0] for row in scoring_lake.rows(lake)] == sorted(TEXTS)
 
 
 @pytest.mark.long

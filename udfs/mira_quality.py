@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import pandas_udf
 from pyspark.sql.types import ShortType
 
-from mira_spark import scoring
+from mira_spark import scoring, workers
 from mira_spark.scoring import Scorer
 
 
@@ -25,8 +25,9 @@ def register(spark: SparkSession, scorers: Mapping[str, Scorer]) -> None:
     def mira_quality(
         columns: Iterator[tuple[pd.Series, pd.Series, pd.Series]],
     ) -> Iterator[pd.Series]:
+        folder = workers.folder()
         for texts, sources, groups in columns:
-            yield scoring.rate_by_group(texts, sources, groups, champions)["quality"]
+            yield scoring.rate_by_group(texts, sources, groups, champions, folder)["quality"]
 
     function = pandas_udf(mira_quality, ShortType()).asNondeterministic()
     spark.udf.register("mira_quality", function)

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import pandas_udf
 from pyspark.sql.types import ArrayType, ShortType
 
-from mira_spark import scoring
+from mira_spark import scoring, workers
 from mira_spark.scoring import Scorer
 
 
@@ -23,8 +23,10 @@ def register(spark: SparkSession, scorers: Mapping[str, Scorer]) -> None:
     champions = dict(scorers)
 
     def mira_scores(columns: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
+        folder = workers.folder()
         for texts, groups in columns:
-            yield scoring.rate_by_group(texts, groups, groups, champions)["dimension_scores"]
+            rated = scoring.rate_by_group(texts, groups, groups, champions, folder)
+            yield rated["dimension_scores"]
 
     function = pandas_udf(mira_scores, ArrayType(ShortType())).asNondeterministic()
     spark.udf.register("mira_scores", function)

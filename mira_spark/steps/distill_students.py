@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from rich.markup import escape
 
@@ -44,18 +44,22 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     counts = _counts(lake, ids)
     if sum(counts.values()) == 0:
         raise InputError(f"{lake.name('labels')} has no labels yet: run label_documents first")
-    trained = _trained_on(lake, ids)
+    latest = _latest(lake, ids)
     grown = 1 + settings.distillation.retrain_after
     found = {}
     for group, labelling_id in ids.items():
-        now, then = counts[group], trained.get(group, 0)
+        student = latest.get(group)
+        now, then = counts[group], 0
+        if student is not None:
+            then = student["train_rows"] + student["validation_rows"]
         same = then <= now <= then * grown
         found[f"labels of {group}"] = f"{then if same else now} of labelling {labelling_id}"
     return found
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """A student for every group whose labels or rubric changed, or all when the settings did."""
+    """A student for every group whose labels or rubric changed; for all when the settings did, or
+    when nothing did: then the step was forced."""
     rubrics = current.signed_rubrics(lake, settings)
     ids = current.labelling_ids(settings, rubrics)
     standing = _standing(lake, settings, ids)
@@ -79,6 +83,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             for check in said:
                 say(f"  {group}: {word}: {escape(check)}")
         _publish(lake, settings, trained, versions, run_id)
+        if trained.gate.passed:
+            shutil.rmtree(_checkpoints(settings, group), ignore_errors=True)
         made, rows = made + 1, rows + trained.labels
         if not trained.gate.passed:
             failed.append(f"{group}: {'; '.join(trained.gate.reasons)}")
@@ -86,7 +92,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     if standing:
         message += f"; {', '.join(sorted(standing))} unchanged"
     if failed:
-        message += f"; gate failed, champion unchanged: {' | '.join(failed)}"
+        message += f"; champion unchanged: {' | '.join(failed)}"
     return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=made)
 
 
@@ -107,22 +113,21 @@ def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[s
     if last is None or last["settings_digest"] != settings.digest(SETTINGS):
         return set()
     now = inputs(lake, settings)
-    of_labelling = F.col("labelling_id").isin(list(ids.values()))
-    rows = lake.read("students").filter(of_labelling).orderBy("created_at").collect()
-    gates = {row["source_group"]: row["gate"] for row in rows}
+    if last["inputs"] == now:
+        return set()
     return {
         group
-        for group in ids
-        if gates.get(group) in ("passed", "forced")
+        for group, student in _latest(lake, ids).items()
+        if student["gate"] in ("passed", "forced")
         and last["inputs"].get(f"labels of {group}") == now[f"labels of {group}"]
     }
 
 
-def _trained_on(lake: Lakehouse, ids: dict[str, str]) -> dict[str, int]:
-    """Group to the labels its latest student of the current labelling was made from."""
+def _latest(lake: Lakehouse, ids: dict[str, str]) -> dict[str, Row]:
+    """Group to the row of its latest student of the current labelling."""
     of_labelling = F.col("labelling_id").isin(list(ids.values()))
     rows = lake.read("students").filter(of_labelling).orderBy("created_at").collect()
-    return {r["source_group"]: r["train_rows"] + r["validation_rows"] for r in rows}
+    return {row["source_group"]: row for row in rows}
 
 
 def _stage(lake: Lakehouse, labels: DataFrame, shards: Path) -> None:
@@ -149,7 +154,7 @@ def _train(
 ) -> Trained:
     """Train on one split; on the other fit the calibration with one half and measure with the
     other."""
-    checkpoints = settings.folder.absolute() / "checkpoints" / rubric.source_group
+    checkpoints = _checkpoints(settings, rubric.source_group)
     student = distillation.train(shards, rubric, settings.distillation, checkpoints)
     dimensions = tuple(anchor.name for anchor in rubric.anchors)
     found = assessed(student, shards, dimensions, settings.reliability)
@@ -174,6 +179,11 @@ def _train(
         gate=reliability.gate(found.cells, spearman, settings.reliability),
         comparison=found.comparison,
     )
+
+
+def _checkpoints(settings: Settings, group: str) -> Path:
+    """Where an interrupted training leaves what it goes on from."""
+    return settings.folder.absolute() / "checkpoints" / group
 
 
 def _champion_spearman(

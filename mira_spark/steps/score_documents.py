@@ -1,24 +1,21 @@
 """Score every document with its group's student. Reads `documents`, `source_groups`, `students`;
 writes `scores` and the view `scored_documents`."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, leases, scoring, under_way, units, workers
+from mira_spark import corpus, current, leases, scoring, scoring_work, under_way, workers
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.failpoints import reach
-from mira_spark.leases import Lease
 from mira_spark.progress import counted
 from mira_spark.runs import Outcome
-from mira_spark.scoring import Scorer
 from mira_spark.scoring_progress import Advance
+from mira_spark.scoring_work import Work, of_unit, tallies
 from mira_spark.settings import Settings
 from mira_spark.students import artefact, configs
 from mira_spark.tables import Lakehouse
@@ -26,43 +23,6 @@ from mira_spark.units import Bucket, Tally, Unit
 
 SETTINGS = ("scoring",)
 UNITS_AT_ONCE = 2  # the next unit's tasks fill the cores that the last tasks of one leave idle
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a run of the step has in hand: pinned documents, who scores them, and the lease.
-
-    `appended_only`: no document was ever changed. `transaction` is above that of every unit
-    committed before rows of `scores` were last removed: Delta would skip a unit it has seen.
-    """
-
-    lake: Lakehouse
-    settings: Settings
-    run_id: str
-    version: int
-    groups: Mapping[str, str]
-    scorers: Mapping[str, Scorer]
-    lease: Lease
-    transaction: int
-    appended_only: bool
-
-    @property
-    def students(self) -> list[str]:
-        """The ids of all that score."""
-        return [scorer.student_id for scorer in self.scorers.values()]
-
-    def documents(self) -> DataFrame:
-        """The documents as pinned."""
-        return self.lake.read("documents", self.version)
-
-    def scores(self, version: int | None = None) -> DataFrame:
-        """The current scores."""
-        return self.scores_of(self.students, version)
-
-    def scores_of(self, students: Iterable[str], version: int | None) -> DataFrame:
-        """What these students' scores are now of the documents as pinned."""
-        pinned = (self.version, version, self.appended_only)
-        return current.scores(self.lake, self.settings, students, *pinned)
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -81,18 +41,12 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     Raises BusyError when another driver scores into this table.
     """
     with leases.held(lake, "scores") as lease:
-        reach("lease.taken")
         groups = current.groups(lake, settings)
-        scorers = current.scorers(lake, settings, groups.values())
-        version, transaction = lake.version("documents"), lake.last_removal("scores") + 1
-        appended_only = lake.only_appends_since("documents", 0)
-        work = Work(
-            lake, settings, run_id, version, groups, scorers, lease, transaction, appended_only
-        )
+        work = scoring_work.begun(lake, settings, run_id, groups, lease)
         documents = tallies(work.documents())
         _check_grouped(lake, {source for source, _ in documents}, groups)
-        again = _reaggregated(work, documents)
-        planned = _planned(work, documents, work.scorers)
+        again = _reaggregated(work)
+        planned = work.planned(documents, work.scorers)
         _each(work, planned, partial(_score, work), "scoring")
         reach("units.done")
         scored, quarantined = _reconciled(work, documents)
@@ -101,35 +55,12 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     return _outcome(work, planned, again, scored, quarantined)
 
 
-def tallies(rows: DataFrame) -> dict[Bucket, Tally]:
-    """By source and bucket, rows, tokens, and the sum of a hash of doc_id and content_hash."""
-    found = rows.groupBy("source", "bucket").agg(*_sums()).collect()
-    return {(source, bucket): _tally(*sums) for source, bucket, *sums in found}
-
-
-def _sums() -> tuple[Column, Column, Column]:
-    hashed = F.xxhash64("doc_id", "content_hash").cast("decimal(38,0)")
-    return F.count("*"), F.sum("n_tokens"), F.sum(hashed)
-
-
-def _tally(rows: int, tokens: int | None, checksum: Decimal | None) -> Tally:
-    return Tally(rows, tokens or 0, int(checksum or 0))
-
-
 def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]) -> None:
     new = sorted(sources - set(groups))
     if new:
         raise InputError(
             f"{lake.name('source_groups')} does not know {', '.join(new)}: run group_sources first"
         )
-
-
-def _planned(
-    work: Work, documents: Mapping[Bucket, Tally], scorers: Mapping[str, Scorer]
-) -> list[Unit]:
-    # Pinned: a query of the table as it is now would conflict with a commit beside it.
-    there = tallies(work.scores(work.lake.version("scores")))
-    return units.plan(documents, there, work.groups, scorers, work.settings.scoring.unit_tokens)
 
 
 def _each(work: Work, planned: list[Unit], do: Callable[[Unit], int], what: str) -> None:
@@ -154,13 +85,13 @@ def _note(work: Work, line: str) -> None:
         under_way.note(work.settings.folder, line)
 
 
-def _reaggregated(work: Work, documents: Mapping[Bucket, Tally]) -> int:
+def _reaggregated(work: Work) -> int:
     """Score from the stored raw scores what a student of the same weights has scored; how many."""
     count = 0
     for group, other in current.twins(work.lake, work.scorers).items():
         pinned = work.lake.version("scores")
         stored = work.scores_of([other], pinned)
-        planned = _planned(work, tallies(stored), {group: work.scorers[group]})
+        planned = work.planned(tallies(stored), {group: work.scorers[group]})
         done = work.scores(pinned).select(*current.SCORE_KEY)
         rows = stored.join(done, on=current.SCORE_KEY, how="left_anti")
         _each(work, planned, partial(_copy, work, rows, other), "scores calibrated anew")
@@ -170,16 +101,17 @@ def _reaggregated(work: Work, documents: Mapping[Bucket, Tally]) -> int:
 
 def _copy(work: Work, stored: DataFrame, other: str, unit: Unit) -> int:
     function = scoring.reaggregate(unit.scorer)
-    rows = _of(stored, unit).select(*scoring.STORED).mapInArrow(function, scoring.OUTPUT_DDL)
-    _append(work, rows, unit, other)
+    rows = of_unit(stored, unit).select(*scoring.STORED)
+    work.append(rows.mapInArrow(function, scoring.OUTPUT_DDL), unit, other)
     return 0
 
 
 def _score(work: Work, unit: Unit) -> int:
     """Score the unit's documents that have no score, and prove it; how many were quarantined."""
-    rows = _of(work.documents(), unit)
+    rows = of_unit(work.documents(), unit)
     if unit.scored.documents:
-        done = _of(work.scores(work.lake.version("scores")), unit).select(*current.SCORE_KEY)
+        done = of_unit(work.scores(work.lake.version("scores")), unit)
+        done = done.select(*current.SCORE_KEY)
         rows = rows.join(done, on=current.SCORE_KEY, how="left_anti")
     chosen, scorer = work.settings.scoring, unit.scorer
     config = artefact.read_config(Path(scorer.artefact_uri), scorer.artefact_sha256)
@@ -188,41 +120,17 @@ def _score(work: Work, unit: Unit) -> int:
         rows.withColumns({"source_group": F.lit(unit.source_group), "text": text})
         .select(*scoring.INPUT)
         .mapInArrow(
-            workers.score(scorer, chosen.hung_after_s),
+            workers.score(scorer, chosen.hung_after_s, chosen.batching),
             scoring.OUTPUT_DDL,
             profile=workers.profile(chosen.cores_per_task, chosen.gpus_per_task),
         )
     )
-    _append(work, scored, unit, "documents")
-    quarantined = F.count_if(F.col("status") == "quarantined")
-    *found, bad = _of(work.scores(), unit).agg(*_sums(), quarantined).collect()[0]
-    if _tally(*found) != unit.there:
-        raise ReconciliationError(_unlike(work, unit, _tally(*found)))
+    work.append(scored, unit, "documents")
+    found, quarantined = scoring_work.tally(of_unit(work.scores(), unit))
+    if found != unit.there:
+        raise ReconciliationError(_unlike(work, unit, found))
     reach("unit.reconciled")
-    return int(bad)
-
-
-def _of(rows: DataFrame, unit: Unit) -> DataFrame:
-    here = (F.col("source") == unit.source) & F.col("bucket").between(unit.first, unit.last)
-    return rows.filter(here)
-
-
-def _append(work: Work, rows: DataFrame, unit: Unit, origin: str) -> None:
-    """One commit, which Delta skips if it saw the unit before; the caller proves it is there."""
-    unit_id = unit.unit_id(work.lake.name("scores"), work.version, origin)
-    stamped = rows.withColumns(
-        {
-            "student_id": F.lit(unit.scorer.student_id),
-            "documents_version": F.lit(work.version),
-            "unit_id": F.lit(unit_id),
-            "run_id": F.lit(work.run_id),
-            "scored_at": F.current_timestamp(),
-        }
-    )
-    work.lease.check(leases.RENEW_EVERY_S)
-    reach("unit.planned")
-    work.lake.append(stamped, "scores", work.run_id, transaction=(unit_id, work.transaction))
-    reach("unit.committed")
+    return quarantined
 
 
 def _unlike(work: Work, unit: Unit, found: Tally) -> str:

@@ -2,7 +2,7 @@
 
 `manifest.json` holds the SHA-256 of every other file, so the manifest's own SHA-256 names the whole
 artefact. `model.safetensors` is mapped, not read: all workers of a machine share one copy of the
-weights. Its header must be exactly the one this module writes, so nothing in it is trusted.
+weights (see `weights`).
 """
 
 import hashlib
@@ -10,15 +10,13 @@ import json
 import mmap
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mira_spark.calibration import Calibration
 from mira_spark.errors import ArtefactError, joined
-from mira_spark.students import linear
+from mira_spark.students import linear, weights
 from mira_spark.students.configs import (
     Config,
     EncoderConfig,
@@ -27,6 +25,7 @@ from mira_spark.students.configs import (
     ServedConfig,
 )
 from mira_spark.students.protocol import Student
+from mira_spark.students.weights import Bytes, Dtype, Floats, Shapes
 
 MODEL, CONFIG, MANIFEST, TOKENIZER = (
     "model.safetensors",
@@ -36,11 +35,6 @@ MODEL, CONFIG, MANIFEST, TOKENIZER = (
 )
 FILES = (CONFIG, MANIFEST, MODEL)
 """Of every artefact; a kind that reads tokens has TOKENIZER too."""
-LINE = 64  # bytes of a cache line: weights start on one
-DTYPES = {"F32": "<f4", "F16": "<f2"}
-
-Bytes = bytes | mmap.mmap
-Shapes = dict[str, tuple[int, ...]]
 
 
 class Manifest(BaseModel):
@@ -75,10 +69,7 @@ def write(folder: Path, student: Student, manifest: Manifest) -> str:
     (folder / CONFIG).write_bytes(_json_bytes(config))
     if student.tokenizer is not None:
         (folder / TOKENIZER).write_bytes(student.tokenizer)
-    with (folder / MODEL).open("wb") as file:
-        file.write(_header(shapes, _dtype(config)))
-        for name in shapes:
-            file.write(np.ascontiguousarray(tensors[name], DTYPES[_dtype(config)]).data)
+    weights.write(folder / MODEL, tensors, shapes, _dtype(config))
     files = {name: _sha256(_mapped(folder / name)) for name in sorted(os.listdir(folder))}
     content = _json_bytes(manifest.model_copy(update={"files": files}))
     (folder / MANIFEST).write_bytes(content)
@@ -123,13 +114,11 @@ def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
     if has_tokenizer != isinstance(config, EncoderConfig | GenerativeConfig):
         verb = "has" if has_tokenizer else "lacks"
         raise ArtefactError(f"{folder}: {verb} {TOKENIZER}, its kind is {config.kind}")
-    tensors = _tensors(folder / MODEL, contents[MODEL], config)
+    tensors = weights.read(folder / MODEL, contents[MODEL], _layout(config), _dtype(config))
     return _restored(config, tensors, bytes(contents.get(TOKENIZER, b""))), manifest
 
 
-def _restored(
-    config: Config, tensors: dict[str, npt.NDArray[np.float32]], tokenizer: bytes
-) -> Student:
+def _restored(config: Config, tensors: dict[str, Floats], tokenizer: bytes) -> Student:
     match config:
         case LinearConfig():
             return linear.restored(config, tensors)
@@ -164,7 +153,7 @@ def _layout(config: Config) -> Shapes:
             return {}
 
 
-def _dtype(config: Config) -> str:
+def _dtype(config: Config) -> Dtype:
     return config.dtype if isinstance(config, LinearConfig) else "F32"
 
 
@@ -210,37 +199,6 @@ def _check_slots(folder: Path, manifest: Manifest, config: Config) -> None:
     ]
     if problems:
         raise ArtefactError(joined(problems))
-
-
-def _header(shapes: Shapes, dtype: str) -> bytes:
-    """The one safetensors header of these tensors; the first starts on a cache line."""
-    tensors: dict[str, Any] = {}
-    end, width = 0, np.dtype(DTYPES[dtype]).itemsize
-    for name, shape in shapes.items():
-        begin, end = end, end + width * int(np.prod(shape))
-        tensors[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
-    text = json.dumps(tensors, separators=(",", ":")).encode()
-    text = text.ljust(-(-(8 + len(text)) // LINE) * LINE - 8)
-    return len(text).to_bytes(8, "little") + text
-
-
-def _tensors(path: Path, weights: Bytes, config: Config) -> dict[str, npt.NDArray[np.float32]]:
-    """The weights by name, float32; those stored as float32 are views of the file."""
-    shapes, dtype = _layout(config), np.dtype(DTYPES[_dtype(config)])
-    header = _header(shapes, _dtype(config))
-    size = len(header) + dtype.itemsize * sum(int(np.prod(shape)) for shape in shapes.values())
-    if weights[: len(header)] != header:
-        found = weights[: min(len(header), 1_000)].rstrip()
-        raise ArtefactError(f"{path}: header is {found!r}, expected {header[:1_000].rstrip()!r}")
-    if len(weights) != size:
-        raise ArtefactError(f"{path}: has {len(weights)} bytes, expected {size}")
-    tensors, offset = {}, len(header)
-    for name, shape in shapes.items():
-        count = int(np.prod(shape))
-        stored = np.frombuffer(weights, dtype, count, offset).reshape(shape)
-        tensors[name] = stored.astype(np.float32, copy=False)
-        offset += dtype.itemsize * count
-    return tensors
 
 
 Model = TypeVar("Model")

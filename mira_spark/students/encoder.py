@@ -5,6 +5,7 @@ Legend: B documents of a batch, T tokens of its longest, H the encoder's width, 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +15,14 @@ from torch import Tensor, nn
 
 from mira_spark.students import architecture, windows
 from mira_spark.students.configs import EncoderConfig
-from mira_spark.students.protocol import Batch, Scores, strings
+from mira_spark.students.protocol import USUAL, Batch, Batching, Scores, strings
 from mira_spark.students.windows import Reader
 
 HEADS, BIAS = "heads", "bias"
 BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
+LENGTHS = 8
+"""Lengths that a compiled model knows: each is compiled for itself, which takes up to a minute."""
+BACKEND = "inductor"
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -35,6 +39,7 @@ class EncoderStudent:
     reader: Reader
     heads: Tensor
     bias: Tensor
+    batching: Batching = USUAL
 
     @property
     def kind(self) -> str:
@@ -51,15 +56,28 @@ class EncoderStudent:
         """As many as are sorted by length together."""
         return windows.WINDOW
 
+    def batched(self, batching: Batching) -> Self:
+        """With such batches. To be compiled changes its model, and no score but for last bits;
+        where it cannot be compiled it works as it was."""
+        if batching.compiled:
+            import torch._dynamo  # takes seconds
+
+            torch._dynamo.config.recompile_limit = 8 * LENGTHS  # with and without a mask, one row
+            torch._dynamo.config.suppress_errors = True
+            self.model.compile(backend=BACKEND)
+        return replace(self, batching=batching)
+
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of documents of like length, the longest first."""
-        ids = self.reader.ids(strings(texts))
-        yield from windows.batches(ids, BATCH_TOKENS[self.heads.device.type])
+        ids, most = self.reader.ids(strings(texts)), self.reader.most
+        tokens = self.batching.tokens or BATCH_TOKENS[self.heads.device.type]
+        fixed = [-(-most * i // LENGTHS) for i in range(1, LENGTHS + 1)]
+        yield from windows.batches(ids, tokens, fixed if self.batching.compiled else ())
 
     def forward(self, batch: Batch) -> Scores:
         """Scores float32 [B, S]; beside other documents their last bits may differ."""
         with torch.inference_mode():
-            states = pooled(self.model, batch)
+            states = pooled(self.model, batch, self.batching.compiled)
             scores = states @ self.heads.T + self.bias
         found: Scores = scores.cpu().numpy()
         return found
@@ -101,12 +119,15 @@ def placed(student: EncoderStudent) -> EncoderStudent:
     )
 
 
-def pooled(model: nn.Module, batch: Batch) -> Tensor:
+def pooled(model: nn.Module, batch: Batch, compiled: bool = False) -> Tensor:
     """The mean of each document's last hidden states, float32 [B, H]; a document without a token
-    has zeros."""
+    has zeros. A model that is compiled is so for every T, and for any B."""
     device = next(model.parameters()).device
     ids = torch.from_numpy(batch.inputs["ids"]).to(device, torch.long, non_blocking=True)
     lengths = torch.from_numpy(batch.inputs["lengths"]).to(device, non_blocking=True)
+    if compiled:
+        torch._dynamo.maybe_mark_dynamic(ids, 0)
+        torch._dynamo.mark_static(ids, 1)
     if int(batch.inputs["lengths"].min()) == ids.shape[1]:  # none is padded: the fast kernels
         whole: Tensor = model(input_ids=ids)[0]
         return whole.float().mean(dim=1)

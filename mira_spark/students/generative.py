@@ -7,8 +7,8 @@ Legend: B documents of a batch, T tokens of its longest prompt.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from mira_spark.errors import ArtefactError
 from mira_spark.students import answers, architecture, configs, windows
 from mira_spark.students.configs import GenerativeConfig
 from mira_spark.students.decoding import Choices, Decoder
-from mira_spark.students.protocol import Batch, Scores, strings
+from mira_spark.students.protocol import USUAL, Batch, Batching, Scores, strings
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 Explanation = tuple[list[int | None], list[str]]
@@ -45,6 +45,7 @@ class GenerativeStudent:
     reader: windows.Reader
     choices: tuple[Choices, ...]
     room: int
+    batching: Batching = USUAL
 
     @property
     def kind(self) -> str:
@@ -61,12 +62,17 @@ class GenerativeStudent:
         """As many as are sorted by length together."""
         return windows.WINDOW
 
+    def batched(self, batching: Batching) -> Self:
+        """With batches of so many tokens; never compiled: each call has another shape."""
+        return replace(self, batching=batching)
+
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of prompts of like length, the longest first."""
         read = strings(texts)
         chunks = (read[i : i + TEXTS_AT_ONCE] for i in range(0, len(read), TEXTS_AT_ONCE))
         prompts = [prompt for chunk in chunks for prompt in self.reader.ids(chunk)]
-        yield from windows.batches(prompts, BATCH_TOKENS[device_of(self.model).type])
+        most = self.batching.tokens or BATCH_TOKENS[device_of(self.model).type]
+        yield from windows.batches(prompts, most)
 
     def forward(self, batch: Batch) -> Scores:
         """Expected values, float32 [B, slots] within 0-10; beside other documents their last bits

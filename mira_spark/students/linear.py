@@ -7,7 +7,7 @@ Legend: D documents, S shape features, 16 lanes of which the first `slots` are u
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from mira_spark.students import hashing
 from mira_spark.students.configs import LinearConfig
-from mira_spark.students.protocol import Batch, Scores
+from mira_spark.students.protocol import Batch, Batching, Scores
 
 # A text stranger than any in training must not run away on one share: six deviations are enough.
 FARTHEST = 6.0
@@ -75,6 +75,10 @@ class LinearStudent:
     def tensors(self) -> dict[str, Floats]:
         """The weights by name, as `layout` has them."""
         return {name: getattr(self, name) for name in layout(self.config)}
+
+    def batched(self, batching: Batching) -> Self:
+        """Itself: it reads bytes."""
+        return self
 
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """All texts as one batch that points into the array's own buffers."""

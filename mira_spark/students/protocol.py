@@ -7,7 +7,7 @@ sorts by length and pads, a generative one packs prompts): each batch says which
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,18 @@ class Batch:
         return replace(self, rows=self.rows[first:last], inputs=inputs)
 
 
+class Batching(NamedTuple):
+    """How a student that reads tokens makes its batches: of at most `tokens`, padding among them
+    (None: what suits its device), and for a model that is `compiled`, once for each of few lengths.
+    """
+
+    tokens: int | None = None
+    compiled: bool = False
+
+
+USUAL = Batching()
+
+
 class Student(Protocol):
     """A scorer of documents on the slots of one rubric."""
 
@@ -73,6 +85,10 @@ class Student(Protocol):
     @property
     def window(self) -> int:
         """How many texts `encode` should see at once, so that batches of like length come about."""
+        ...
+
+    def batched(self, batching: Batching) -> Self:
+        """The student with batches made so, as far as its kind knows what that is."""
         ...
 
     def encode(self, texts: pa.Array) -> Iterator[Batch]:

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from mira_spark.judges.hosts import checked_url
 from mira_spark.judges.secret import Secret, read, scrubbed
 from mira_spark.students import answers
 from mira_spark.students.configs import ServedConfig
-from mira_spark.students.protocol import Batch, Scores, strings
+from mira_spark.students.protocol import Batch, Batching, Scores, strings
 
 NEEDED_BY = "a served student"
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
@@ -69,6 +69,10 @@ class ServedStudent:
     def window(self) -> int:
         """A batch may be as small as it comes."""
         return 1
+
+    def batched(self, batching: Batching) -> Self:
+        """Itself: `documents_at_once` says it."""
+        return self
 
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of prompts, in the order of the texts."""

@@ -1,5 +1,6 @@
 """Documents as token ids: long ones cut to windows, all packed into batches of like length."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -94,16 +95,21 @@ def shorter(batch: Batch, reader: Reader) -> Batch | None:
     return Batch(batch.rows, {"ids": kept, "lengths": np.minimum(lengths, most)})
 
 
-def batches(documents: Sequence[Ids], most_tokens: int) -> Iterator[Batch]:
+def batches(
+    documents: Sequence[Ids], most_tokens: int, padded_to: Sequence[int] = ()
+) -> Iterator[Batch]:
     """Batches of at most `most_tokens` with padding, or of one document; the longest come first.
 
-    `ids` is int32 [B, T] padded with 0, `lengths` int32 [B].
+    `ids` is int32 [B, T] padded with 0, `lengths` int32 [B]. T is that of the longest document, or
+    the next of the ascending `padded_to`, none of which may be shorter than every document.
     """
     lengths = np.array([len(ids) for ids in documents], np.int32)
     order = np.argsort(-lengths, kind="stable")
     first = 0
     while first < len(order):
         longest = max(int(lengths[order[first]]), 1)
+        if padded_to:
+            longest = padded_to[bisect_left(padded_to, longest)]
         rows = order[first : first + max(most_tokens // longest, 1)]
         padded = np.zeros((len(rows), longest), np.int32)
         for i, row in enumerate(rows):

@@ -10,32 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import BertConfig, BertModel
+import transformers
 
 from mira_spark import pretrained
 from mira_spark.distillation import EncoderSettings
 from mira_spark.encoder_training import train_encoder
 from mira_spark.students import windows
+from tests.benchmarks import shapes
 from tests.encoders import a_tokenizer
 from tests.staging import Row, staged
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 """Dense bf16 operations a second, from the makers' data sheets."""
-SHAPES = {
-    "cuda": (BertConfig(pad_token_id=0), 20_000, 512),
-    "cpu": (
-        BertConfig(
-            vocab_size=2_000,
-            hidden_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=512,
-            pad_token_id=0,
-        ),
-        400,
-        256,
-    ),
-}
+SHAPES = {"cuda": ("BERT-base", 20_000, 512), "cpu": ("small", 400, 256)}
+"""Shape, documents, most tokens of one."""
 
 
 def documents(count: int, words: int) -> list[Row]:
@@ -52,13 +40,14 @@ def documents(count: int, words: int) -> list[Row]:
 def main() -> None:
     """One epoch; tokens a second, share of peak, memory."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    config, count, most = SHAPES[device]
+    shape, count, most = SHAPES[device]
     if device == "cpu":
         sys.stdout.write("no GPU here: a small shape on the CPU, no share of a peak\n")
+    transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         rows = documents(count, most // 4)
-        BertModel(config).save_pretrained(folder / "model")
+        shapes.SHAPES[shape]().save_pretrained(folder / "model")
         a_tokenizer(row[2] or "" for row in rows[:200]).save(str(folder / "model/tokenizer.json"))
         shards = staged(folder / "shards", rows, 5_000)
         reader = windows.reader(pretrained.tokenizer(str(folder / "model")), most)

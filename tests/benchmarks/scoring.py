@@ -7,11 +7,13 @@ number of documents.
 
 import contextlib
 import io
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +82,30 @@ def documents(spark: SparkSession, texts: pa.Array, copies: int, path: str) -> D
 def through_spark(rows: DataFrame, scorer: Scorer, path: str) -> float:
     """Seconds from Delta to Delta."""
     started = time.perf_counter()
-    scored = rows.select(*scoring.INPUT).mapInArrow(workers.score(scorer, 900), scoring.OUTPUT_DDL)
+    scored = rows.select(*scoring.INPUT).mapInArrow(noted(scorer), scoring.OUTPUT_DDL)
     scored.write.format("delta").mode("overwrite").save(path)
     return time.perf_counter() - started
+
+
+def noted(scorer: Scorer) -> workers.Function:
+    """`workers.score`, which leaves in the artefact's `.loads` how often a worker loaded it."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        before = scoring.loaded.cache_info().misses
+        yield from workers.score(scorer, 900)(batches)
+        loads = scoring.loaded.cache_info().misses - before
+        with Path(f"{scorer.artefact_uri}.loads").open("a") as file:
+            file.write(f"{os.getpid()} {loads}\n")
+
+    return run
+
+
+def loads(scorer: Scorer) -> str:
+    """What `noted` left, in words."""
+    lines = Path(f"{scorer.artefact_uri}.loads").read_text().splitlines()
+    seen = [line.split() for line in lines]
+    count, processes = sum(int(n) for _, n in seen), len({process for process, _ in seen})
+    return f"{len(seen)} tasks, {processes} Python workers, {count} loads of the model"
 
 
 def bare(batches: list[pa.RecordBatch], scorer: Scorer) -> float:
@@ -103,7 +126,7 @@ def linear(spark: SparkSession, folder: Path, rounds: int) -> None:
     rates = [megabytes / s for s in seconds]
     say(
         f"linear, Delta to Delta: {megabytes:.0f} MB, median {statistics.median(rates):.0f} MB/s "
-        f"on one core (bar 40), {', '.join(f'{rate:.0f}' for rate in rates)}\n"
+        f"on one core (bar 40), {', '.join(f'{rate:.0f}' for rate in rates)}; {loads(scorer)}\n"
     )
 
 
@@ -125,7 +148,8 @@ def encoder(spark: SparkSession, folder: Path, rounds: int) -> None:
     say(
         f"encoder: through Spark {statistics.median(a for a, _ in pairs):.2f} s, bare "
         f"{statistics.median(b for _, b in pairs):.2f} s, more by "
-        f"{statistics.median(over):.1%} (bar 10 %), {', '.join(f'{o:.1%}' for o in over)}\n"
+        f"{statistics.median(over):.1%} (bar 10 %), {', '.join(f'{o:.1%}' for o in over)}; "
+        f"{loads(scorer)}\n"
     )
     _padding(student, texts)
 

@@ -1,105 +1,167 @@
-"""Selection from synthetic scores: `python -m tests.benchmarks.selection [--quick | --long]`.
+"""Selection from synthetic scores: `python -m tests.benchmarks.selection [--quick]`.
 
-50 sources in 5 groups, heavy ties, on two cores with a Java heap of 2 GB: 10^6 and 10^7 rows, with
-`--long` 10^8. In the same run the same selection by a running sum over a full sort, and what-if.
+50 sources in 5 groups, half of the documents tied at 200 levels and half spread over all 10,001, on
+two cores with a Java heap of 900 MB: 10^6, 10^7 and 10^8 rows, with `--quick` only 10^6. What the
+step does but its small writes, what-if from the recorded histogram, memory; then the same selection
+by a running sum over a full sort, in a process of its own with a heap of 4 GB.
 """
 
+import multiprocessing
 import resource
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
+from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from mira_spark import allocation, histograms, selection
-from mira_spark.allocation import Policy
+from mira_spark import bins, budgets, choice, selection
+from mira_spark.current import Pinned
+from mira_spark.selection import SelectionSettings
 from mira_spark.session import open_local
-from mira_spark.steps.select_documents import kept_of, refined
 from mira_spark.tables import Lakehouse
-from mira_spark.what_if import what_if
 
 SOURCES, GROUPS = 50, 5
-BUDGET = 40
-say = sys.stdout.write
+CHOSEN = SelectionSettings(budget="40%")
+MEMORY, MEMORY_OF_SORT = "900m", "4g"
+T = TypeVar("T")
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def scores(spark: SparkSession, rows: int, path: str) -> DataFrame:
-    """Qualities of 200 levels, so that 10^8 rows tie by half a million."""
-    source = F.pmod(F.xxhash64("id"), F.lit(SOURCES))
+    """As `candidates.of` gives them; 10^8 rows tie by half a million at a level."""
+    number = F.pmod(F.xxhash64("id"), F.lit(SOURCES))
+    tied = F.pmod(F.hash("id", F.lit(1)), F.lit(200)) * 50
+    spread = F.pmod(F.hash("id", F.lit(2)), F.lit(10_001))
+    group = F.concat(F.lit("group "), number % GROUPS)
     spark.range(rows).select(
         F.concat(F.lit("document "), F.col("id")).alias("doc_id"),
-        F.concat(F.lit("source "), source).alias("source"),
-        F.concat(F.lit("group "), source % GROUPS).alias("source_group"),
-        (F.pmod(F.hash("id"), F.lit(200)) * 50).cast("smallint").alias("quality"),
+        F.concat(F.lit("source "), number).alias("source"),
+        group.alias("source_group"),
+        F.concat(group, F.lit("/1")).alias("student_id"),
+        F.when(F.col("id") % 2 == 0, tied).otherwise(spread).cast("smallint").alias("quality"),
         F.pmod(F.hash("id", F.lit(7)), F.lit(5_000)).cast("bigint").alias("n_tokens"),
     ).write.format("delta").save(path)
-    return spark.read.format("delta").load(path)
+    return stored(spark, path)
 
 
-def by_histogram(lake: Lakehouse, rows: DataFrame) -> tuple[int, int, histograms.Steps]:
-    """Documents and tokens kept under policy `group`, as the step keeps them, and the levels."""
-    competing = rows.withColumn("tie_hash", selection.tie_hash(0))
-    sums = (F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
-    bins = rows.groupBy("source_group", "source", "quality").agg(*sums).toPandas()
-    groups = dict(zip(bins["source"], bins["source_group"], strict=True))
-    columns = ("source", "quality", "documents", "tokens")
-    levels = histograms.levels(*(bins[name].tolist() for name in columns))
-    budget = int(bins["tokens"].sum()) * BUDGET // 100
-    walks = allocation.walks(Policy(), budget, groups, levels)
-    cuts = refined(lake, competing, walks, allocation.boundaries(walks, levels))
-    kept = kept_of(lake, competing, cuts, 0)
-    documents, tokens = kept.agg(F.count("*"), F.sum("n_tokens")).collect()[0]
-    started = time.perf_counter()
-    what_if(Policy(), budget, groups, levels)
-    say(f"  what-if from the histogram: {time.perf_counter() - started:.2f} s (bar 3)\n")
-    return documents, tokens, levels
+def stored(spark: SparkSession, path: str) -> DataFrame:
+    found = spark.read.format("delta").load(path)
+    found = found.withColumn("set_aside", F.lit(None).cast("string"))
+    return found.withColumn("tie_hash", selection.tie_hash(CHOSEN.seed))
+
+
+def by_histogram(lake: Lakehouse, rows: DataFrame, version: int) -> tuple[int, int]:
+    """Documents and tokens kept under policy `group`, as the step keeps them."""
+    state = pinned(version)
+    found = bins.recorded(lake, CHOSEN, state, lambda: rows, "bench")
+    competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
+    made = choice.choose(lake, CHOSEN, state, found, competing)
+    return made.documents, made.tokens
+
+
+def pinned(version: int) -> Pinned:
+    """A state of its own for every version, so that its histogram is counted anew."""
+    groups = [f"group {i}" for i in range(GROUPS)]
+    return Pinned((version, 1), {group: f"{group}/1" for group in groups}, {})
+
+
+def what_if(lake: Lakehouse, version: int) -> int:
+    """The command's work without its printing: three budgets under two policies."""
+    found = bins.standing(lake, CHOSEN, pinned(version))
+    assert found is not None
+    asked = budgets.alternatives(CHOSEN, "10%,20%,50%", "group,global")
+    return len(budgets.answers(found, asked))
 
 
 def by_sort(rows: DataFrame) -> tuple[int, int]:
     """The same by a running sum over each group's documents in order."""
-    totals = rows.groupBy("source_group").agg(F.sum("n_tokens").alias("total"))
-    order = Window.partitionBy("source_group").orderBy(
-        F.col("quality").desc(), selection.tie_hash(0), "doc_id"
-    )
-    running = rows.withColumn("running", F.sum("n_tokens").over(order.rowsBetween(
-        Window.unboundedPreceding, Window.currentRow)))  # fmt: skip
-    kept = running.join(F.broadcast(totals), on="source_group", how="inner")
-    kept = kept.filter(F.col("running") * 100 <= F.col("total") * BUDGET)
+    totals = dict(rows.groupBy("source_group").agg(F.sum("n_tokens")).collect())
+    budget = sum(totals.values()) * 40 // 100
+    limits = [(group, budget * t // sum(totals.values())) for group, t in totals.items()]
+    limit = rows.sparkSession.createDataFrame(limits, "source_group string, most bigint")
+    order = Window.partitionBy("source_group").orderBy(F.desc("quality"), "tie_hash", "doc_id")
+    until = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    running = rows.withColumn("running", F.sum("n_tokens").over(until))
+    kept = running.join(F.broadcast(limit), on="source_group", how="inner")
+    kept = kept.filter("running <= most")
     documents, tokens = kept.agg(F.count("*"), F.sum("n_tokens")).collect()[0]
     return documents, tokens
 
 
+def sorts(folder: Path, sizes: Sequence[int]) -> list[tuple[tuple[int, int], float]]:
+    """`by_sort` of each size with its seconds, after one to warm up; for a process of its own."""
+    spark = open_local(folder / "sorts", cores=2, memory=MEMORY_OF_SORT)
+    by_sort(stored(spark, f"{folder}/warm"))
+    found = [timed(partial(by_sort, stored(spark, f"{folder}/{n}"))) for n in sizes]
+    spark.stop()
+    return found
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    started = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - started
+
+
+def memory() -> tuple[float, float]:
+    """The most that Python and Java have held so far, in GB."""
+    java = SparkContext._gateway.proc.pid
+    lines = Path(f"/proc/{java}/status").read_text().splitlines()
+    held = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, int(held) / 2**20
+
+
 def main(arguments: list[str]) -> None:
-    """A line for each size."""
+    """A line for each size and bar."""
     folder = Path(tempfile.mkdtemp())
-    largest = 10**6 if "--quick" in arguments else 10**8 if "--long" in arguments else 10**7
+    sizes = (10**6,) if "--quick" in arguments else (10**6, 10**7, 10**8)
     try:
-        spark = open_local(folder / "session", cores=2, memory="2g")
+        spark = open_local(folder / "session", cores=2, memory=MEMORY)
         lake = Lakehouse(spark, "default")
-        by_histogram(lake, scores(spark, 10_000, f"{folder}/warm"))
-        count = 10**6
-        while count <= largest:
-            rows = scores(spark, count, f"{folder}/{count}")
-            started = time.perf_counter()
-            documents, tokens, _ = by_histogram(lake, rows)
-            seconds = time.perf_counter() - started
-            say(f"{count:,} rows: {documents:,} documents, {tokens:,} tokens in {seconds:.1f} s\n")
-            if count <= 10**7:
-                started = time.perf_counter()
-                same = by_sort(rows)
-                slow = time.perf_counter() - started
-                as_many = "as many" if same == (documents, tokens) else f"OTHERS: {same}"
-                times = slow / seconds
-                say(f"  by a running sum {slow:.1f} s, {times:.1f} times as long; {as_many}\n")
-            count *= 10
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        say(f"driver: Python {peak:.2f} GB at most, Java within its 2 GB (bar 2)\n")
+        lake.create(["score_histogram"])
+        by_histogram(lake, scores(spark, 10_000, f"{folder}/warm"), 0)
+        found = {n: measured(lake, scores(spark, n, f"{folder}/{n}"), n) for n in sizes}
+        python, java = memory()
+        say(
+            f"driver, with its two executor cores: Python {python:.2f} GB and Java {java:.2f} GB "
+            f"at most, together {python + java:.2f} (bar 2)"
+        )
         spark.stop()
+        few = [n for n in sizes if n <= 10**7]
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            for n, (same, slow) in zip(few, pool.apply(sorts, (folder, few)), strict=True):
+                kept, seconds = found[n]
+                agree = "the same counts" if same == kept else f"OTHER COUNTS: {same}"
+                say(f"{n:,} rows by a running sum: {slow:.1f} s, {slow / seconds:.1f} times as "
+                    f"long (bar 5 at 10^7); {agree}")  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def measured(lake: Lakehouse, rows: DataFrame, n: int) -> tuple[tuple[int, int], float]:
+    """What is kept of so many rows, and the seconds it took: of up to 10^7 the median of three."""
+    turns = [timed(partial(by_histogram, lake, rows, n + i)) for i in range(3 if n <= 10**7 else 1)]
+    seconds = median(seconds for _, seconds in turns)
+    (documents, tokens), _ = turns[0]
+    say(
+        f"{n:,} rows: {documents:,} documents, {tokens:,} tokens in {seconds:.1f} s, "
+        f"{seconds / n * 1e6:.2f} s per million"
+    )
+    asked, answered = timed(partial(what_if, lake, n))
+    say(f"  what-if, {asked} answers from the recorded histogram: {answered:.2f} s (bar 3)")
+    return (documents, tokens), seconds
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Encoders of well-known shapes with random weights, as students."""
+"""Encoders of well-known shapes with random weights, alone and as students."""
 
 from collections.abc import Iterable
 

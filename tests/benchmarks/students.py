@@ -55,13 +55,18 @@ def groups(folder: Path) -> dict[str, pa.Table]:
     return {g: rows.filter(pc.equal(rows["source_group"], g)) for g in sorted(names)}
 
 
+def staged(rows: pa.Table, folder: Path) -> Path:
+    """The new folder with the labels, in an order unlike any other."""
+    folder.mkdir()
+    order = np.argsort([labelling.share_of(d, "order") for d in rows["doc_id"].to_pylist()])
+    pq.write_table(rows.select(list(COLUMNS)).take(order), folder / "labels.parquet")
+    return folder
+
+
 def measured(rows: pa.Table, settings: DistillationSettings) -> Assessment:
     """What `distill_students` would measure of a student of this kind."""
     with tempfile.TemporaryDirectory() as temporary:
-        shards = Path(temporary) / "shards"
-        shards.mkdir()
-        order = np.argsort([labelling.share_of(d, "order") for d in rows["doc_id"].to_pylist()])
-        pq.write_table(rows.select(list(COLUMNS)).take(order), shards / "labels.parquet")
+        shards = staged(rows, Path(temporary) / "shards")
         slots = len(rows["scores"][0])
         rubric = Rubric("", "", tuple(Anchor(i, f"dimension {i}", "") for i in range(slots)))
         student = distillation.train(shards, rubric, settings, Path(temporary) / "checkpoints")

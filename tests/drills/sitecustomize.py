@@ -1,13 +1,20 @@
-"""Found by every Python that Spark or a test starts: lets some texts kill the linear student."""
+"""Found by every Python that Spark or a test starts: what a drill does to the linear student.
+
+Some texts kill it. MIRA_DRILL_ROWS names a folder where every process notes the texts it is given,
+one a line; MIRA_DRILL_PAUSE is the seconds that each takes it; MIRA_DRILL_HOST is what this machine
+is called.
+"""
 
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -26,20 +33,30 @@ KILLERS: dict[bytes, Callable[[], object]] = {
     b"kill: abort": os.abort,
     b"kill: hang": lambda: time.sleep(3600),
     b"kill: memory": hold_memory,
+    b"kill: kernel": lambda: os.kill(os.getpid(), signal.SIGKILL),  # as when memory ran out
 }
 
 
-def deadly(module: ModuleType) -> None:
+def drilled(module: ModuleType) -> None:
     forward = module.LinearStudent.forward
+    folder = os.environ.get("MIRA_DRILL_ROWS")
+    pause = float(os.environ.get("MIRA_DRILL_PAUSE", "0"))
 
-    def killed(self: Any, batch: Any) -> Any:
+    def slow_or_killed(self: Any, batch: Any) -> Any:
         data, spans = batch.shared["data"], batch.inputs
         for start, end in zip(spans["starts"].tolist(), spans["ends"].tolist(), strict=True):
-            if (kill := KILLERS.get(data[start:end].tobytes())) is not None:
-                kill()
+            text = data[start:end].tobytes()
+            if folder:
+                with (Path(folder) / str(os.getpid())).open("ab", buffering=0) as seen:
+                    seen.write(text + b"\n")
+            if pause:
+                time.sleep(pause)
+            for beginning, kill in KILLERS.items():
+                if text.startswith(beginning):
+                    kill()
         return forward(self, batch)
 
-    module.LinearStudent.forward = killed  # type: ignore[attr-defined]
+    module.LinearStudent.forward = slow_or_killed  # type: ignore[attr-defined]
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -57,10 +74,13 @@ class Finder(importlib.abc.MetaPathFinder):
 
         def patched(module: ModuleType) -> None:
             execute(module)
-            deadly(module)
+            if module.__name__ == STUDENT:  # a zip has one loader for all its modules
+                drilled(module)
 
         spec.loader.exec_module = patched  # type: ignore[method-assign]
         return spec
 
 
 sys.meta_path.insert(0, Finder())
+if name := os.environ.get("MIRA_DRILL_HOST"):
+    socket.gethostname = lambda: name

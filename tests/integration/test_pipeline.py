@@ -5,8 +5,8 @@ The tests of this file share one schema and build on one another, in the order w
 
 import json
 import runpy
-import shutil
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from unittest import mock
@@ -302,40 +302,36 @@ def test_another_tokenizer_is_refused_for_a_counted_corpus(
         pipeline.perform(lake, changed, "refused", ["ingest_corpus"])
 
 
-def test_an_empty_corpus_is_refused(
-    spark: SparkSession, settings: Settings, tmp_path: Path
-) -> None:
-    (tmp_path / "empty.json").write_text('{"id": "a", "source": "s", "text": "  "}\n')
-    lake = Lakehouse(spark, "empty_corpus")
-    changed = settings.model_copy(
-        update={
-            "namespace": "empty_corpus",
-            "corpus": settings.corpus.model_copy(
-                update={
-                    "path": str(tmp_path),
-                    "columns": settings.corpus.columns.model_copy(update={"domain": None}),
-                }
-            ),
-        }
-    )
+@pytest.fixture(scope="module")
+def bare(spark: SparkSession) -> Iterator[Lakehouse]:
+    """A schema of its own for corpora that are hardly any."""
+    yield Lakehouse(spark, "bare")
+    spark.sql("DROP SCHEMA bare CASCADE")
+
+
+def of_lines(
+    settings: Settings, lake: Lakehouse, folder: Path, rows: list[dict[str, str]]
+) -> Settings:
+    """The settings with these rows as the corpus."""
+    (folder / "rows.json").write_text("\n".join(json.dumps(row) for row in rows))
+    columns = settings.corpus.columns.model_copy(update={"domain": None})
+    corpus = settings.corpus.model_copy(update={"path": str(folder), "columns": columns})
+    return settings.model_copy(update={"namespace": lake.namespace, "corpus": corpus})
+
+
+def test_an_empty_corpus_is_refused(bare: Lakehouse, settings: Settings, tmp_path: Path) -> None:
+    changed = of_lines(settings, bare, tmp_path, [{"id": "a", "source": "s", "text": "  "}])
     with pytest.raises(InputError, match="the corpus is empty"):
-        pipeline.perform(lake, changed, "refused", ["ingest_corpus"])
-    assert [r["reason"] for r in lake.read("rejected_documents").collect()] == ["empty"]
-    spark.sql("DROP SCHEMA empty_corpus CASCADE")
-    shutil.rmtree(tmp_path)
+        pipeline.perform(bare, changed, "refused", ["ingest_corpus"])
+    assert [r["reason"] for r in bare.read("rejected_documents").collect()] == ["empty"]
 
 
 def test_a_corpus_of_one_source_is_one_group_and_says_so(
-    spark: SparkSession, settings: Settings, tmp_path: Path
+    bare: Lakehouse, settings: Settings, tmp_path: Path
 ) -> None:
     rows = [{"id": str(i), "source": "only", "text": f"text number {i}"} for i in range(5)]
-    (tmp_path / "one.json").write_text("\n".join(json.dumps(row) for row in rows))
-    lake = Lakehouse(spark, "one_source")
-    columns = settings.corpus.columns.model_copy(update={"domain": None})
-    corpus = settings.corpus.model_copy(update={"path": str(tmp_path), "columns": columns})
-    changed = settings.model_copy(update={"namespace": "one_source", "corpus": corpus})
+    changed = of_lines(settings, bare, tmp_path, rows)
     with console.capture() as output:
-        assert pipeline.perform(lake, changed, "one", ["ingest_corpus", "group_sources"]) == 0
+        assert pipeline.perform(bare, changed, "one", ["ingest_corpus", "group_sources"]) == 0
     assert "1 sources into 1 groups (one source is one group" in output.get()
-    assert current.groups(lake, changed) == {"only": "group_a"}
-    spark.sql("DROP SCHEMA one_source CASCADE")
+    assert current.groups(bare, changed) == {"only": "group_a"}
