@@ -93,6 +93,7 @@ def test_what_if_asks_for_none(place: str) -> None:
             budgets.alternatives(SelectionSettings(), asked["budget"], asked["policy"])
 
 
+@pytest.mark.long
 def test_a_filters_value_and_key_are_compared_and_nothing_else(spark: SparkSession) -> None:
     """Each string finds its own row among those of all, by value and by key of the metadata."""
     rows = spark.createDataFrame(

@@ -82,6 +82,7 @@ def hashes(spark: SparkSession) -> Callable[[int], Integers]:
     return lambda seed: found[str(seed)].to_numpy()
 
 
+@pytest.mark.long
 def test_a_seed_is_one_set_and_sources_are_kept_in_proportion(
     hashes: Callable[[int], Integers],
 ) -> None:
