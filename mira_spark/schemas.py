@@ -166,7 +166,7 @@ TABLES: dict[str, Table] = {
             ("name", STRING, "the view is selected_<name>; the latest is also selected"),
             ("policy", STRING, "group, global or source"),
             ("candidates", STRING, "who competes by what, as in score_histogram"),
-            ("settings", STRING, "the selection settings, JSON"),
+            ("settings", STRING, "JSON; `tables`: the versions of the user's tables it read"),
             ("documents_version", LONG, "version of documents it selects from"),
             ("scores_version", LONG, "version of scores it was made from"),
             ("seed", LONG, "of the tie hash"),
