@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; each installs what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pipeline test-tables test-rest test-long check bench dist lock clean
+.PHONY: help setup demo test test-pipeline test-modules test-long check bench dist lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,6 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
 # Java compiles less, which for many small queries on two cores is a third less work.
-JUDGED := tests/integration/test_judge.py
 PYTEST := JAVA_TOOL_OPTIONS="-XX:+UseSerialGC -XX:TieredStopAtLevel=1" $(BIN)/python -m pytest
 
 help:  ## list the targets
@@ -27,19 +26,15 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED)  ## the whole pipeline on this machine's own Python files
 	@$(BIN)/mira demo
 
-# Side by side, each process with one Spark session or none: of a session's time much is waiting.
+# Two processes on two cores, each with one Spark session: the pipeline's tests and all others.
 test: $(INSTALLED)  ## the test suite
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-pipeline test-tables test-rest
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-pipeline test-modules
 
 test-pipeline: $(INSTALLED)
-	@$(PYTEST) tests/integration --ignore $(JUDGED) -m "not long"
+	@$(PYTEST) tests/integration -m "not long"
 
-test-tables: $(INSTALLED)
-	@$(PYTEST) tests --ignore tests/integration -m "spark and not long"
-
-test-rest: $(INSTALLED)
-	@$(PYTEST) tests --ignore tests/integration -m "not spark and not long"
-	@$(PYTEST) $(JUDGED) -m "not long"
+test-modules: $(INSTALLED)
+	@$(PYTEST) tests --ignore tests/integration -m "not long"
 
 test-long: $(INSTALLED)  ## the suite and its long repetitions
 	@$(PYTEST)

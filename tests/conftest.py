@@ -15,8 +15,8 @@ from mira_spark.tables import Lakehouse
 
 DRILLS = str(Path(__file__).parent / "drills")
 LATE = ("test_judge.py", "test_command.py")
-# Over tables of few rows, compiling a query and planning it anew cost most. The processes that
-# tests start (`mira sql`, the job on separate executors) have Spark's own defaults.
+# Over tables of few rows, compiling a query and planning it anew is work for nothing. The processes
+# that tests start (`mira sql`, the job on separate executors) have Spark's own defaults.
 FEW_ROWS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",

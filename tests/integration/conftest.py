@@ -57,15 +57,6 @@ def settings(files: Path, home: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def ingested(spark: SparkSession, settings: Settings) -> Lakehouse:
-    """The tables with the corpus in them; with more, where the first run went before."""
-    lake = Lakehouse(spark, settings.namespace)
-    with console.capture() as output:
-        assert pipeline.perform(lake, settings, "ingest", ["ingest_corpus"]) == 0, output.get()
-    return lake
-
-
-@pytest.fixture(scope="session")
 def first_run(spark: SparkSession, settings: Settings) -> str:
     """What the first run printed."""
     with console.capture() as output:

@@ -1,6 +1,6 @@
 """Discovery and labelling by a judge behind HTTP: planned, signed, bounded, paid once.
 
-The tests of this file build on one another, in the order written, and on the pipeline's corpus.
+The tests of this file build on one another, in the order written, and on the first run's documents.
 """
 
 import asyncio
@@ -79,8 +79,8 @@ def judged(base: list[str], monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def lake(ingested: Lakehouse) -> Lakehouse:
-    return ingested
+def lake(spark: SparkSession, settings: Settings, first_run: str) -> Lakehouse:
+    return Lakehouse(spark, settings.namespace)
 
 
 def with_judge(judged: Settings, **changes: object) -> Settings:
