@@ -75,17 +75,15 @@ def group_name(index: int) -> str:
 
 
 def _clusters(vectors: Vectors, settings: GroupingSettings) -> npt.NDArray[np.int32]:
-    most = min(MOST_GROUPS, len(vectors) - 1)
-    if settings.groups is not None and len(vectors):
-        return _kmeans(vectors, min(settings.groups, len(vectors)), settings.seed)
+    unlike = len(np.unique(vectors, axis=0))
+    if settings.groups is not None and unlike:
+        return _kmeans(vectors, min(settings.groups, unlike), settings.seed)
+    most = min(MOST_GROUPS, unlike, len(vectors) - 1)
     if most < 2:
         return np.zeros(len(vectors), dtype=np.int32)
     candidates = [_kmeans(vectors, k, settings.seed) for k in range(2, most + 1)]
-    apart = [labels for labels in candidates if len(set(labels)) > 1]
-    if not apart:  # all sources are the same
-        return np.zeros(len(vectors), dtype=np.int32)
-    scores = [silhouette_score(vectors, labels, metric="cosine") for labels in apart]
-    return apart[int(np.argmax(scores))]
+    scores = [silhouette_score(vectors, labels, metric="cosine") for labels in candidates]
+    return candidates[int(np.argmax(scores))]
 
 
 def _kmeans(vectors: Vectors, k: int, seed: int) -> npt.NDArray[np.int32]:
