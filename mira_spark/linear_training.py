@@ -1,8 +1,8 @@
 """Trains a linear student on the judge's labels: ridge regression by conjugate gradients.
 
-The loss is a sum of squares, so there is no learning rate, no shuffling and no seed: a dozen passes
-are close to the exact solution, and the same labels give the same bytes. Texts stream
-through once; later passes read their hashed features from a file that is mapped, not held.
+The loss is a sum of squares, so there is no learning rate, no shuffling and no seed: two dozen
+passes come to the exact solution, and the same labels give the same bytes. Texts stream through
+once; later passes read their hashed features from a file that is mapped, not held.
 
 Legend: D labelled documents, F features of all of them, S shape features, 16 = hashing.WIDTH lanes,
 N = 2**bits table rows. Weights of shape [N + 1 + S, 16] are the table, the bias and the shape's.

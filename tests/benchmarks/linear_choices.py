@@ -37,9 +37,10 @@ VARIANTS: dict[str, dict[str, object]] = {
     "ridge 1.5": {"ridge": 1.5},
     "4 passes": {"passes": 4},
     "8 passes": {"passes": 8},
-    "24 passes": {"passes": 24},
+    "12 passes": {"passes": 12},
+    "48 passes": {"passes": 48},
 }
-PASSES = ("4 passes", "8 passes", "as it is", "24 passes")
+PASSES = ("4 passes", "8 passes", "12 passes", "as it is", "48 passes")
 ASIDE = 0.1
 
 
