@@ -320,8 +320,8 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
     assert select_documents.run(lake, settings, "r").message.endswith("; 1 not scored")
     before, one = lake.version("selections"), selections.named(lake, "default")
     for table, problem in (
-        ("scores", "scores is empty: run score_documents first"),
         ("source_groups", "source_groups has no grouping yet: run group_sources first"),
+        ("scores", "scores is empty: run score_documents first"),
     ):
         lake.spark.sql(f"DROP TABLE {lake.name(table)}")
         lake.create()
