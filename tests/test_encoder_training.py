@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from mira_spark import fine_tuning
 from mira_spark.distillation import EncoderSettings, predict
 from mira_spark.encoder_training import train_encoder
 from mira_spark.errors import ArtefactError, InputError
@@ -87,6 +88,23 @@ def test_the_frozen_solution_is_that_of_ridge_regression(
         rank = spearman(found.predicted[:, slot], planted[::4])
         assert rank is not None
         assert rank > 0.98
+
+
+def test_an_epoch_has_the_same_batches_in_an_order_of_its_own(
+    folder: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(fine_tuning.MICRO_TOKENS, "cpu", 512)
+    settings = EncoderSettings(model=str(folder))
+    student = train_encoder(shards, 3, settings, tmp_path)
+    labels = fine_tuning._labels(shards, 3)
+
+    def rows(epoch: int) -> list[tuple[int, ...]]:
+        found = fine_tuning._batches(student, shards, labels, settings, epoch)
+        return [tuple(batch.rows.tolist()) for batch, _, _ in found]
+
+    assert rows(0) == rows(0) != rows(1)
+    assert sorted(rows(0)) == sorted(rows(1))
+    assert sum(map(len, rows(0))) > 200
 
 
 class Interrupted(Exception):
