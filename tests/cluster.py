@@ -61,7 +61,7 @@ def built() -> None:
 
 def executors(driver: int) -> list[int]:
     """The process ids of the executors that descend from this driver's process."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True,
+    listed = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True,
                             check=True).stdout  # fmt: skip
     rows = [line.split(None, 2) for line in listed.splitlines()]
     parents = {int(row[0]): int(row[1]) for row in rows}
