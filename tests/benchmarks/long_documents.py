@@ -69,6 +69,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         spark = open_local(folder / "session", cores=1, memory="6g")
+        # All twenty read at once, a GB and more in one array, are mostly too much for 6 GB.
+        spark.conf.set("spark.sql.parquet.columnarReaderBatchSize", "4")
         line = F.concat(F.lit(LINE.format("")), F.col("id"))
         spark.range(COUNT).coalesce(1).select(
             F.col("id").cast("string").alias("doc_id"), F.lit("web").alias("source"),
