@@ -106,43 +106,18 @@ def ties(ends: Iterable[Boundary]) -> set[Tie]:
 def cuts(walks: Mapping[Key, Walk], ends: Mapping[Key, Boundary]) -> dict[str, Cut]:
     """The cut of each source: the earlier of its pool's and its cap's, or its floor's if that is
     later."""
-    return {s: _cut(ends.get(key)) for s, key in _deciding(walks, ends).items()}
-
-
-def kept(
-    walks: Mapping[Key, Walk], ends: Mapping[Key, Boundary], bins: Steps
-) -> dict[str, tuple[int, int]]:
-    """Documents and tokens of each source up to its cut; `ends` at single documents, `bins` the
-    levels of all candidates."""
+    cut = {key: ends[key].cut if key in ends else Cut(KEEP_ALL) for key in walks}
     found = {}
-    for source, key in _deciding(walks, ends).items():
-        end, run = ends.get(key), bins.run(source)
-        above = (end.documents_above, end.above) if end else None
-        every = int(run.documents[-1]), run.total_tokens
-        found[source] = (above[0][source], above[1][source]) if above else every
+    for key, walk in walks.items():
+        for source in walk.reserves if key[0] == "pool" else ():
+            capped = min(cut[key], cut.get(("cap", source), Cut(KEEP_ALL)), key=_place)
+            floor = cut.get(("floor", source), Cut(KEEP_NONE))
+            found[source] = max(capped, floor, key=_place)
     return found
 
 
-def _deciding(walks: Mapping[Key, Walk], ends: Mapping[Key, Boundary]) -> dict[str, Key]:
-    """The walk whose end is the source's cut."""
-
-    def place(key: Key) -> tuple[int, int, bytes]:
-        return _cut(ends.get(key)).place
-
-    found: dict[str, Key] = {}
-    for (kind, pool), walk in walks.items():
-        for source in walk.reserves if kind == "pool" else ():
-            limits: list[Key] = [(kind, pool), ("cap", source)]
-            least: list[Key] = [
-                min((key for key in limits if key in walks), key=place),
-                ("floor", source),
-            ]
-            found[source] = max((key for key in least if key in walks), key=place)
-    return found
-
-
-def _cut(end: Boundary | None) -> Cut:
-    return end.cut if end else Cut(KEEP_ALL)
+def _place(cut: Cut) -> tuple[int, int, bytes]:
+    return cut.place
 
 
 class _Limits(NamedTuple):

@@ -2,7 +2,6 @@
 
 No pass sorts documents or brings many of them to the driver: they are counted by quality, those
 that tie at a cut by longer and longer prefixes of their hash, and only the last few one by one.
-What is kept is the sum of what was counted.
 """
 
 from collections.abc import Mapping
@@ -64,9 +63,11 @@ def choose(
     ReconciliationError when the budget would be passed."""
     budget = selection.budget_tokens(settings.budget, found.tokens, smallest=1)
     walks = allocation.walks(settings.allocation, budget, found.groups, found.levels)
-    ends = refined(lake, competing, walks, allocation.boundaries(walks, found.levels))
-    of_source = allocation.kept(walks, ends, found.levels)
-    choice = Choice(settings, state, budget, allocation.cuts(walks, ends), of_source)
+    cuts = refined(lake, competing, walks, allocation.boundaries(walks, found.levels))
+    sums = kept(lake, competing, cuts, settings.seed).groupBy("source")
+    counted = sums.agg(F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
+    of_source = {r["source"]: (r["documents"], r["tokens"]) for r in counted.collect()}
+    choice = Choice(settings, state, budget, cuts, of_source)
     if choice.tokens > budget:
         raise ReconciliationError(f"selected {choice.tokens:,} tokens over a budget of {budget:,}")
     if not choice.documents:
@@ -80,8 +81,8 @@ def refined(
     competing: DataFrame,
     walks: Mapping[Key, Walk],
     ends: Mapping[Key, Boundary],
-) -> Mapping[Key, Boundary]:
-    """The boundaries of the walks at single documents; `ends` are those at levels."""
+) -> dict[str, Cut]:
+    """The cut of every source; `ends` are the boundaries of the walks at levels."""
     bits = 0
     while ends and bits < 64 and _tied_documents(ends) > FEW:
         bits += PREFIX_BITS
@@ -95,7 +96,7 @@ def refined(
             "source", "quality", "tie_hash", "doc_id", F.col("n_tokens").alias("tokens")
         )
         ends = allocation.boundaries(walks, histograms.single_documents(**_columns(rows)), ends)
-    return ends
+    return allocation.cuts(walks, ends)
 
 
 def _tied_documents(ends: Mapping[Key, Boundary]) -> int:

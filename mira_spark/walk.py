@@ -56,8 +56,8 @@ class Boundary:
     """The step of a walk that does not fit whole: documents with `quality` and a tie hash from
     `first_hash` to `last_hash`, both of which count.
 
-    By source, `documents` and `tokens` are in it, `documents_above` and `above`, tokens, before it.
-    All up to `cut` fits; how much more does is for finer steps to say.
+    By source, `documents` and `tokens` are in it and `above` is the tokens before it. All up to
+    `cut` fits; how much more does is for finer steps to say.
     """
 
     quality: int
@@ -65,7 +65,6 @@ class Boundary:
     last_hash: int
     documents: Mapping[str, int]
     tokens: Mapping[str, int]
-    documents_above: Mapping[str, int]
     above: Mapping[str, int]
     cut: Cut
 
@@ -79,10 +78,9 @@ def boundary(walk: Walk, steps: Steps, inside: Boundary | None = None) -> Bounda
     """
     runs = {source: steps.run(source) for source in walk.reserves}
     first, end, above = 0, len(steps.quality), dict.fromkeys(runs, 0)
-    documents_above = above
     if inside:
         first, end = steps.within(inside.quality, inside.first_hash, inside.last_hash)
-        above, documents_above = dict(inside.above), dict(inside.documents_above)
+        above = dict(inside.above)
         if _counts(runs, first, end) != (inside.documents, inside.tokens):
             raise ReconciliationError(
                 f"documents of quality {inside.quality} were counted twice, with different "
@@ -106,9 +104,6 @@ def boundary(walk: Walk, steps: Steps, inside: Boundary | None = None) -> Bounda
         last_hash=first_hash + 2 ** (64 - steps.bits) - 1,
         documents=documents,
         tokens=tokens,
-        documents_above={
-            s: documents_above[s] + run.between(first, stop)[0] for s, run in runs.items()
-        },
         above=taken(stop),
         cut=_cut(steps, first, stop, runs.values()),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from mira_spark import bins
-from mira_spark.allocation import Policy, boundaries, cuts, kept, ties, walks
+from mira_spark.allocation import Policy, boundaries, cuts, ties, walks
 from mira_spark.histograms import Steps, levels, prefixes, single_documents
 from mira_spark.walk import Boundary, Cut
 from tests.selection_oracle import Document
@@ -68,24 +68,13 @@ def cuts_of(
     bits: Iterable[int] = (),
 ) -> dict[str, Cut]:
     """What a step does, with Spark's part (sums and filters) in Python."""
-    return chosen(documents, policy, budget, groups, bits)[0]
-
-
-def chosen(
-    documents: Sequence[Document],
-    policy: Policy,
-    budget: int,
-    groups: Mapping[str, str],
-    bits: Iterable[int] = (),
-) -> tuple[dict[str, Cut], dict[str, tuple[int, int]]]:
-    """The cuts, and the documents and tokens kept, by source."""
     bins = counted(documents, 0)
     found = walks(policy, budget, groups, bins)
     ends = boundaries(found, bins)
     for width in bits:
         ends = boundaries(found, counted(tied(documents, ends.values()), width), ends)
     ends = boundaries(found, singly(tied(documents, ends.values())), ends)
-    return cuts(found, ends), kept(found, ends, bins)
+    return cuts(found, ends)
 
 
 def passes(document: Document, cut: Cut) -> bool:
