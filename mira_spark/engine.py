@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from mira_spark.students.protocol import Batch, Scores, Student
@@ -26,6 +27,7 @@ WINDOW_BYTES = 64 << 20
 POLL_S = 0.1
 
 Reasons = list[str | None]
+Rows = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 
@@ -35,6 +37,14 @@ class Encoded(NamedTuple):
     rows: int
     batches: list[Batch]
     reasons: dict[int, str]
+
+
+class Forwarded(NamedTuple):
+    """The scores of rows, some maybe still on their way from the device, and by row why it has
+    none."""
+
+    reasons: Reasons
+    parts: list[tuple[Rows, npt.ArrayLike]]
 
 
 @dataclass
@@ -58,14 +68,15 @@ class Engine:
 
         A row with scores and a reason was read in part. Deterministic up to the last bits.
         """
-        return self.forwarded(self.encoded(texts))
+        return self.collected(self.forwarded(self.encoded(texts)))
 
     def overlapped(
         self, windows: Iterable[pa.RecordBatch]
     ) -> Iterator[tuple[pa.RecordBatch, Scores, Reasons]]:
         """`scores` of each window's column `text`, while the next ones are read and encoded."""
         encoded = ahead(((window, self.encoded(window.column("text"))) for window in windows), 2)
-        return ahead(((window, *self.forwarded(one)) for window, one in encoded), 1)
+        asked = ahead(((window, self.forwarded(one)) for window, one in encoded), 1)
+        return ((window, *self.collected(one)) for window, one in asked)
 
     def encoded(self, texts: pa.Array) -> Encoded:
         """All texts as batches; of those that cannot be read, why."""
@@ -82,10 +93,11 @@ class Engine:
         later = {row + middle: reason for row, reason in right.reasons.items()}
         return Encoded(len(texts), left.batches + moved, left.reasons | later)
 
-    def forwarded(self, encoded: Encoded) -> tuple[Scores, Reasons]:
-        """The scores of the batches, each cut as small as the memory or a bad row makes needful."""
-        scores = np.full((encoded.rows, self.student.slots), np.nan, np.float32)
+    def forwarded(self, encoded: Encoded) -> "Forwarded":
+        """The batches' scores as the student gives them, each batch cut as small as the memory or a
+        bad row makes needful."""
         reasons: Reasons = [encoded.reasons.get(row) for row in range(encoded.rows)]
+        parts: list[tuple[Rows, npt.ArrayLike]] = []
         waiting = encoded.batches[::-1]
         while waiting:
             batch = waiting.pop()
@@ -94,7 +106,7 @@ class Engine:
                 fit = max(self.most * rows // batch.size, 1)
                 waiting += [batch.part(i, i + fit) for i in range(0, rows, fit)][::-1]
                 continue
-            failure = self._forward(batch, scores)
+            failure = self._forward(batch, parts)
             if failure is None:
                 continue
             if rows > 1:
@@ -106,6 +118,15 @@ class Engine:
                 reasons[int(batch.rows[0])] = IN_PART
             else:
                 reasons[int(batch.rows[0])] = failure.reason
+        return Forwarded(reasons, parts)
+
+    def collected(self, forwarded: "Forwarded") -> tuple[Scores, Reasons]:
+        """What the device is still at is waited for; see `scores`."""
+        reasons = forwarded.reasons
+        scores = np.full((len(reasons), self.student.slots), np.nan, np.float32)
+        for rows, part in forwarded.parts:
+            with self._watch.busy():
+                scores[rows] = np.asarray(part)
         unusable = ~np.isfinite(scores).all(axis=1)
         scores[unusable] = np.nan
         for row in np.flatnonzero(unusable).tolist():
@@ -113,10 +134,10 @@ class Engine:
             reasons[row] = NOT_FINITE if known in (None, IN_PART) else known
         return scores, reasons
 
-    def _forward(self, batch: Batch, scores: Scores) -> "Failure | None":
+    def _forward(self, batch: Batch, parts: list[tuple[Rows, npt.ArrayLike]]) -> "Failure | None":
         try:
             with self._watch.busy():
-                scores[batch.rows] = self.student.forward(batch)
+                parts.append((batch.rows, self.student.forward(batch)))
             return None
         except BaseException as error:
             failure = Failure(told(error), out_of_memory(error))

@@ -83,7 +83,7 @@ def test_a_memory_too_small_loses_no_row_and_costs_few_splits(
     texts = strings(*("x" * n for n in lengths))
     encoded = runner.encoded(texts)
     largest = max(len(batch.rows) for batch in encoded.batches)
-    scores, reasons = runner.forwarded(encoded)
+    scores, reasons = runner.collected(runner.forwarded(encoded))
     padded = {r: b.inputs["ids"].shape[1] for b in encoded.batches for r in b.rows.tolist()}
     for row, n in enumerate(lengths):
         whole = max(n, 1)

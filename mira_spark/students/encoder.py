@@ -5,7 +5,7 @@ Legend: B documents of a batch, T tokens of its longest, H the encoder's width, 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,29 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from mira_spark.students import architecture, windows
+from mira_spark.students import architecture, packing, windows
 from mira_spark.students.configs import EncoderConfig
 from mira_spark.students.protocol import USUAL, Batch, Batching, Scores, strings
 from mira_spark.students.windows import Reader
 
 HEADS, BIAS = "heads", "bias"
 BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
-LENGTHS = 8
-"""Lengths that a compiled model knows: each is compiled for itself, which takes up to a minute."""
+PACKED_WINDOW = 1_000
 BACKEND = "inductor"
 Arrays = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class OnItsWay:
+    """An array whose numbers are there once the GPU has come to the event."""
+
+    scores: Tensor
+    event: torch.cuda.Event
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Scores:
+        self.event.synchronize()
+        found: Scores = self.scores.numpy()
+        return found
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,8 @@ class EncoderStudent:
 
     @property
     def window(self) -> int:
-        """As many as are sorted by length together."""
-        return windows.WINDOW
+        """As many as are sorted by length together; laid end to end they need not be."""
+        return PACKED_WINDOW if packing.is_packed(self.model) else windows.WINDOW
 
     def batched(self, batching: Batching) -> Self:
         """With such batches. To be compiled changes its model, and no score but for last bits;
@@ -62,25 +74,24 @@ class EncoderStudent:
         if batching.compiled:
             import torch._dynamo  # takes seconds
 
-            torch._dynamo.config.recompile_limit = 8 * LENGTHS  # with and without a mask, one row
             torch._dynamo.config.suppress_errors = True
-            self.model.compile(backend=BACKEND)
+            for layer in _layers(self.model):  # alike: what is compiled for one serves the others
+                layer.compile(backend=BACKEND, dynamic=True)
         return replace(self, batching=batching)
 
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of documents of like length, the longest first."""
-        ids, most = self.reader.ids(strings(texts)), self.reader.most
         tokens = self.batching.tokens or BATCH_TOKENS[self.heads.device.type]
-        fixed = [-(-most * i // LENGTHS) for i in range(1, LENGTHS + 1)]
-        yield from windows.batches(ids, tokens, fixed if self.batching.compiled else ())
+        yield from windows.batches(self.reader.ids(strings(texts)), tokens)
 
-    def forward(self, batch: Batch) -> Scores:
+    def forward(self, batch: Batch) -> npt.ArrayLike:
         """Scores float32 [B, S]; beside other documents their last bits may differ."""
         with torch.inference_mode():
-            states = pooled(self.model, batch, self.batching.compiled)
-            scores = states @ self.heads.T + self.bias
-        found: Scores = scores.cpu().numpy()
-        return found
+            scores = pooled(self.model, batch) @ self.heads.T + self.bias
+            found = scores.to("cpu", non_blocking=True)
+        if not scores.is_cuda:
+            return found.numpy()
+        return OnItsWay(found, torch.cuda.current_stream().record_event())
 
     def shorter(self, batch: Batch) -> Batch | None:
         """The batch with half as many tokens of each document."""
@@ -111,23 +122,22 @@ def placed(student: EncoderStudent) -> EncoderStudent:
     """The student on the GPU, its encoder in bfloat16; on the CPU where there is none."""
     if not torch.cuda.is_available():
         return student
+    model = student.model.to("cuda", torch.bfloat16)
+    if packing.fits(model):
+        packing.pack(model)
     return replace(
-        student,
-        model=student.model.to("cuda", torch.bfloat16),
-        heads=student.heads.to("cuda"),
-        bias=student.bias.to("cuda"),
+        student, model=model, heads=student.heads.to("cuda"), bias=student.bias.to("cuda")
     )
 
 
-def pooled(model: nn.Module, batch: Batch, compiled: bool = False) -> Tensor:
+def pooled(model: nn.Module, batch: Batch) -> Tensor:
     """The mean of each document's last hidden states, float32 [B, H]; a document without a token
-    has zeros. A model that is compiled is so for every T, and for any B."""
+    has zeros."""
+    if packing.is_packed(model):
+        return packing.pooled(model, batch)
     device = next(model.parameters()).device
     ids = torch.from_numpy(batch.inputs["ids"]).to(device, torch.long, non_blocking=True)
     lengths = torch.from_numpy(batch.inputs["lengths"]).to(device, non_blocking=True)
-    if compiled:
-        torch._dynamo.maybe_mark_dynamic(ids, 0)
-        torch._dynamo.mark_static(ids, 1)
     if int(batch.inputs["lengths"].min()) == ids.shape[1]:  # none is padded: the fast kernels
         whole: Tensor = model(input_ids=ids)[0]
         return whole.float().mean(dim=1)
@@ -135,3 +145,9 @@ def pooled(model: nn.Module, batch: Batch, compiled: bool = False) -> Tensor:
     states_BTH: Tensor = model(input_ids=ids, attention_mask=mask_BT.long())[0].float()
     summed_BH = (states_BTH * mask_BT[:, :, None]).sum(dim=1)
     return summed_BH / lengths.clamp(min=1)[:, None]
+
+
+def _layers(model: nn.Module) -> Iterator[nn.Module]:
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList):
+            yield from module

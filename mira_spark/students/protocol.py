@@ -45,7 +45,7 @@ class Batch:
 
 class Batching(NamedTuple):
     """How a student that reads tokens makes its batches: of at most `tokens`, padding among them
-    (None: what suits its device), and for a model that is `compiled`, once for each of few lengths.
+    (None: what suits its device), and for a model whose layers are `compiled`.
     """
 
     tokens: int | None = None
@@ -95,8 +95,9 @@ class Student(Protocol):
         """Batches over a string, large_string or binary array of UTF-8; a null is an empty text."""
         ...
 
-    def forward(self, batch: Batch) -> Scores:
-        """Scores of the batch's rows, in their order; they depend on each text alone."""
+    def forward(self, batch: Batch) -> npt.ArrayLike:
+        """Scores of the batch's rows, in their order; they depend on each text alone. An array, or
+        what `np.asarray` makes one of, as soon as the device is ready."""
         ...
 
     def shorter(self, batch: Batch) -> Batch | None:
@@ -108,7 +109,7 @@ def score(student: Student, texts: pa.Array) -> Scores:
     """The student's scores of all texts, in their order."""
     scores = np.empty((len(texts), student.slots), np.float32)
     for batch in student.encode(texts):
-        scores[batch.rows] = student.forward(batch)
+        scores[batch.rows] = np.asarray(student.forward(batch))
     return scores
 
 

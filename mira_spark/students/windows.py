@@ -1,6 +1,5 @@
 """Documents as token ids: long ones cut to windows, all packed into batches of like length."""
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,8 @@ Ids = npt.NDArray[np.int32]
 
 MARK = " [...] "
 """Stands between two windows of a document that is not read whole."""
+AT_ONCE = 256
+"""Texts that are tokenised at once: while their ids become arrays no other thread goes on."""
 WINDOW = 20_000
 """Documents that are sorted by length together: padding is then under three per cent."""
 
@@ -42,11 +43,14 @@ class Reader:
 
     def ids(self, texts: Sequence[str]) -> list[Ids]:
         """Each text's token ids; of a text too long its begin, middle and end, marked between."""
-        pieces = [configs.pieces(text, self.piece) for text in texts]
-        flat = [piece for of_text in pieces for piece in of_text]
-        encoded = self.tokenizer.encode_batch_fast(flat, add_special_tokens=False)
-        each = iter(encoding.ids for encoding in encoded)
-        return [self._framed([next(each) for _ in of_text]) for of_text in pieces]
+        found: list[Ids] = []
+        for first in range(0, len(texts), AT_ONCE):
+            pieces = [configs.pieces(text, self.piece) for text in texts[first : first + AT_ONCE]]
+            flat = [piece for of_text in pieces for piece in of_text]
+            encoded = self.tokenizer.encode_batch_fast(flat, add_special_tokens=False)
+            each = iter(encoding.ids for encoding in encoded)
+            found += [self._framed([next(each) for _ in of_text]) for of_text in pieces]
+        return found
 
     def _framed(self, pieces: list[list[int]]) -> Ids:
         room, window = self.most - len(self.before) - len(self.after), self.window
@@ -95,21 +99,16 @@ def shorter(batch: Batch, reader: Reader) -> Batch | None:
     return Batch(batch.rows, {"ids": kept, "lengths": np.minimum(lengths, most)})
 
 
-def batches(
-    documents: Sequence[Ids], most_tokens: int, padded_to: Sequence[int] = ()
-) -> Iterator[Batch]:
+def batches(documents: Sequence[Ids], most_tokens: int) -> Iterator[Batch]:
     """Batches of at most `most_tokens` with padding, or of one document; the longest come first.
 
-    `ids` is int32 [B, T] padded with 0, `lengths` int32 [B]. T is that of the longest document, or
-    the next of the ascending `padded_to`, none of which may be shorter than every document.
+    `ids` is int32 [B, T] padded with 0, `lengths` int32 [B].
     """
     lengths = np.array([len(ids) for ids in documents], np.int32)
     order = np.argsort(-lengths, kind="stable")
     first = 0
     while first < len(order):
         longest = max(int(lengths[order[first]]), 1)
-        if padded_to:
-            longest = padded_to[bisect_left(padded_to, longest)]
         rows = order[first : first + max(most_tokens // longest, 1)]
         padded = np.zeros((len(rows), longest), np.int32)
         for i, row in enumerate(rows):

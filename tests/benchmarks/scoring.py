@@ -131,9 +131,17 @@ def linear(spark: SparkSession, folder: Path, rounds: int) -> None:
 
 
 def encoder(spark: SparkSession, folder: Path, rounds: int) -> None:
-    """The encoder through Spark and bare, in turns."""
+    """A small encoder over some of the files."""
     texts = texts_of_files().slice(0, ENCODED)
     student = shapes.student("small", texts.slice(0, 200).to_pylist())
+    against_bare(spark, folder, student, texts, rounds)
+    _padding(student, texts)
+
+
+def against_bare(
+    spark: SparkSession, folder: Path, student: Any, texts: pa.Array, rounds: int
+) -> None:
+    """The student through Spark and bare, in turns."""
     scorer = written(folder / "encoder", student)
     rows = documents(spark, texts, 1, f"{folder}/some").coalesce(1)
     table = rows.select(*scoring.INPUT).toArrow()
@@ -151,7 +159,6 @@ def encoder(spark: SparkSession, folder: Path, rounds: int) -> None:
         f"{statistics.median(over):.1%} (bar 10 %), {', '.join(f'{o:.1%}' for o in over)}; "
         f"{loads(scorer)}\n"
     )
-    _padding(student, texts)
 
 
 def _padding(student: Any, texts: pa.Array) -> None:

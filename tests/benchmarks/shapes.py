@@ -34,8 +34,11 @@ SHAPES = {
 }
 
 
-def student(shape: str, texts: Iterable[str], most: int = 512, slots: int = 15) -> EncoderStudent:
-    """A student of the shape, where it works fastest; its tokenizer is made from the texts."""
+def student(
+    shape: str, texts: Iterable[str], most: int = 512, slots: int = 15, on_cpu: bool = False
+) -> EncoderStudent:
+    """A student of the shape, where it works fastest or on the CPU, always with the same weights;
+    its tokenizer is made from the texts."""
     torch.manual_seed(0)
     model = SHAPES[shape]()
     tokenizer = a_tokenizer(texts).to_str().encode()
@@ -44,6 +47,6 @@ def student(shape: str, texts: Iterable[str], most: int = 512, slots: int = 15) 
     )
     heads = torch.randn((slots, architecture.width(config.architecture, "encoder"))) / 10
     reader = windows.reader(tokenizer, most)
-    return encoder.placed(
-        EncoderStudent(config, model.eval(), tokenizer, reader, heads, torch.full((slots,), 5.0))
-    )
+    bias = torch.full((slots,), 5.0)
+    made = EncoderStudent(config, model.eval(), tokenizer, reader, heads, bias)
+    return made if on_cpu else encoder.placed(made)

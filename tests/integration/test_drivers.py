@@ -156,9 +156,9 @@ def attempts(lake: Lakehouse) -> Iterator[leases.Lease | None]:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Twenty units of nine files; a file is a task of about two seconds in the drill."""
+    """Eight units of 36 files; a file is a task of half a second in the drill."""
     cluster.built()
-    return Lake(tmp_path_factory.mktemp("large"), 7_200, 360, 40)
+    return Lake(tmp_path_factory.mktemp("large"), 2_880, 360, 10)
 
 
 @pytest.mark.long
@@ -191,7 +191,7 @@ def test_executors_killed_every_few_seconds_change_nothing(
         seconds = time.monotonic() - begun
         output.seek(0)
         assert driver.returncode == 0, output.read()[-5_000:]
-    redone = tries(rows).total() / 7_200 - 1
+    redone = tries(rows).total() / 2_880 - 1
     with capsys.disabled():
         sys.stdout.write(
             f"\nspeculation {speculation}: {kills} executors killed in {seconds:.0f} s, "
