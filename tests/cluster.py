@@ -50,7 +50,15 @@ def environment(folder: Path) -> dict[str, str]:
     missing = subprocess.run(probe, cwd=folder, capture_output=True, text=True, check=False)
     assert "No module named 'mira_spark'" in missing.stderr
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYSPARK", "SPARK"))}
-    return kept | {"PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python}
+    home = folder / "spark"  # executors leave their files in its `work`, not in the package's
+    home.mkdir()
+    for part in Path(pyspark.__file__).parent.iterdir():
+        (home / part.name).symlink_to(part)
+    return kept | {
+        "PYSPARK_PYTHON": python,
+        "PYSPARK_DRIVER_PYTHON": python,
+        "SPARK_HOME": str(home),
+    }
 
 
 def built() -> None:

@@ -64,7 +64,7 @@ def written(folder: Path, student: Any) -> Scorer:
 def documents(spark: SparkSession, texts: pa.Array, copies: int, path: str) -> DataFrame:
     """A Delta table of the texts, `copies` times, as `documents` has them."""
     rows = pa.table({"text": texts.cast(pa.large_string()), "i": range(len(texts))})
-    frame = spark.createDataFrame(rows.to_pandas())
+    frame = spark.createDataFrame(rows)
     frame = frame.crossJoin(spark.range(copies).withColumnRenamed("id", "copy"))
     frame = frame.select(
         F.concat_ws(":", "i", "copy").alias("doc_id"),
