@@ -25,6 +25,9 @@ NOT_FINITE = "the student's score is not a finite number"
 IN_PART = "read in part: the memory did not hold all of it"
 WINDOW_BYTES = 64 << 20
 POLL_S = 0.1
+SWITCH_S = 0.0005
+"""After so long a thread lets others go on. With Python's own 5 ms each of the hundreds of calls
+that start work on a device would wait as long while ids become arrays."""
 
 Reasons = list[str | None]
 Rows = npt.NDArray[np.int64]
@@ -74,6 +77,7 @@ class Engine:
         self, windows: Iterable[pa.RecordBatch]
     ) -> Iterator[tuple[pa.RecordBatch, Scores, Reasons]]:
         """`scores` of each window's column `text`, while the next ones are read and encoded."""
+        sys.setswitchinterval(SWITCH_S)
         encoded = ahead(((window, self.encoded(window.column("text"))) for window in windows), 2)
         asked = ahead(((window, self.forwarded(one)) for window, one in encoded), 1)
         return ((window, *self.collected(one)) for window, one in asked)
