@@ -137,6 +137,42 @@ def test_a_score_that_is_no_number_is_a_row_that_says_so() -> None:
     assert reasons == [None, NOT_FINITE, None]
 
 
+class Waiting(TokenStudent):
+    """Its scores come only when they are read."""
+
+    log: list[str]
+
+    def forward(self, batch: Batch) -> Any:
+        scores = super().forward(batch)
+        self.log.append("asked")
+        student = self
+
+        class OnItsWay:
+            def __array__(self, dtype: Any = None, copy: bool | None = None) -> Scores:
+                student.log.append("read")
+                if 13 in scores:
+                    raise RuntimeError("the device is lost")
+                return scores
+
+        return OnItsWay()
+
+
+def test_no_batch_waits_for_the_scores_of_the_one_before() -> None:
+    student: Any = Waiting(batch_tokens=8)
+    student.log = []
+    scores, reasons = Engine(student).scores(strings(*["xxxx"] * 6))
+    assert scores[:, 0].tolist() == [4] * 6
+    assert reasons == [None] * 6
+    assert student.log == ["asked"] * 3 + ["read"] * 3
+
+
+def test_a_device_that_is_lost_ends_the_task_and_quarantines_nothing() -> None:
+    student: Any = Waiting()
+    student.log = []
+    with pytest.raises(RuntimeError, match="the device is lost"):
+        list(Engine(student).overlapped([table(["xxxx", "x" * 13])]))
+
+
 def table(texts: list[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"text": strings(*texts)})
 
