@@ -1,12 +1,14 @@
 """Selection from synthetic scores: `python -m tests.benchmarks.selection [--quick]`.
 
 50 sources in 5 groups, half of the documents tied at 200 levels and half spread over all 10,001, on
-two cores with a Java heap of 900 MB: 10^6, 10^7 and 10^8 rows, with `--quick` only 10^6. What the
-step does but its small writes, what-if from the recorded histogram, memory; then the same selection
-by a running sum over a full sort, in a process of its own with a heap of 4 GB.
+two cores, Java with a heap of 600 MB and the serial collector: 10^6, 10^7 and 10^8 rows, with
+`--quick` only 10^6. What the step does but its small writes, what-if from the recorded histogram,
+memory; then the same selections by a running sum over a full sort, in a process of its own with a
+heap of 4 GB.
 """
 
 import multiprocessing
+import os
 import resource
 import shutil
 import sys
@@ -16,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -30,7 +32,10 @@ from mira_spark.tables import Lakehouse
 
 SOURCES, GROUPS = 50, 5
 CHOSEN = SelectionSettings(budget="40%")
-MEMORY, MEMORY_OF_SORT = "900m", "4g"
+POLICIES = ("group", "global")
+SMALL = {"JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC", "MALLOC_ARENA_MAX": "2"}
+"""What Java holds beside its heap is less so; it is started by the first session of a process."""
+MEMORY, MEMORY_OF_SORT = "600m", "4g"
 T = TypeVar("T")
 
 
@@ -62,13 +67,21 @@ def stored(spark: SparkSession, path: str) -> DataFrame:
     return found.withColumn("tie_hash", selection.tie_hash(CHOSEN.seed))
 
 
-def by_histogram(lake: Lakehouse, rows: DataFrame, version: int) -> tuple[int, int]:
-    """Documents and tokens kept under policy `group`, as the step keeps them."""
-    state = pinned(version)
-    found = bins.recorded(lake, CHOSEN, state, lambda: rows, "bench")
+class Found(NamedTuple):
+    """Documents and tokens kept, the seconds for the histogram and for the choice after it."""
+
+    kept: tuple[int, int]
+    counting: float
+    choosing: float
+
+
+def by_histogram(lake: Lakehouse, rows: DataFrame, version: int, policy: str) -> Found:
+    """As the step selects."""
+    state, chosen = pinned(version), CHOSEN.model_copy(update={"policy": policy})
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
-    made = choice.choose(lake, CHOSEN, state, found, competing)
-    return made.documents, made.tokens
+    found, counting = timed(partial(bins.recorded, lake, chosen, state, lambda: rows, "bench"))
+    made, choosing = timed(partial(choice.choose, lake, chosen, state, found, competing))
+    return Found((made.documents, made.tokens), counting, choosing)
 
 
 def pinned(version: int) -> Pinned:
@@ -85,26 +98,33 @@ def what_if(lake: Lakehouse, version: int) -> int:
     return len(budgets.answers(found, asked))
 
 
-def by_sort(rows: DataFrame) -> tuple[int, int]:
-    """The same by a running sum over each group's documents in order."""
-    totals = dict(rows.groupBy("source_group").agg(F.sum("n_tokens")).collect())
+def by_sort(rows: DataFrame, policy: str) -> tuple[int, int]:
+    """Documents and tokens kept by a running sum over the documents in order, of each group under
+    policy `group`, else of all."""
+    pool = F.col("source_group") if policy == "group" else F.lit("all")
+    rows = rows.withColumn("pool", pool)
+    totals = dict(rows.groupBy("pool").agg(F.sum("n_tokens")).collect())
     budget = sum(totals.values()) * 40 // 100
-    limits = [(group, budget * t // sum(totals.values())) for group, t in totals.items()]
-    limit = rows.sparkSession.createDataFrame(limits, "source_group string, most bigint")
-    order = Window.partitionBy("source_group").orderBy(F.desc("quality"), "tie_hash", "doc_id")
+    limits = [(name, budget * t // sum(totals.values())) for name, t in totals.items()]
+    limit = rows.sparkSession.createDataFrame(limits, "pool string, most bigint")
+    order = Window.partitionBy("pool").orderBy(F.desc("quality"), "tie_hash", "doc_id")
     until = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     running = rows.withColumn("running", F.sum("n_tokens").over(until))
-    kept = running.join(F.broadcast(limit), on="source_group", how="inner")
-    kept = kept.filter("running <= most")
+    kept = running.join(F.broadcast(limit), on="pool", how="inner").filter("running <= most")
     documents, tokens = kept.agg(F.count("*"), F.sum("n_tokens")).collect()[0]
     return documents, tokens
 
 
-def sorts(folder: Path, sizes: Sequence[int]) -> list[tuple[tuple[int, int], float]]:
-    """`by_sort` of each size with its seconds, after one to warm up; for a process of its own."""
+def sorts(folder: Path, sizes: Sequence[int]) -> dict[tuple[int, str], tuple[Any, float]]:
+    """`by_sort` of each size and policy with its seconds, after one to warm up; for a process of
+    its own."""
     spark = open_local(folder / "sorts", cores=2, memory=MEMORY_OF_SORT)
-    by_sort(stored(spark, f"{folder}/warm"))
-    found = [timed(partial(by_sort, stored(spark, f"{folder}/{n}"))) for n in sizes]
+    by_sort(stored(spark, f"{folder}/warm"), "group")
+    found = {
+        (n, policy): timed(partial(by_sort, stored(spark, f"{folder}/{n}"), policy))
+        for n in sizes
+        for policy in POLICIES
+    }
     spark.stop()
     return found
 
@@ -126,13 +146,16 @@ def memory() -> tuple[float, float]:
 def main(arguments: list[str]) -> None:
     """A line for each size and bar."""
     folder = Path(tempfile.mkdtemp())
+    os.environ |= SMALL
     sizes = (10**6,) if "--quick" in arguments else (10**6, 10**7, 10**8)
     try:
         spark = open_local(folder / "session", cores=2, memory=MEMORY)
         lake = Lakehouse(spark, "default")
         lake.create(["score_histogram"])
-        by_histogram(lake, scores(spark, 10_000, f"{folder}/warm"), 0)
-        found = {n: measured(lake, scores(spark, n, f"{folder}/{n}"), n) for n in sizes}
+        by_histogram(lake, scores(spark, 10_000, f"{folder}/warm"), 0, "group")
+        found = {}
+        for n in sizes:
+            found |= measured(lake, scores(spark, n, f"{folder}/{n}"), n)
         python, java = memory()
         say(
             f"driver, with its two executor cores: Python {python:.2f} GB and Java {java:.2f} GB "
@@ -141,27 +164,35 @@ def main(arguments: list[str]) -> None:
         spark.stop()
         few = [n for n in sizes if n <= 10**7]
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            for n, (same, slow) in zip(few, pool.apply(sorts, (folder, few)), strict=True):
-                kept, seconds = found[n]
+            for (n, policy), (same, slow) in pool.apply(sorts, (folder, few)).items():
+                kept, counting, choosing = found[n, policy]
                 agree = "the same counts" if same == kept else f"OTHER COUNTS: {same}"
-                say(f"{n:,} rows by a running sum: {slow:.1f} s, {slow / seconds:.1f} times as "
-                    f"long (bar 5 at 10^7); {agree}")  # fmt: skip
+                say(
+                    f"{n:,} rows, {policy}, by a running sum: {slow:.1f} s, "
+                    f"{slow / (counting + choosing):.1f} times as long, "
+                    f"{slow / choosing:.1f} times once the histogram stands (bar 5 at 10^7); "
+                    f"{agree}"
+                )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def measured(lake: Lakehouse, rows: DataFrame, n: int) -> tuple[tuple[int, int], float]:
-    """What is kept of so many rows, and the seconds it took: of up to 10^7 the median of three."""
-    turns = [timed(partial(by_histogram, lake, rows, n + i)) for i in range(3 if n <= 10**7 else 1)]
-    seconds = median(seconds for _, seconds in turns)
-    (documents, tokens), _ = turns[0]
-    say(
-        f"{n:,} rows: {documents:,} documents, {tokens:,} tokens in {seconds:.1f} s, "
-        f"{seconds / n * 1e6:.2f} s per million"
-    )
+def measured(lake: Lakehouse, rows: DataFrame, n: int) -> dict[tuple[int, str], Found]:
+    """What is kept of so many rows by each policy: of up to 10^7 the median of three turns."""
+    found = {}
+    for place, policy in enumerate(POLICIES if n <= 10**7 else POLICIES[:1]):
+        versions = [n + 10 * place + i for i in range(3 if n <= 10**7 else 1)]
+        turns = [by_histogram(lake, rows, version, policy) for version in versions]
+        counting, choosing = median(t.counting for t in turns), median(t.choosing for t in turns)
+        found[n, policy] = Found(turns[0].kept, counting, choosing)
+        (documents, tokens), seconds = turns[0].kept, counting + choosing
+        say(
+            f"{n:,} rows, {policy}: {documents:,} documents, {tokens:,} tokens in {seconds:.1f} s, "
+            f"{seconds / n * 1e6:.2f} s per million; of these the histogram {counting:.1f} s"
+        )
     asked, answered = timed(partial(what_if, lake, n))
     say(f"  what-if, {asked} answers from the recorded histogram: {answered:.2f} s (bar 3)")
-    return (documents, tokens), seconds
+    return found
 
 
 if __name__ == "__main__":
