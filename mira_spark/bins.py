@@ -72,7 +72,8 @@ def of(rows: pa.Table) -> Bins:
     columns = [sums[name].to_pylist() for name in (*names, *(f"{name}_sum" for name in SUMS))]
     competing = rows.filter(pc.is_null(rows["aside"]))
     quality, documents, tokens = (competing[name].to_numpy() for name in ("quality", *SUMS))
-    levels = histograms.levels(competing["source"].to_pylist(), quality, documents, tokens)
+    names = competing["source"].combine_chunks()
+    levels = histograms.levels(names, quality, documents, tokens)
     return Bins(list(map(Part, *columns)), levels)
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Integers = npt.NDArray[np.int64]
 Column = Sequence[int] | npt.NDArray[np.integer]
+Names = Sequence[str] | pa.StringArray
 
 FIRST_HASH = -(2**63)
 
@@ -78,7 +80,7 @@ class Steps:
         return -int(self.quality[step]), int(self.tie_hash[step])
 
 
-def levels(source: Sequence[str], quality: Column, documents: Column, tokens: Column) -> Steps:
+def levels(source: Names, quality: Column, documents: Column, tokens: Column) -> Steps:
     """Steps of one quality each, of all candidates; columns of equal length, in any order.
 
     `quality` is in thousandths of a point, 0-10,000: quarantined documents have none and are no
@@ -114,7 +116,7 @@ def single_documents(
 
 def _steps(
     bits: int,
-    source: Sequence[str],
+    source: Names,
     quality: Column,
     tie_hash: Column,
     doc_id: Sequence[str] | None,
@@ -130,8 +132,8 @@ def _steps(
     starts = np.ones(len(order), bool)
     starts[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
     step = np.cumsum(starts) - 1
-    numbers = {name: i for i, name in enumerate(sorted(set(source)))}
-    owner = np.fromiter(map(numbers.__getitem__, source), np.int64, len(source))[order]
+    named = pa.array(source, pa.string()).dictionary_encode()
+    owner = named.indices.to_numpy(zero_copy_only=False)[order]
     counts = np.stack([_integers(documents), _integers(tokens)])[:, order]
 
     def run(number: int) -> Run:
@@ -143,7 +145,7 @@ def _steps(
         quality=-keys[2, starts],
         tie_hash=keys[1, starts],
         doc_id=None if doc_id is None else [ids[i] for i in keys[0, starts]],
-        runs={name: run(number) for name, number in numbers.items()},
+        runs={name: run(number) for number, name in enumerate(named.dictionary.to_pylist())},
     )
 
 

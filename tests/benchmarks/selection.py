@@ -1,10 +1,9 @@
 """Selection from synthetic scores: `python -m tests.benchmarks.selection [--quick]`.
 
 50 sources in 5 groups, half of the documents tied at 200 levels and half spread over all 10,001, on
-two cores, Java with a heap of 600 MB and the serial collector: 10^6, 10^7 and 10^8 rows, with
-`--quick` only 10^6. What the step does but its small writes, what-if from the recorded histogram,
-memory; then the same selections by a running sum over a full sort, in a process of its own with a
-heap of 4 GB.
+two cores, Java with a heap of 600 MB: 10^6, 10^7 and 10^8 rows, with `--quick` only 10^6. What the
+step does but its small writes, what-if from the recorded histogram, memory; then the same selections
+by a running sum over a full sort, in a process of its own with a heap of 4 GB.
 """
 
 import multiprocessing
@@ -33,8 +32,8 @@ from mira_spark.tables import Lakehouse
 SOURCES, GROUPS = 50, 5
 CHOSEN = SelectionSettings(budget="40%")
 POLICIES = ("group", "global")
-SMALL = {"JAVA_TOOL_OPTIONS": "-XX:+UseSerialGC", "MALLOC_ARENA_MAX": "2"}
-"""What Java holds beside its heap is less so; it is started by the first session of a process."""
+ARENAS = {"MALLOC_ARENA_MAX": "2"}
+"""Java, which the first session of a process starts, holds less beside its heap so."""
 MEMORY, MEMORY_OF_SORT = "600m", "4g"
 T = TypeVar("T")
 
@@ -146,7 +145,7 @@ def memory() -> tuple[float, float]:
 def main(arguments: list[str]) -> None:
     """A line for each size and bar."""
     folder = Path(tempfile.mkdtemp())
-    os.environ |= SMALL
+    os.environ |= ARENAS
     sizes = (10**6,) if "--quick" in arguments else (10**6, 10**7, 10**8)
     try:
         spark = open_local(folder / "session", cores=2, memory=MEMORY)
