@@ -19,7 +19,7 @@ from mira_spark import descent, labelling, shards
 from mira_spark.checkpoints import AfterEpoch, Checkpoints, Progress, identity
 from mira_spark.distillation import EncoderSettings
 from mira_spark.errors import InputError
-from mira_spark.students import encoder, windows
+from mira_spark.students import encoder, packing, windows
 from mira_spark.students.encoder import EncoderStudent
 from mira_spark.students.protocol import Batch
 
@@ -68,6 +68,7 @@ def tuned(
     """
     labels = _labels(folder, student.slots)
     torch.manual_seed(settings.seed)
+    packing.unpack(student.model)
     model = _Tuned(student).to(student.heads.device).float()
     optimiser = descent.adamw(model, BETAS)
     kept = Checkpoints(

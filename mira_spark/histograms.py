@@ -8,6 +8,7 @@ begin with the same bits, or a single one. All counts are int64.
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 Integers = npt.NDArray[np.int64]
 Column = Sequence[int] | npt.NDArray[np.integer]
-Names = Sequence[str] | pa.StringArray
+Names: TypeAlias = Sequence[str] | pa.StringArray
 
 FIRST_HASH = -(2**63)
 

@@ -12,7 +12,7 @@ from mira_spark.distillation import EncoderSettings, predict
 from mira_spark.encoder_training import train_encoder
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.reliability import spearman
-from mira_spark.students import encoder
+from mira_spark.students import encoder, packing
 from tests.encoders import an_encoder
 from tests.staging import Row, staged
 
@@ -145,6 +145,18 @@ def test_a_training_of_a_single_step_learns(folder: Path, shards: Path, tmp_path
         )
         train_encoder(shards, 3, settings, tmp_path, lambda _, loss: losses.append(loss))
     assert losses[1] < losses[0] - 0.02
+
+
+def test_an_encoder_that_was_packed_is_trained_on_padded_documents(
+    folder: Path, shards: Path, tmp_path: Path
+) -> None:
+    """As it is when it was put on a GPU; laid end to end, attention could not be dropped."""
+    student = train_encoder(shards, 3, EncoderSettings(model=str(folder)), tmp_path)
+    packing.pack(student.model)
+    settings = EncoderSettings(model=str(folder), frozen=False, epochs=1)
+    trained = fine_tuning.tuned(student, shards, settings, tmp_path, None)
+    assert not packing.is_packed(trained.model)
+    assert np.isfinite(predict(trained, shards, "validation").predicted).all()
 
 
 def test_a_training_goes_on_from_no_other_labels(

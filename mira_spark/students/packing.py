@@ -61,6 +61,12 @@ def pack(model: Any) -> None:
     model.set_attn_implementation(ATTENTION)
 
 
+def unpack(model: Any) -> None:
+    """From now on the model takes padded documents again, as in training: it may drop attention."""
+    if is_packed(model):
+        model.set_attn_implementation("sdpa")
+
+
 def is_packed(model: Any) -> bool:
     """Whether `pack` was called."""
     return bool(model.config._attn_implementation == ATTENTION)
