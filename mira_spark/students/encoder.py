@@ -21,6 +21,7 @@ from mira_spark.students.windows import Reader
 HEADS, BIAS = "heads", "bias"
 BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
 PACKED_WINDOW = 1_000
+"""So few that the GPU has work soon; for want of padding they need not be sorted together."""
 BACKEND = "inductor"
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 
@@ -65,7 +66,7 @@ class EncoderStudent:
 
     @property
     def window(self) -> int:
-        """As many as are sorted by length together; laid end to end they need not be."""
+        """As many as are sorted by length together."""
         return PACKED_WINDOW if packing.is_packed(self.model) else windows.WINDOW
 
     def batched(self, batching: Batching) -> Self:
