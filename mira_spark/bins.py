@@ -72,8 +72,8 @@ def of(rows: pa.Table) -> Bins:
     columns = [sums[name].to_pylist() for name in (*names, *(f"{name}_sum" for name in SUMS))]
     competing = rows.filter(pc.is_null(rows["aside"]))
     quality, documents, tokens = (competing[name].to_numpy() for name in ("quality", *SUMS))
-    names = competing["source"].combine_chunks()
-    levels = histograms.levels(names, quality, documents, tokens)
+    sources = competing["source"].combine_chunks()
+    levels = histograms.levels(sources, quality, documents, tokens)
     return Bins(list(map(Part, *columns)), levels)
 
 

@@ -97,7 +97,7 @@ class Engine:
         later = {row + middle: reason for row, reason in right.reasons.items()}
         return Encoded(len(texts), left.batches + moved, left.reasons | later)
 
-    def forwarded(self, encoded: Encoded) -> "Forwarded":
+    def forwarded(self, encoded: Encoded) -> Forwarded:
         """The batches' scores as the student gives them, each batch cut as small as the memory or a
         bad row makes needful."""
         reasons: Reasons = [encoded.reasons.get(row) for row in range(encoded.rows)]
@@ -124,7 +124,7 @@ class Engine:
                 reasons[int(batch.rows[0])] = failure.reason
         return Forwarded(reasons, parts)
 
-    def collected(self, forwarded: "Forwarded") -> tuple[Scores, Reasons]:
+    def collected(self, forwarded: Forwarded) -> tuple[Scores, Reasons]:
         """What the device is still at is waited for; see `scores`."""
         reasons = forwarded.reasons
         scores = np.full((len(reasons), self.student.slots), np.nan, np.float32)

@@ -44,9 +44,6 @@ def attention(
     return seen[None], None
 
 
-AttentionInterface.register(ATTENTION, attention)
-
-
 def fits(model: Any) -> bool:
     """Whether the model, on its device, can take documents laid so."""
     config = model.config
@@ -58,6 +55,7 @@ def fits(model: Any) -> bool:
 
 def pack(model: Any) -> None:
     """From now on the model takes documents laid end to end, and no others."""
+    AttentionInterface.register(ATTENTION, attention)
     model.set_attn_implementation(ATTENTION)
 
 
