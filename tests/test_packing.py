@@ -98,6 +98,20 @@ def test_documents_laid_end_to_end_have_the_states_of_padded_ones(
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_the_host_asks_for_no_number_on_the_device_before_the_next_batch(
+    model_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "varlen_attn", lambda query, *_, **__: query.clone())
+    model, batch = a_model(model_type), a_batch(LENGTHS)
+    packing.pack(model)
+    with torch.inference_mode(), torch.profiler.profile() as seen:
+        encoder.pooled(model, batch)
+    called = {event.name for event in seen.events()}
+    assert "aten::segment_reduce" in called
+    assert not called & {"aten::item", "aten::_local_scalar_dense", "aten::nonzero"}
+
+
 def test_a_batch_without_any_token_has_zeros() -> None:
     model = a_model("bert")
     packing.pack(model)
