@@ -38,6 +38,7 @@ class Table:
 
 
 def columns(*rows: tuple[str, DataType, str] | tuple[str, DataType, str, bool]) -> StructType:
+    """A table's schema of (name, type, comment) each, with `NULL` behind where it may be null."""
     fields = []
     for name, kind, comment, *nullable in rows:
         fields.append(StructField(name, kind, bool(nullable), {"comment": comment}))
