@@ -178,15 +178,21 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def windows(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The batches put together until they have `rows` rows or WINDOW_BYTES; empty ones left out."""
+def windows(batches: Iterable[pa.RecordBatch], rows: int | None) -> Iterator[pa.RecordBatch]:
+    """The batches cut and put together to windows of `rows` rows to less than twice as many, or of
+    WINDOW_BYTES, the last as small as it comes; None: the batches as they are, without empty ones.
+
+    A GPU waits for the first window of a task, which is why a large batch is cut.
+    """
     held: list[pa.RecordBatch] = []
     for batch in batches:
-        if batch.num_rows:
-            held.append(batch)
-        if sum(b.num_rows for b in held) >= rows or sum(b.nbytes for b in held) >= WINDOW_BYTES:
-            yield _joined(held)
-            held = []
+        step = rows or max(batch.num_rows, 1)
+        for first in range(0, batch.num_rows, step):
+            held.append(batch.slice(first, step))
+            count, size = sum(b.num_rows for b in held), sum(b.nbytes for b in held)
+            if rows is None or count >= rows or size >= WINDOW_BYTES:
+                yield _joined(held)
+                held = []
     if held:
         yield _joined(held)
 

@@ -177,10 +177,11 @@ def table(texts: list[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"text": strings(*texts)})
 
 
-def test_windows_are_whole_batches_put_together() -> None:
+def test_batches_are_cut_and_put_together_to_windows() -> None:
     batches = [table(["x"] * n) for n in (3, 0, 4, 10, 1)]
-    assert [w.num_rows for w in windows(batches, 6)] == [7, 10, 1]
-    assert [w.num_rows for w in windows(batches, 1)] == [3, 4, 10, 1]
+    assert [w.num_rows for w in windows(batches, 6)] == [7, 6, 5]
+    assert [w.num_rows for w in windows(batches, 1)] == [1] * 18
+    assert [w.num_rows for w in windows(batches, None)] == [3, 4, 10, 1]
     assert list(windows([], 6)) == []
 
 
@@ -189,8 +190,8 @@ def test_a_window_ends_where_its_texts_are_large(monkeypatch: pytest.MonkeyPatch
     assert [w.num_rows for w in windows([table(["x" * 400])] * 5, 100)] == [3, 2]
 
 
-@pytest.mark.parametrize("rows", [1, 7, 1_000])
-def test_the_order_and_the_scores_do_not_depend_on_the_windows(rows: int) -> None:
+@pytest.mark.parametrize("rows", [1, 7, 1_000, None])
+def test_the_order_and_the_scores_do_not_depend_on_the_windows(rows: int | None) -> None:
     texts = [f"word{i} and more" * (i % 5) for i in range(300)]
     batches = [table(texts[i : i + 20]) for i in range(0, 300, 20)]
     whole, _ = Engine(linear(1)).scores(strings(*texts))

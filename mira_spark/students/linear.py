@@ -56,9 +56,9 @@ class LinearStudent:
         """It reads bytes."""
 
     @property
-    def window(self) -> int:
-        """A batch may be as small as it comes."""
-        return 1
+    def window(self) -> None:
+        """Batches are taken as they come."""
+        return None
 
     @property
     def config(self) -> LinearConfig:

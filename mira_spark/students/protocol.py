@@ -83,8 +83,9 @@ class Student(Protocol):
         ...
 
     @property
-    def window(self) -> int:
-        """How many texts `encode` should see at once, so that batches of like length come about."""
+    def window(self) -> int | None:
+        """How many texts `encode` should see at once, so that batches of like length come about;
+        None: it makes no difference."""
         ...
 
     def batched(self, batching: Batching) -> Self:

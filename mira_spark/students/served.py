@@ -66,9 +66,9 @@ class ServedStudent:
         return {}
 
     @property
-    def window(self) -> int:
-        """A batch may be as small as it comes."""
-        return 1
+    def window(self) -> None:
+        """Batches are taken as they come."""
+        return None
 
     def batched(self, batching: Batching) -> Self:
         """Itself: `documents_at_once` says it."""
