@@ -3,7 +3,8 @@
 50 sources in 5 groups, half of the documents tied at 200 levels and half spread over all 10,001, on
 two cores, Java with a heap of 600 MB: 10^6, 10^7 and 10^8 rows, with `--quick` only 10^6. What the
 step does but its small writes, what-if from the recorded histogram, memory; then the same
-selections by a running sum over a full sort, in a process of its own with a heap of 4 GB.
+selections by a running sum over a full sort, in a process of its own with a heap of 4 GB. A file has
+rows of one source, as `score_documents` writes them.
 """
 
 import multiprocessing
@@ -56,7 +57,7 @@ def scores(spark: SparkSession, rows: int, path: str) -> DataFrame:
         F.concat(group, F.lit("/1")).alias("student_id"),
         F.when(F.col("id") % 2 == 0, tied).otherwise(spread).cast("smallint").alias("quality"),
         F.pmod(F.hash("id", F.lit(7)), F.lit(5_000)).cast("bigint").alias("n_tokens"),
-    ).write.format("delta").save(path)
+    ).repartitionByRange(SOURCES, "source").write.format("delta").save(path)
     return stored(spark, path)
 
 
