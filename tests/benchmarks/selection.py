@@ -3,8 +3,8 @@
 50 sources in 5 groups, half of the documents tied at 200 levels and half spread over all 10,001, on
 two cores, Java with a heap of 600 MB: 10^6, 10^7 and 10^8 rows, with `--quick` only 10^6. What the
 step does but its small writes, what-if from the recorded histogram, memory; then the same
-selections by a running sum over a full sort, in a process of its own with a heap of 4 GB. A file has
-rows of one source, as `score_documents` writes them.
+selections by a running sum over a full sort, in a process of its own with a heap of 4 GB. A file
+has rows of one source, as `score_documents` writes them.
 """
 
 import multiprocessing
