@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from mira_spark import candidates as competing
 from mira_spark import discovery, grouping, judging, labelling, registry, selection
 from mira_spark.errors import ArtefactError, InputError, joined
+from mira_spark.inputs import input_version, user_table
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics import Rubric
 from mira_spark.rubrics import rubric_id as rubric_id_of
@@ -20,7 +21,7 @@ from mira_spark.scoring import Scorer
 from mira_spark.selection import ScoreColumn, SelectionSettings
 from mira_spark.settings import Settings
 from mira_spark.students import artefact
-from mira_spark.tables import Lakehouse, input_version, user_table
+from mira_spark.tables import Lakehouse
 
 SCORE_KEY = competing.KEY
 """A score belongs to a document while all of these are the same."""

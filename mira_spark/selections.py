@@ -12,8 +12,9 @@ from pyspark.sql import functions as F
 
 from mira_spark import candidates, current, selection
 from mira_spark.errors import InputError, joined
+from mira_spark.inputs import user_table
 from mira_spark.selection import ScoreColumn, SelectionSettings
-from mira_spark.tables import Lakehouse, user_table
+from mira_spark.tables import Lakehouse
 from mira_spark.walk import Cut
 
 NAME_OR_ID = re.compile(r"[a-z][a-z0-9_]{0,59}|[0-9a-f]{16}")

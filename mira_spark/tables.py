@@ -1,10 +1,9 @@
-"""The only place that reads or writes tables: created up front, read by version, written once."""
+"""The only place that reads or writes tables of ours: created up front, read by version."""
 
 import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
 from mira_spark.columns import Table
-from mira_spark.errors import InputError, SchemaError, joined
+from mira_spark.errors import SchemaError, joined
 from mira_spark.schemas import TABLES
 
 KEEPS_ROWS = ("WRITE", "OPTIMIZE", "SET TBLPROPERTIES")
@@ -229,65 +228,9 @@ class Lakehouse:
         self.spark.sql(f"ALTER TABLE {self.name(table)} SET TBLPROPERTIES ({pairs})")
 
 
-def user_table(spark: SparkSession, name: str, columns: Sequence[str]) -> DataFrame:
-    """A table of the user's; InputError when it is not there or lacks one of the columns."""
-    if not spark.catalog.tableExists(name):
-        raise InputError(f"there is no table {name}")
-    rows = spark.table(name)
-    missing = [column for column in columns if column not in rows.columns]
-    if missing:
-        raise InputError(
-            f"{name} has no column {', '.join(missing)}; it has {', '.join(rows.columns)}"
-        )
-    return rows
-
-
-def read_input(spark: SparkSession, kind: str, path: str) -> DataFrame:
-    """The user's rows: `kind` is parquet, json, csv or delta (files at `path`) or table (a name).
-
-    Raises InputError when there is nothing, or nothing readable, at `path`.
-    """
-    csv: dict[str, bool | str] = {"header": True, "multiLine": True, "escape": '"'}
-    try:
-        if kind == "table":
-            return spark.table(path)
-        return spark.read.options(**(csv if kind == "csv" else {})).format(kind).load(path)
-    except AnalysisException as error:
-        raise InputError(
-            f"corpus.path: {path} cannot be read as {kind}: {_short(error)}"
-        ) from error
-
-
-def listing(spark: SparkSession, path: str) -> list[str]:
-    """A line per file under `path`: name, length and time of change, sorted; reads no file.
-
-    Raises InputError when there is no such path.
-    """
-    try:
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", True).load(path)
-        rows = files.select("path", "length", "modificationTime").collect()
-    except AnalysisException as error:
-        raise InputError(f"corpus.path: {path} cannot be read: {_short(error)}") from error
-    return sorted(f"{r['path']} {r['length']} {r['modificationTime']}" for r in rows)
-
-
-def input_version(spark: SparkSession, table: str) -> str:
-    """The version of a Delta table; `unknown` and a time for others, which so count as changed."""
-    try:
-        return str(spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").collect()[0]["version"])
-    except AnalysisException as error:
-        if not spark.catalog.tableExists(table):
-            raise InputError(f"there is no table {table}") from error
-        return f"unknown at {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-
-
 def write_shards(rows: DataFrame, folder: Path) -> None:
     """Write `rows` as Parquet files the driver can stream, replacing what was in `folder`."""
     rows.write.mode("overwrite").parquet(folder.as_uri())
-
-
-def _short(error: AnalysisException) -> str:
-    return (error.getMessage() or str(error)).splitlines()[0]
 
 
 def _column_definition(field: StructField) -> str:

@@ -81,7 +81,7 @@ ON_EXECUTORS = (
     "mira_spark.workers",
 )
 SPARK = {"pyspark", "delta"}
-STORAGE = "mira_spark.tables"
+STORAGE = {"mira_spark.inputs", "mira_spark.tables"}
 SESSION = "mira_spark.session"
 OF_A_UDF = {
     "mira_spark.scoring",
@@ -191,7 +191,7 @@ def storage_outside_tables(modules: Modules) -> list[str]:
     """`file.write(...)` and `lake.read(...)` are calls; Spark's `.write` and `.read` are not."""
     problems = []
     for module in modules:
-        if module == STORAGE:
+        if module in STORAGE:
             continue
         for node, is_called in attributes(module, modules):
             lake = isinstance(node.value, ast.Name) and node.value.id == "lake"
@@ -366,6 +366,7 @@ CLEAN = {
     "mira_spark.steps.label_documents": "from mira_spark import scoring",
     "mira_spark.steps.distill_students": "from mira_spark import reliability",
     "mira_spark.pipeline": "from mira_spark.steps import score_documents",
+    "mira_spark.inputs": "spark.read.parquet(a)",
     "mira_spark.tables": "spark.read.table(a)\nrows.write.saveAsTable(a)\nimport delta.tables",
     "mira_spark.session": "SparkSession.builder.config(a, b).getOrCreate()\nfile.write(a)",
     "mira_spark.cli": "from mira_spark import pipeline\nconsole.print(a)",

@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from mira_spark import corpus, corpus_python, tables, tokens
+from mira_spark import corpus, corpus_python, tokens
 from mira_spark.corpus import CorpusSettings
 from mira_spark.errors import ConfigError, InputError
+from mira_spark.inputs import input_version, listing, read_input
 from mira_spark.runs import Outcome
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -32,8 +33,8 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
         return {"files": corpus_python.fingerprint(files, limits)}
     path = chosen.path or ""
     if chosen.input == "table":
-        return {path: tables.input_version(lake.spark, path)}
-    return {path: hashlib.sha256("\n".join(tables.listing(lake.spark, path)).encode()).hexdigest()}
+        return {path: input_version(lake.spark, path)}
+    return {path: hashlib.sha256("\n".join(listing(lake.spark, path)).encode()).hexdigest()}
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
@@ -107,13 +108,13 @@ def _raw(
 ) -> tuple[CorpusSettings, DataFrame]:
     """The input's rows and how their columns map; the local environment is laid in `staging`."""
     if settings.input != "python_environment":
-        return settings, tables.read_input(lake.spark, settings.input, settings.path or "")
+        return settings, read_input(lake.spark, settings.input, settings.path or "")
     limits = _limits(settings)
     files = corpus_python.find_files(corpus_python.this_environment(), limits)
     shutil.rmtree(staging, ignore_errors=True)
     corpus_python.stage(files, limits, staging)
     own = settings.model_copy(update={"columns": corpus.OWN_COLUMNS, "source": None})
-    return own, tables.read_input(lake.spark, "parquet", staging.as_uri())
+    return own, read_input(lake.spark, "parquet", staging.as_uri())
 
 
 def _pin(lake: Lakehouse, tokenizer: tokens.Tokenizer) -> None:
