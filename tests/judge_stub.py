@@ -27,6 +27,24 @@ Schema = Mapping[str, Any] | None
 Says = Callable[[Sequence[Mapping[str, str]], Schema], str]
 """(messages, response schema) to the JSON text of the judge."""
 
+ENVIRONMENT = {
+    "OPENAI_API_KEY": "sk-house-key",
+    "OPENAI_ADMIN_KEY": "sk-house-admin",
+    "OPENAI_ORG_ID": "org-house",
+    "OPENAI_PROJECT_ID": "proj-house",
+    "OPENAI_WEBHOOK_SECRET": "whsec-house",
+    "OPENAI_BASE_URL": "http://127.0.0.1:9/house",
+    "OPENAI_CUSTOM_HEADERS": "\n".join(
+        ["X-House: h", "Authorization: Bearer sk-house-key", "Host: house.example", "Cookie: h=1",
+         "User-Agent: house", "Content-Type: text/house", "X-Client-Request-Id: house"]
+    ),
+    "OPENAI_API_VERSION": "house",
+    "OPENAI_LOG": "debug",
+    "AZURE_OPENAI_API_KEY": "house-azure",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+}  # fmt: skip
+"""What the SDK and its HTTP library read from the environment."""
 TRICKLE_S = 0.02
 """Seconds between two bytes of a slow body."""
 SWAP_S = 0.25

@@ -25,7 +25,7 @@ from mira_spark.judges.reading import Labels, Unusable, content, parse_discovery
 from mira_spark.judges.secret import Secret
 from mira_spark.judges.settings import ModelSettings
 from tests.judge_faults import BY_KIND, FAULTS, Fault, always, drawn
-from tests.judge_stub import JudgeStub, Says, by_hash
+from tests.judge_stub import ENVIRONMENT, JudgeStub, Says, by_hash
 
 T = TypeVar("T")
 
@@ -151,6 +151,27 @@ def test_the_key_goes_in_its_header_and_the_answer_is_wanted_plain() -> None:
         assert stub.headers["authorization"] == f"Bearer {KEY}"
         assert stub.headers["accept-encoding"] == "identity"
         assert [name for name, value in stub.headers.items() if KEY in value] == ["authorization"]
+
+
+def test_only_headers_of_ours_are_sent_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with JudgeStub() as stub:
+        ask(judge(stub), request())
+        host = stub.url.removeprefix("http://").removesuffix("/v1")
+        length = stub.headers["content-length"]
+        assert dict(stub.headers) == {
+            "host": host,
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "authorization": f"Bearer {KEY}",
+            "content-type": "application/json",
+            "content-length": length,
+            "user-agent": "mira-spark",
+            "x-client-request-id": "key of 0a1b2c3d",
+        }
 
 
 def test_a_discovery_is_sent_with_its_own_schema() -> None:

@@ -19,6 +19,7 @@ from mira_spark.errors import ConfigError
 from mira_spark.students import answers, configs
 from mira_spark.students.configs import ServedConfig
 from mira_spark.students.served import NotScored, ServedStudent, opened
+from tests.judge_stub import ENVIRONMENT
 
 KEY = "sk-canary-A1b2C3d4E5f6G7h8"
 ANCHORS = ("clarity", "depth", "order")
@@ -33,6 +34,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.headers: dict[str, str] = {}
         self.faults: list[int] = []
         self.refused = ""
         self.likelihoods: Likelihoods = lambda prompt: {"5": 1.0}
@@ -54,6 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(body)
         self.server.keys.append(self.headers["Authorization"])
+        self.server.headers = {name.lower(): value for name, value in self.headers.items()}
         time.sleep(self.server.latency_s)
         refused = self.server.refused
         if refused and any(refused in prompt for prompt in body["prompt"]):
@@ -240,3 +243,21 @@ def test_what_may_not_be_asked_is_refused_before_anything_is_sent(server: Server
     with pytest.raises(ConfigError, match="https only"):
         student(server, url="http://a.example/v1", hosts=("a.example",))
     assert server.asked == []
+
+
+def test_only_headers_of_ours_are_sent_whatever_the_environment_says(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    scores(student(server), ["a text"])
+    sent = dict(server.headers)
+    assert sent.pop("content-length").isdigit()
+    assert sent == {
+        "host": server.url.removeprefix("http://").removesuffix("/v1"),
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "authorization": f"Bearer {KEY}",
+        "content-type": "application/json",
+        "user-agent": "mira-spark",
+    }

@@ -7,7 +7,6 @@ import asyncio
 import json
 import time
 from collections.abc import Collection, Mapping
-from contextlib import aclosing
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +26,7 @@ POOLS = 16
 _CONNECT_S = 10.0
 _LONGEST_REFUSAL = 4_096
 _REFUSAL_S = 5.0
+_REQUEST_ID = "X-Client-Request-Id"
 _NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "LocalProtocolError"}
 
 
@@ -98,13 +98,13 @@ class OpenAIJudge:
             async with asyncio.timeout(self._settings.timeout_s):
                 call = completions.with_streaming_response.create(
                     messages=[],
-                    extra_headers={"X-Client-Request-Id": request.call_key},
+                    extra_headers={_REQUEST_ID: request.call_key},
                     # As arguments the SDK would walk through them, a fifth of a call's time.
                     extra_body=self._unchecked(request),
                     **self._seeded(request),
                 )
                 async with call as response:
-                    raw = await _first_bytes(response.http_response, LONGEST_BODY)
+                    raw = await openai_sdk.first_bytes(response.http_response, LONGEST_BODY)
         except TimeoutError:
             failure = CallFailed(f"no answer in {self._settings.timeout_s:g} s", lost=True)
         except self._broken as error:
@@ -137,12 +137,17 @@ class OpenAIJudge:
         http = openai_sdk.http(self._sdk)
         seconds = self._settings.timeout_s
         timeout = http.Timeout(seconds, connect=min(_CONNECT_S, seconds))
+        limits = http.Limits(max_connections=None, max_keepalive_connections=None)
         clients = (
             http.AsyncClient(
-                headers={"Accept-Encoding": "identity"},
                 timeout=timeout,
-                limits=http.Limits(max_connections=None, max_keepalive_connections=None),
-                verify=_certificates(http),
+                transport=openai_sdk.with_own_headers(
+                    http.AsyncHTTPTransport(
+                        limits=limits, verify=_certificates(http), trust_env=False
+                    ),
+                    self._secret,
+                    kept=(_REQUEST_ID,),
+                ),
                 follow_redirects=False,
                 trust_env=False,
                 event_hooks={"response": [self._check_status]},
@@ -176,7 +181,7 @@ class OpenAIJudge:
         a traceback may show those."""
         try:
             async with asyncio.timeout(_REFUSAL_S):
-                body = await _first_bytes(response, _LONGEST_REFUSAL)
+                body = await openai_sdk.first_bytes(response, _LONGEST_REFUSAL)
         except self._broken:
             return ""
         return scrubbed(body.decode(errors="replace"), [self._secret])
@@ -213,17 +218,6 @@ def _json_schema(anchors: tuple[Anchor, ...]) -> dict[str, object]:
     name = "labels" if anchors else "dimensions"
     schema = {"name": name, "strict": True, "schema": prompts.schema(anchors)}
     return {"type": "json_schema", "json_schema": schema}
-
-
-async def _first_bytes(response: Any, most: int) -> bytes:
-    """The body's beginning; what lies beyond is left unread."""
-    found = bytearray()
-    async with aclosing(response.aiter_raw()) as chunks:
-        async for chunk in chunks:
-            found += chunk
-            if len(found) >= most:
-                break
-    return bytes(found[:most])
 
 
 def _object(body: str) -> dict[str, Any]:

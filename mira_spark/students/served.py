@@ -177,11 +177,16 @@ def opened(config: ServedConfig, environment: Mapping[str, str] = os.environ) ->
     """
     sdk, server = openai_sdk.load(NEEDED_BY), config.server
     secret = read(server.secret, environment)
+    transport = openai_sdk.http(sdk).HTTPTransport(trust_env=False)
     client = sdk.OpenAI(
         api_key=secret.reveal(),
         base_url=checked_url(server.url, server.hosts),
         max_retries=0,
         timeout=server.timeout_s,
-        http_client=sdk.DefaultHttpxClient(trust_env=False, follow_redirects=False),
+        http_client=sdk.DefaultHttpxClient(
+            transport=openai_sdk.with_own_headers(transport, secret),
+            trust_env=False,
+            follow_redirects=False,
+        ),
     )
     return ServedStudent(config, client, secret)
