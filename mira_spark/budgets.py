@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from pydantic import ValidationError
-from rich.table import Table
 
 from mira_spark import bins, candidates, current, selection
 from mira_spark.bins import Bins
 from mira_spark.columns import POINT
 from mira_spark.errors import InputError, joined
-from mira_spark.progress import console, plain, say
+from mira_spark.progress import say, show_table
 from mira_spark.selection import SelectionSettings
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -130,27 +129,22 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
         counted = partial(current.candidates, lake, settings, state)
         found = bins.recorded(lake, settings.selection, state, counted, run_id)
     for answer in answers(found, asked):
-        console.print(_table(answer))
+        _show_answer(answer)
     versions = "documents version {}, scores version {}".format(*state.versions)
     say(f"from the histogram of {versions}; the documents at the cut are in proportion")
 
 
-def _table(answer: Answer) -> Table:
+def _show_answer(answer: Answer) -> None:
     title = (
-        f"\n{answer.chosen.budget} by {answer.chosen.policy}: a budget of "
+        f"{answer.chosen.budget} by {answer.chosen.policy}: a budget of "
         f"{answer.budget_tokens:,} tokens; the mix has {answer.entropy_bits:.2f} bits"
     )
-    table = Table(title=title, title_justify="left", box=None, header_style="bold")
-    for name in ("group", "source"):
-        table.add_column(name)
-    for name in ("documents", "tokens", "kept", "mean quality", "marginal",
-                 f"+{MORE / 1e9:g} B: documents", "tokens"):  # fmt: skip
-        table.add_column(name, justify="right")
-    for line in answer.lines:
-        name = line.source_group or "all"
-        table.add_row(
-            plain(name) if line.source is None else "",
-            plain(line.source or ""),
+    headings = ("group", "source", "documents", "tokens", "kept", "mean quality", "marginal",
+                f"+{MORE / 1e9:g} B: documents", "tokens")  # fmt: skip
+    rows = [
+        (
+            (line.source_group or "all") if line.source is None else "",
+            line.source or "",
             f"{line.kept.documents:,}",
             f"{line.kept.tokens:,}",
             f"{line.kept.tokens / max(1, line.total_tokens):.1%}",
@@ -159,7 +153,9 @@ def _table(answer: Answer) -> Table:
             f"{line.more_documents:+,}",
             f"{line.more_tokens:+,}",
         )
-    return table
+        for line in answer.lines
+    ]
+    show_table(headings, rows, texts=2, title=title)
 
 
 def _points(thousandths: float | None, none: str = "") -> str:

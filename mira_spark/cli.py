@@ -4,12 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 from pyspark.errors import PySparkException
-from rich.markup import escape
-from rich.table import Table
 
 from mira_spark import (
     budgets,
@@ -28,7 +26,7 @@ from mira_spark import (
 )
 from mira_spark.cli_options import Config, Overrides, RunId, open_lakehouse
 from mira_spark.errors import BusyError, MiraError
-from mira_spark.progress import console, say, set_up_logging
+from mira_spark.progress import say, say_error, set_up_logging, show_table
 from mira_spark.settings import load
 
 app = typer.Typer(
@@ -87,7 +85,8 @@ def demo_command(config: Config = None, overrides: Overrides = None, run_id: Run
     code = pipeline.perform(lake, settings, run_id or runs.new_run_id())
     if code in (0, 3):
         summary.show(lake, settings)
-    say(f"\n{time.monotonic() - started:.0f} seconds")
+    say()
+    say(f"{time.monotonic() - started:.0f} seconds")
     raise typer.Exit(code)
 
 
@@ -99,20 +98,20 @@ def status_command(config: Config = None, overrides: Overrides = None) -> None:
         lake = open_lakehouse(settings)
     except BusyError:
         if line := under_way.noted(settings.folder):
-            say(f"scoring: {escape(line)}")
+            say(f"scoring: {line}")
         raise
     lake.create()
-    table = Table("step", "state", "last run", "what it did", box=None)
     finished = runs.finished(lake)
+    rows = []
     for step, state in pipeline.status(lake, settings).items():
         last = finished.get(step)
         when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
-        table.add_row(step, escape(state), when, escape(last["message"]) if last else "")
-    console.print(table)
+        rows.append((step, state, when, last["message"] if last else ""))
+    show_table(("step", "state", "last run", "what it did"), rows)
     if line := under_way.scoring(lake, settings):
-        say(f"scoring: {escape(line)}")
+        say(f"scoring: {line}")
     for line in selections.gone(lake, selections.latest(selections.listed(lake))).values():
-        say(f"[red]{escape(line)}[/]")
+        say((line, "red"))
 
 
 @app.command("plan")
@@ -204,21 +203,31 @@ def export_command(
     done = export.export(lake, selections.named(lake, name), format_, to)
     say(
         f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "
-        f"{escape(str(to))}; {done.found:,} of the files were there"
+        f"{to}; {done.found:,} of the files were there"
     )
+
+
+_ClickError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
+"""What typer raises for a wrong option or argument, wherever it keeps click."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; errors the user can mend are one message and an exit code, no traceback."""
     set_up_logging()
     try:
-        app(args=list(arguments) if arguments is not None else None)
+        # Not in typer's own mode, which prints what it was given as it is.
+        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except MiraError as error:
-        console.print(f"[red]{type(error).__name__}:[/] {escape(str(error))}")
+        say_error(type(error).__name__, str(error))
         sys.exit(error.exit_code)
+    except _ClickError as error:
+        if message := error.format_message():  # none where the help was shown
+            say_error("UsageError", f"{message} (mira --help, or --help after a command)")
+        sys.exit(2)
     except KeyboardInterrupt:
         say("interrupted: what was done is kept, the same command goes on from here")
         sys.exit(75)
+    sys.exit(code or 0)
 
 
 def step_main(step: str) -> None:

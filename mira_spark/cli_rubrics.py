@@ -8,7 +8,7 @@ import typer
 from mira_spark import runs, signing
 from mira_spark.cli_options import Config, Overrides, open_lakehouse
 from mira_spark.errors import InputError
-from mira_spark.progress import say
+from mira_spark.progress import say, say_text
 from mira_spark.settings import load
 
 app = typer.Typer(help="Rubrics as people see them: export, edit, import, approve.")
@@ -24,7 +24,7 @@ def export_command(
     settings = load(config, overrides or ())
     text = signing.export(open_lakehouse(settings), settings)
     if out is None:
-        typer.echo(text, nl=False)
+        say_text(text)
         return
     out.write_text(text, encoding="utf-8")
     say(f"the rubrics are in {out}: edit them, then mira rubrics import {out}")

@@ -1,15 +1,14 @@
 """`mira selection`: what was selected, shown, compared and dropped; and how one is explained."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from mira_spark import selection_diff, selections
 from mira_spark.cli_options import Config, Overrides, open_lakehouse
 from mira_spark.columns import POINT
-from mira_spark.progress import console, plain, say
+from mira_spark.progress import say, show_table
 from mira_spark.selection_diff import Moved
 from mira_spark.selections import Selection
 from mira_spark.settings import load
@@ -33,17 +32,17 @@ def list_command(config: Config = None, overrides: Overrides = None) -> None:
     lake = _open(config, overrides)
     found = selections.listed(lake)
     gone = selections.gone(lake, found)
-    table = Table("name", "id", "policy", "budget", "kept", "made", "readable", box=None)
-    for one in found:
-        kept = f"{one.selected_documents:,} documents, {one.selected_tokens:,} tokens"
-        readable = "no" if one.selection_id in gone else "yes"
-        table.add_row(
-            one.name, one.selection_id, one.settings.policy, one.settings.budget, kept,
-            f"{one.created_at:%Y-%m-%d %H:%M}", readable,
-        )  # fmt: skip
-    console.print(table)
+    rows = [
+        (
+            one.name, one.selection_id, one.settings.policy, one.settings.budget,
+            f"{one.selected_documents:,} documents, {one.selected_tokens:,} tokens",
+            f"{one.created_at:%Y-%m-%d %H:%M}", "no" if one.selection_id in gone else "yes",
+        )
+        for one in found
+    ]  # fmt: skip
+    show_table(("name", "id", "policy", "budget", "kept", "made", "readable"), rows)
     for line in gone.values():
-        say(plain(line))
+        say(line)
 
 
 @app.command("show")
@@ -52,21 +51,20 @@ def show_command(name: Name, config: Config = None, overrides: Overrides = None)
     lake = _open(config, overrides)
     one = selections.named(lake, name)
     for line in _about(one):
-        say(plain(line))
-    table = Table("group", "source", "student", box=None)
-    for column in ("cut", "kept documents", "of", "kept tokens", "of", "quarantined", "set aside"):
-        table.add_column(column, justify="right")
-    cutoffs = selections.cutoffs(lake, one).orderBy("source_group", "source")
-    for row in cutoffs.collect():
+        say(line)
+    headings = ("group", "source", "student", "cut", "kept documents", "of", "kept tokens", "of",
+                "quarantined", "set aside")  # fmt: skip
+    rows = []
+    for row in selections.cutoffs(lake, one).orderBy("source_group", "source").collect():
         cut = row["quality_cut"]
         shown = "all" if cut < 0 else "none" if cut > 10 * POINT else f"{cut / POINT:.3f}"
         counts = ("kept_documents", "total_documents", "kept_tokens", "total_tokens",
                   "quarantined_documents", "set_aside_documents")  # fmt: skip
         names = (row["source_group"], row["source"], row["student_id"], shown)
-        table.add_row(*map(plain, names), *(f"{row[count]:,}" for count in counts))
-    console.print(table)
+        rows.append((*names, *(f"{row[count]:,}" for count in counts)))
+    show_table(headings, rows, texts=3)
     for line in selections.gone(lake, [one]).values():
-        say(plain(line))
+        say(line)
 
 
 def _about(one: Selection) -> list[str]:
@@ -88,7 +86,7 @@ def drop_command(
 ) -> None:
     """Remove the view and the record of a selection; documents and scores stay."""
     for line in selections.drop(_open(config, overrides), name):
-        say(plain(line))
+        say(line)
 
 
 @app.command("diff")
@@ -97,33 +95,28 @@ def diff_command(a: Name, b: Name, config: Config = None, overrides: Overrides =
     lake = _open(config, overrides)
     found = selections.listed(lake)
     first, second = selections.chosen(found, a), selections.chosen(found, b)
-    say(plain(f"A: {first.title}; B: {second.title}"))
-    console.print(_moved(selection_diff.diff(lake, first, second)))
+    say(f"A: {first.title}; B: {second.title}")
+    rows = _moved(selection_diff.diff(lake, first, second))
+    show_table(("source", "", "reason", "documents", "tokens"), rows, texts=3)
 
 
-def _moved(found: Sequence[Moved]) -> Table:
-    table = Table("source", "", "reason", box=None)
-    table.add_column("documents", justify="right")
-    table.add_column("tokens", justify="right")
+def _moved(found: Sequence[Moved]) -> Iterator[Sequence[str] | None]:
     for m in found:
-        table.add_row(plain(m.source), m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}")
-    table.add_section()
+        yield m.source, m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}"
+    yield None
     for (side, reason), (documents, tokens) in sorted(selection_diff.totals(found).items()):
-        table.add_row("all", side, reason, f"{documents:,}", f"{tokens:,}")
-    return table
+        yield "all", side, reason, f"{documents:,}", f"{tokens:,}"
 
 
 def show_explanation(found: Explanation) -> None:
     """Print the verdict, the dimensions, where the quality stands, and the versions of it all."""
-    say(f"[bold]{plain(found.doc_id)}[/] {plain(verdict(found))}")
+    say((found.doc_id, "bold"), f" {verdict(found)}")
     if found.dimensions:
-        table = Table("dimension", "score", f"counts in {plain(found.source)}", box=None)
-        for d in found.dimensions:
-            counts = {True: "yes", False: "no", None: "unknown, its student's folder is gone"}
-            table.add_row(plain(d.name), _points(d.score), counts[d.is_counted])
-        console.print(table)
+        counts = {True: "yes", False: "no", None: "unknown, its student's folder is gone"}
+        rows = [(d.name, _points(d.score), counts[d.is_counted]) for d in found.dimensions]
+        show_table(("dimension", "score", f"counts in {found.source}"), rows)
     for line in _places(found):
-        say(plain(line))
+        say(line)
 
 
 def _places(found: Explanation) -> list[str]:

@@ -3,12 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from mira_spark import champions
 from mira_spark.cli_options import Config, Overrides, open_lakehouse
-from mira_spark.progress import console, say
+from mira_spark.progress import say, show_table
 from mira_spark.settings import load
 
 app = typer.Typer(help="Students: what was trained, how well, and which one scores.")
@@ -18,10 +16,8 @@ app = typer.Typer(help="Students: what was trained, how well, and which one scor
 def list_command(config: Config = None, overrides: Overrides = None) -> None:
     """All registered students, the newest of each group first."""
     settings = load(config, overrides or ())
-    table = Table("student", "alias", "kind", "labels", "Spearman", "gate", "made", box=None)
-    for student in champions.listed(open_lakehouse(settings), settings):
-        table.add_row(*(escape(cell) for cell in student))
-    console.print(table)
+    headings = ("student", "alias", "kind", "labels", "Spearman", "gate", "made")
+    show_table(headings, champions.listed(open_lakehouse(settings), settings))
 
 
 @app.command("promote")

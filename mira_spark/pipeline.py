@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from pyspark.sql import Row
-from rich.markup import escape
 
 from mira_spark import judging, runs
 from mira_spark.errors import ConfigError, InputError
@@ -71,7 +70,7 @@ def perform(
                 outcome = STEPS[name].run(lake, settings, run_id)
                 outcomes.append(outcome)
         colour = "green" if outcome.status == "done" else "yellow"
-        say(f"[bold]{name}[/] [{colour}]{outcome.status}[/]: {escape(outcome.message)}")
+        say((name, "bold"), " ", (outcome.status, colour), f": {outcome.message}")
         worst = max(worst, EXIT_CODES[outcome.status])
         if outcome.status == "stopped":
             break

@@ -1,43 +1,111 @@
-"""What a person sees while a step runs: bars on a terminal, log lines elsewhere."""
+"""What a person sees: lines, tables, and how far a step is.
+
+Nothing else prints. Text is shown as it is: what it holds of markup, of escape sequences or of
+characters that reorder a line is made visible, so that no name, id or row can act on a terminal.
+"""
 
 import logging
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
 
 WIDTH_ELSEWHERE = 120
 LOG_EVERY_S = 10.0
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 if not console.is_terminal:
     console.width = WIDTH_ELSEWHERE
 
 T = TypeVar("T")
 
 
+class _VisibleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(visible, super().format(record).split("\n")))
+
+
 def set_up_logging() -> None:
-    """Our own lines to standard output, Spark's Python side to silence below errors of ours."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    """Our own lines to standard output, Spark's Python side to silence below errors of ours.
+
+    What the terminal's encoding lacks is shown as an escape.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_VisibleFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for noisy in ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "py4j", "alembic"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     for chatty in ("mlflow", "httpx", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
-def say(line: str) -> None:
-    """One line to the person or the log; rich markup is allowed."""
+def visible(text: str) -> str:
+    """The text with every character that cannot be seen as its escape, line breaks too: one line
+    that does nothing to a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """One line of these parts, each a text or (text, style); without parts an empty line."""
+    line = Text()
+    for part in parts:
+        text, style = (part, "") if isinstance(part, str) else part
+        line.append(visible(text), style)
     console.print(line)
 
 
-def plain(text: str) -> str:
-    """Text of others for `say`: without markup, and what cannot be seen as escapes, so that it does
-    nothing to a terminal."""
-    return escape("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+def say_error(title: str, message: str) -> None:
+    """A message of one or more lines after its title, for errors."""
+    first, _, rest = message.partition("\n")
+    say((f"{title}:", "red"), f" {first}")
+    if rest:
+        say_text(rest)
+
+
+def say_text(text: str) -> None:
+    """A text of several lines, each as it is."""
+    for line in text.removesuffix("\n").split("\n"):
+        say(line)
+
+
+def show_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str] | None],
+    texts: int | None = None,
+    title: str = "",
+) -> None:
+    """Print rows under their headings; None is a line between sections.
+
+    The first `texts` columns (None: all) are flush left, the others are numbers, flush right.
+    """
+    if title:
+        say()
+    table = Table(title=visible(title) or None, title_justify="left", box=None)
+    for place, heading in enumerate(headings):
+        is_text = texts is None or place < texts
+        table.add_column(visible(heading), justify="left" if is_text else "right")
+    for row in rows:
+        if row is None:
+            table.add_section()
+        else:
+            table.add_row(*map(visible, row))
+    console.print(table)
 
 
 @contextmanager
@@ -45,11 +113,8 @@ def counted(total: int, what: str) -> Iterator[Callable[[int, str], None]]:
     """A function for the block to say that so many more are done, and a few words about it: on a
     terminal a bar with them, elsewhere a line every ten seconds and at the end."""
     if console.is_terminal:
-        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
-        words = TextColumn("{task.fields[words]}")
-        with Progress(*columns, words, console=console, transient=True) as bar:
-            task = bar.add_task(what, total=total, words="")
-            yield lambda more, said: bar.update(task, advance=more, words=escape(said))
+        with _bar(total, what, _literal("{task.fields[words]}")) as (bar, task):
+            yield lambda more, said: bar.update(task, advance=more, words=visible(said))
         return
     state = {"done": 0, "said": time.monotonic()}
 
@@ -57,7 +122,7 @@ def counted(total: int, what: str) -> Iterator[Callable[[int, str], None]]:
         state["done"] += more
         if time.monotonic() - state["said"] >= LOG_EVERY_S:
             state["said"] = time.monotonic()
-            say(f"  {what}: {state['done']:,} of {total:,}; {escape(said)}")
+            say(f"  {what}: {state['done']:,} of {total:,}; {said}")
 
     yield add
 
@@ -68,9 +133,7 @@ def track(items: Iterable[T], total: int, what: str, weight: int = 1) -> Iterato
     `weight` is how many of `total` one item stands for.
     """
     if console.is_terminal:
-        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-            task = bar.add_task(what, total=total)
+        with _bar(total, what, TimeRemainingColumn()) as (bar, task):
             for item in items:
                 yield item
                 bar.advance(task, weight)
@@ -81,3 +144,17 @@ def track(items: Iterable[T], total: int, what: str, weight: int = 1) -> Iterato
         if time.monotonic() - last >= LOG_EVERY_S:
             last = time.monotonic()
             say(f"  {what}: {min(done * weight, total):,} of {total:,}")
+
+
+@contextmanager
+def _bar(
+    total: int, what: str, after: TextColumn | TimeRemainingColumn
+) -> Iterator[tuple[Progress, TaskID]]:
+    columns = (_literal("  {task.description}"), BarColumn(), MofNCompleteColumn(), after)
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield bar, bar.add_task(visible(what), total=total, words="")
+
+
+def _literal(template: str) -> TextColumn:
+    """A column of a bar that takes no markup."""
+    return TextColumn(template, markup=False)

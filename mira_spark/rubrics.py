@@ -167,10 +167,11 @@ def _figures(evidence: Evidence) -> Iterator[str]:
 
 def _item(values: Mapping[str, str], indent: int) -> str:
     """An item of a list: `- ` before its first line, the others below that."""
-    # Line breaks that Unicode has beside LF survive in double quotes alone, where they are escaped.
-    style = None if all(map(str.isprintable, values.values())) else '"'
+    # What cannot be seen, and line breaks beside LF, are escaped, which double quotes alone allow.
+    is_visible = all(map(str.isprintable, values.values()))
+    style = None if is_visible else '"'
     block = yaml.safe_dump(
-        dict(values), sort_keys=False, allow_unicode=True, width=_WIDTH, default_style=style
+        dict(values), sort_keys=False, allow_unicode=is_visible, width=_WIDTH, default_style=style
     )
     lines = textwrap.indent(block, " " * (indent + 2))
     return f"{' ' * indent}- {lines[indent + 2 :]}"

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import DataFrame
-from rich.markup import escape
-from rich.table import Table
 
 from mira_spark.columns import POINT
 from mira_spark.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, Estimate
-from mira_spark.progress import console, say
+from mira_spark.progress import say, show_table
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
@@ -24,34 +22,19 @@ def show(lake: Lakehouse, settings: Settings) -> None:
 def show_rows(rows: DataFrame, most: int) -> None:
     """Print the first `most` rows as a table; says when there are more."""
     found = rows.limit(most + 1).collect()
-    table = Table(*rows.columns, box=None, header_style="bold")
-    for row in found[:most]:
-        table.add_row(*(escape(_shown(value)) for value in row))
-    console.print(table)
+    show_table(rows.columns, [tuple(map(_shown, row)) for row in found[:most]])
     if len(found) > most:
         say(f"… more than {most} rows; --rows shows more")
 
 
 def show_plan(estimates: Sequence[Estimate]) -> None:
     """A line per task and group, the sum of them, and what the figures rest on."""
-    table = Table(box=None)
-    for column in ("task", "group", "judge"):
-        table.add_column(column)
-    for column in (
-        "calls",
-        "input tokens",
-        "cached",
-        "output tokens",
-        "dollars",
-        "cached",
-        "hours",
-    ):
-        table.add_column(column, justify="right")
-    for e in estimates:
-        table.add_row(e.task, e.source_group, escape(e.judge), *_figures([e]))
+    headings = ("task", "group", "judge", "calls", "input tokens", "cached", "output tokens",
+                "dollars", "cached", "hours")  # fmt: skip
+    rows = [(e.task, e.source_group, e.judge, *_figures([e])) for e in estimates]
     if len(estimates) > 1:
-        table.add_row("together", "", "", *_figures(estimates))
-    console.print(table)
+        rows.append(("together", "", "", *_figures(estimates)))
+    show_table(headings, rows, texts=3)
     if not estimates or not sum(e.calls for e in estimates):
         say("nothing is left to ask")
         return
@@ -94,15 +77,10 @@ def _shares(lake: Lakehouse) -> None:
                    GROUP BY source) AS h ON h.source = c.source
         ORDER BY c.source_group, c.total_tokens DESC"""
     ).collect()
-    table = Table(title="\nWhat was kept", title_justify="left", box=None, header_style="bold")
-    table.add_column("group")
-    table.add_column("source")
-    for name in ("documents", "tokens", "mean quality", "cut", "kept documents", "kept tokens"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(
+    cells: list[Sequence[str] | None] = [
+        (
             row["source_group"],
-            escape(row["source"]),
+            row["source"],
             f"{row['total_documents']:,}",
             f"{row['total_tokens']:,}",
             f"{(row['quality'] or 0) / POINT:.2f}",
@@ -110,14 +88,17 @@ def _shares(lake: Lakehouse) -> None:
             f"{row['kept_documents'] / max(1, row['total_documents']):.0%}",
             f"{row['kept_tokens'] / max(1, row['total_tokens']):.0%}",
         )
+        for row in rows
+    ]
     kept, total = (sum(r[c] for r in rows) for c in ("kept_tokens", "total_tokens"))
     documents = [sum(r[c] for r in rows) for c in ("total_documents", "kept_documents")]
-    table.add_section()
-    table.add_row(
+    cells += [None, (
         "all", "", f"{documents[0]:,}", f"{total:,}", "", "",
         f"{documents[1] / max(1, documents[0]):.0%}", f"{kept / max(1, total):.0%}",
-    )  # fmt: skip
-    console.print(table)
+    )]  # fmt: skip
+    headings = ("group", "source", "documents", "tokens", "mean quality", "cut", "kept documents",
+                "kept tokens")  # fmt: skip
+    show_table(headings, cells, texts=2, title="What was kept")
 
 
 def _examples(lake: Lakehouse) -> None:
@@ -129,8 +110,9 @@ def _examples(lake: Lakehouse) -> None:
     if not largest:
         return
     source = largest[0]["source"]
-    say(f"\n[bold]The three highest and three lowest documents of {escape(source)}[/]")
-    table = Table("quality", "document", "best dimension", "worst dimension", box=None)
+    say()
+    say((f"The three highest and three lowest documents of {source}", "bold"))
+    cells: list[Sequence[str] | None] = []
     rows = lake.read("scored_documents").filter("quality IS NOT NULL")
     rows = rows.filter(rows["source"] == source)
     for order in (["quality desc", "doc_id"], ["quality asc", "doc_id"]):
@@ -141,24 +123,24 @@ def _examples(lake: Lakehouse) -> None:
             ranked = sorted(row["dimensions"].items(), key=lambda d: d[1])
             best, worst = (f"{name} {score / POINT:.1f}" for name, score in (ranked[-1], ranked[0]))
             quality = f"{row['quality'] / POINT:.2f}"
-            table.add_row(quality, escape(row["doc_id"][-70:]), escape(best), escape(worst))
-        table.add_section()
-    console.print(table)
+            cells.append((quality, row["doc_id"][-70:], best, worst))
+        cells.append(None)
+    show_table(("quality", "document", "best dimension", "worst dimension"), cells)
 
 
 def _next(lake: Lakehouse, settings: Settings) -> None:
     folder = settings.folder
-    say(
-        f"\nThe tables are in {folder}/warehouse/{lake.namespace}.db, MLflow in {folder}/mlflow.db."
-    )
+    say()
+    say(f"The tables are in {folder}/warehouse/{lake.namespace}.db, MLflow in {folder}/mlflow.db.")
     say(
         "Qualities were learnt from the heuristic judge, a stand-in: it measures, it does not read."
     )
-    say("\nNext:")
+    say()
+    say("Next:")
     for command in (
         'mira sql "select source, count(*), sum(n_tokens) from selected group by source"',
         "mira demo --set selection.budget=20%",
         "mira status",
         "mira run --config my.yaml    # your own corpus, see conf/local.yaml",
     ):
-        say(f"  .venv/bin/{escape(command)}")
+        say(f"  .venv/bin/{command}")

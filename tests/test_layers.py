@@ -83,6 +83,8 @@ ON_EXECUTORS = (
 SPARK = {"pyspark", "delta"}
 STORAGE = {"mira_spark.inputs", "mira_spark.tables"}
 SESSION = "mira_spark.session"
+PRINTER = "mira_spark.progress"
+ECHOES = {"echo", "secho"}
 OF_A_UDF = {
     "mira_spark.scoring",
     "mira_spark.schemas",
@@ -308,6 +310,19 @@ def habits(modules: Modules) -> list[str]:
     return problems
 
 
+def printing_outside_progress(modules: Modules) -> list[str]:
+    """What is printed elsewhere may act on a terminal."""
+    return [
+        f"{module}: {name}"
+        for module in modules
+        if module != PRINTER
+        for name in [
+            *(name for name in imported(module, modules) if under(name, "rich")),
+            *(node.attr for node, _ in attributes(module, modules) if node.attr in ECHOES),
+        ]
+    ]
+
+
 def code_from_data_on_executors(modules: Modules) -> list[str]:
     """Nothing an executor imports can run code that came with an artefact."""
     starts = [*matching(ON_EXECUTORS, modules), *matching(["udfs", "udfs.*"], modules)]
@@ -350,6 +365,7 @@ RULES: tuple[Rule, ...] = (
     roots_import_ours,
     sessions_outside_session,
     habits,
+    printing_outside_progress,
     code_from_data_on_executors,
     standard_library_names,
 )
@@ -369,7 +385,8 @@ CLEAN = {
     "mira_spark.inputs": "spark.read.parquet(a)",
     "mira_spark.tables": "spark.read.table(a)\nrows.write.saveAsTable(a)\nimport delta.tables",
     "mira_spark.session": "SparkSession.builder.config(a, b).getOrCreate()\nfile.write(a)",
-    "mira_spark.cli": "from mira_spark import pipeline\nconsole.print(a)",
+    "mira_spark.cli": "from mira_spark import pipeline",
+    "mira_spark.progress": "from rich.console import Console\nconsole.print(a)",
     "jobs": "",
     "jobs.run_pipeline": "from mira_spark.cli import main",
     "udfs": "from . import count_tokens\nfrom mira_spark.scoring import Scorer",
@@ -460,6 +477,9 @@ BREACHES = [
      "udfs.count_tokens: postponed annotations"),
     (code_from_data_on_executors, "mira_spark.students.artefact", "def f():\n    import pickle",
      "mira_spark.students.artefact: pickle"),
+    (printing_outside_progress, "mira_spark.cli", "from rich.markup import escape",
+     "mira_spark.cli: rich.markup"),
+    (printing_outside_progress, "mira_spark.cli", "typer.echo(a)", "mira_spark.cli: echo"),
     (code_from_data_on_executors, "mira_spark.students.artefact", "from joblib import load",
      "mira_spark.students.artefact: joblib"),
     (code_from_data_on_executors, "mira_spark.students.artefact", "torch.load(a)",

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
-from rich.markup import escape
 
 from mira_spark import (
     calibration,
@@ -79,9 +78,10 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             continue
         finally:
             shutil.rmtree(shards, ignore_errors=True)
-        for word, said in (("met", trained.gate.met), ("[red]not met[/]", trained.gate.reasons)):
-            for check in said:
-                say(f"  {group}: {word}: {escape(check)}")
+        for check in trained.gate.met:
+            say(f"  {group}: met: {check}")
+        for check in trained.gate.reasons:
+            say(f"  {group}: ", ("not met", "red"), f": {check}")
         _publish(lake, settings, trained, versions, run_id)
         if trained.gate.passed:
             shutil.rmtree(_checkpoints(settings, group), ignore_errors=True)
