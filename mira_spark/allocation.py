@@ -12,14 +12,14 @@ kept, and at most one document per source and one per pool is wanting to fill it
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from mira_spark.errors import InputError, joined
 from mira_spark.histograms import Steps
-from mira_spark.walk import Boundary, Cut, Walk, boundary
+from mira_spark.walk import Boundary, Cut, Walk, stops
 
 KEEP_ALL = -1
 """A quality_cut below every quality."""
@@ -65,13 +65,13 @@ def walks(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps) -
     below its source's floor, floors over their pool's share.
     """
     limits = _limits(policy, budget, groups, bins)
-    none = Fraction(0)
+    none, totals = Fraction(0), bins.total_tokens()
     found: dict[Key, Walk] = {}
     for pool, sources in limits.members.items():
         floors = {s: budget * limits.floors.get(s, none) for s in sources}
         found["pool", pool] = Walk(
             limit=budget * limits.shares[pool],
-            reserves={s: min(f, Fraction(bins.run(s).total_tokens)) for s, f in floors.items()},
+            reserves={s: min(f, Fraction(totals.get(s, 0))) for s, f in floors.items()},
             caps={s: budget * limits.caps[s] for s in sources if s in limits.caps},
         )
     for source, floor in limits.floors.items():
@@ -87,9 +87,10 @@ def boundaries(
     """Where the walks end: first at a level, then inside their boundaries `so_far` at finer steps;
     absent where all fits. ReconciliationError when steps are not of the documents counted before.
     """
-    inside: Mapping[Key, Boundary | None] = dict.fromkeys(walks) if so_far is None else so_far
-    found = {key: boundary(walks[key], steps, at) for key, at in inside.items()}
-    return {key: end for key, end in found.items() if end is not None}
+    keys = list(walks if so_far is None else so_far)
+    inside = None if so_far is None else list(so_far.values())
+    found = stops([walks[key] for key in keys], steps, inside)
+    return {key: end for key, end in zip(keys, found, strict=True) if end is not None}
 
 
 def ties(ends: Iterable[Boundary]) -> set[Tie]:
@@ -131,7 +132,7 @@ class _Limits(NamedTuple):
 
 def _limits(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps) -> _Limits:
     problems = [] if budget > 0 else [f"budget: {budget:,} tokens, should be more than 0"]
-    orphans = sorted(bins.runs.keys() - groups.keys())
+    orphans = sorted(bins.sources.keys() - groups.keys())
     problems += [f"{source}: has documents and no group" for source in orphans]
     members: dict[str, list[str]] = {}
     for source, group in sorted(groups.items()):
@@ -153,8 +154,10 @@ def _shares(
     if policy.shares == "equal":
         return {pool: Fraction(1, len(members)) for pool in members}
     if policy.shares == "tokens":
-        tokens = {p: sum(bins.run(s).total_tokens for s in of) for p, of in members.items()}
-        return {pool: Fraction(t, sum(tokens.values()) or 1) for pool, t in tokens.items()}
+        totals = bins.total_tokens()
+        tokens = {pool: sum(totals.get(s, 0) for s in of) for pool, of in members.items()}
+        whole = sum(tokens.values()) or 1
+        return {pool: Fraction(t, whole) for pool, t in tokens.items()}
     given = _read("shares", policy.shares, members, problems)
     missing = sorted(members.keys() - policy.shares.keys())
     problems += [f"shares.{pool}: missing; every pool needs a share" for pool in missing]
@@ -164,7 +167,7 @@ def _shares(
 
 
 def _read(
-    name: str, given: Mapping[str, str], known: Iterable[str], problems: list[str]
+    name: str, given: Mapping[str, str], known: Collection[str], problems: list[str]
 ) -> dict[str, Fraction]:
     """The given shares that can be read, of those of known sources or pools."""
     names, kind = sorted(known), "pool" if name == "shares" else "source"
@@ -172,7 +175,7 @@ def _read(
     for key, text in given.items():
         percent = Fraction(1, 100) if text.endswith("%") else 1
         share = Fraction(text.removesuffix("%")) * percent if _SHARE.fullmatch(text) else None
-        if key not in names:
+        if key not in known:
             problems.append(f"{name}.{key}: there is no such {kind}; there are {', '.join(names)}")
         elif share is None or share > 1:
             problems.append(f"{name}.{key}: {text} should be from 0 to 1, e.g. 0.05, 5% or 1/20")

@@ -57,9 +57,12 @@ class Bins:
         """Source to group."""
         return {part.source: part.source_group for part in self.parts}
 
-    def of_source(self, source: str) -> "Bins":
-        """The parts of one source."""
-        return Bins([part for part in self.parts if part.source == source], self.levels)
+    def by_source(self) -> dict[str, "Bins"]:
+        """The parts of each source."""
+        parts: dict[str, list[Part]] = {}
+        for part in self.parts:
+            parts.setdefault(part.source, []).append(part)
+        return {source: Bins(own, self.levels) for source, own in parts.items()}
 
 
 def of(rows: pa.Table) -> Bins:
@@ -155,7 +158,7 @@ def _check(found: Bins, champions: Mapping[str, str]) -> None:
     ]
     if problems:
         raise InputError(joined(problems))
-    if any((np.diff(run.step) == 0).any() for run in found.levels.runs.values()):
+    if (np.diff(found.levels.place) == 0).any():
         raise ReconciliationError(
             "score_histogram has some of these bins twice: delete its rows, then select again"
         )

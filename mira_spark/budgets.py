@@ -64,7 +64,7 @@ def alternatives(chosen: SelectionSettings, budgets: str, policies: str) -> list
 def answers(found: Bins, asked: Iterable[SelectionSettings]) -> list[Answer]:
     """What each would keep, from the bins of all documents alone; InputError as of `what_if`."""
     groups = found.groups
-    totals = {source: found.of_source(source).tokens for source in groups}
+    totals = {source: own.tokens for source, own in found.by_source().items()}
     result = []
     for chosen in asked:
         budget = selection.budget_tokens(chosen.budget, found.tokens, smallest=1)
@@ -75,9 +75,11 @@ def answers(found: Bins, asked: Iterable[SelectionSettings]) -> list[Answer]:
 
 def _lines(found: WhatIf, groups: Mapping[str, str], totals: Mapping[str, int]) -> list[Line]:
     """Each group followed by its sources, and all at the end."""
+    members: dict[str, list[str]] = {}
+    for source, group in sorted(groups.items()):
+        members.setdefault(group, []).append(source)
     lines = []
-    for group in sorted(set(groups.values())):
-        sources = sorted(source for source, of in groups.items() if of == group)
+    for group, sources in sorted(members.items()):
         lines.append(_line(group, None, sources, found, totals))
         lines += [_line(group, source, [source], found, totals) for source in sources]
     return [*lines, _line(None, None, sorted(groups), found, totals)]

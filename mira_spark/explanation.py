@@ -203,7 +203,7 @@ def _dimensions(row: Row, student: Row | None, manifest: Manifest | None) -> lis
 
 
 def _better_than(known: _Known, cutoff: Row, level: int) -> tuple[float, float] | None:
-    if not known.levels.runs:
+    if not known.levels.sources:
         return None
     group = [s for s, c in known.cutoffs.items() if c["source_group"] == cutoff["source_group"]]
     of_source = share_below(known.levels, [cutoff["source"]], level)
@@ -213,7 +213,7 @@ def _better_than(known: _Known, cutoff: Row, level: int) -> tuple[float, float] 
 def share_below(levels: Steps, sources: Iterable[str], level: int) -> float:
     """The share of the sources' competing documents that compete by less than `level`; 0 of
     none."""
-    _, end = levels.within(level, FIRST_HASH, FIRST_HASH)
+    _, (end,) = levels.within([level], [FIRST_HASH], [FIRST_HASH])
     below = total = 0
     for source in sources:
         run = levels.run(source)

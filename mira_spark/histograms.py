@@ -5,8 +5,7 @@ step is documents next to each other in it: all of one quality, those of one qua
 begin with the same bits, or a single one. All counts are int64.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 Column = Sequence[int] | npt.NDArray[np.integer]
 Names: TypeAlias = Sequence[str] | pa.StringArray
 
@@ -33,23 +33,10 @@ class Run:
     documents: Integers
     tokens: Integers
 
-    @property
-    def total_tokens(self) -> int:
-        """Tokens of all its steps."""
-        return int(self.tokens[-1])
-
     def between(self, first: int, end: int) -> tuple[int, int]:
         """Documents and tokens in the steps from `first` on and before `end`."""
         i, j = np.searchsorted(self.step, (first, end))
         return int(self.documents[j] - self.documents[i]), int(self.tokens[j] - self.tokens[i])
-
-    def last_before(self, end: int) -> int:
-        """The source's last step before `end`, -1 where there is none."""
-        i = np.searchsorted(self.step, end)
-        return int(self.step[i - 1]) if i else -1
-
-
-NO_RUN = Run(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64))
 
 
 @dataclass(frozen=True)
@@ -58,27 +45,73 @@ class Steps:
 
     The hashes of a step begin with the same `bits` and the first that could be in it is `tie_hash`;
     `doc_id` is None where a step may be more than one document.
+
+    `sources` numbers the sources. A row is one source's part of one step; rows are ordered by
+    source, then by step, and `place` is source number x number of steps + step. `documents[i]` and
+    `tokens[i]` are sums over the rows before the i-th.
     """
 
     bits: int
     quality: Integers
     tie_hash: Integers
     doc_id: Sequence[str] | None
-    runs: Mapping[str, Run]
+    sources: Mapping[str, int]
+    place: Integers
+    documents: Integers
+    tokens: Integers
+
+    def __len__(self) -> int:
+        return len(self.quality)
+
+    def numbers(self, sources: Iterable[str]) -> Integers:
+        """Of these sources; one that has no document has a number past the last."""
+        return np.array([self.sources.get(source, len(self.sources)) for source in sources], int)
+
+    def rows_before(self, source: Integers, step: Integers) -> Integers:
+        """The rows before those of each source, by number, from each step on."""
+        return np.searchsorted(self.place, source * len(self) + step)
 
     def run(self, source: str) -> Run:
         """The source's part, empty where it has no document."""
-        return self.runs.get(source, NO_RUN)
+        number = self.sources.get(source, len(self.sources))
+        first, end = np.searchsorted(self.place, (number * len(self), (number + 1) * len(self)))
+        return Run(
+            self.place[first:end] - number * len(self),
+            self.documents[first : end + 1] - self.documents[first],
+            self.tokens[first : end + 1] - self.tokens[first],
+        )
 
-    def within(self, quality: int, first_hash: int, last_hash: int) -> tuple[int, int]:
-        """The first step of this quality with a hash in the range, both ends of which count, and
+    def total_tokens(self) -> dict[str, int]:
+        """Tokens of all steps by source; sources without documents are absent."""
+        ends = np.searchsorted(self.place, np.arange(len(self.sources) + 1) * len(self))
+        return dict(zip(self.sources, np.diff(self.tokens[ends]).tolist(), strict=True))
+
+    def within(
+        self, quality: Column, first_hash: Column, last_hash: Column
+    ) -> tuple[Integers, Integers]:
+        """For each quality and range of hashes, both ends of which count: the first step in it, and
         the step after the last."""
-        every = range(len(self.quality))
-        first = bisect_left(every, (-quality, first_hash), key=self._place)
-        return first, bisect_right(every, (-quality, last_hash), key=self._place)
+        low = np.searchsorted(-self.quality, -_integers(quality))
+        high = np.searchsorted(-self.quality, -_integers(quality), side="right")
+        first, last = _integers(first_hash), _integers(last_hash)
+        return (
+            first_true(low, high, lambda step: self.tie_hash.take(step, mode="clip") >= first),
+            first_true(low, high, lambda step: self.tie_hash.take(step, mode="clip") > last),
+        )
 
-    def _place(self, step: int) -> tuple[int, int]:
-        return -int(self.quality[step]), int(self.tie_hash[step])
+
+def first_true(low: Integers, high: Integers, test: Callable[[Integers], Flags]) -> Integers:
+    """For each range from `low` to before `high` the first number for which the test holds, `high`
+    where none does. `test` takes a number for each range at once; within a range it turns true once
+    and stays so. Of a range that is settled it is asked for `high` too, and not heeded."""
+    while (low < high).any():
+        middle = (low + high) // 2
+        is_true = test(middle)
+        high, low = (
+            np.where(is_true & (low < high), middle, high),
+            np.where(is_true | (low == high), low, middle + 1),
+        )
+    return low
 
 
 def levels(source: Names, quality: Column, documents: Column, tokens: Column) -> Steps:
@@ -87,7 +120,9 @@ def levels(source: Names, quality: Column, documents: Column, tokens: Column) ->
     `quality` is in thousandths of a point, 0-10,000: quarantined documents have none and are no
     candidates. TypeError for a column that is not of integers.
     """
-    return _steps(0, source, quality, [FIRST_HASH] * len(source), None, documents, tokens)
+    step, first = _numbered(-_integers(quality))
+    first_hash = np.full(len(first), FIRST_HASH)
+    return _steps(0, _integers(quality)[first], first_hash, None, source, step, documents, tokens)
 
 
 def prefixes(
@@ -100,8 +135,10 @@ def prefixes(
 ) -> Steps:
     """Steps of the documents of one quality whose tie hashes begin with the same `bits`, 1-64;
     `prefix` is the hash shifted right by 64 - `bits`, keeping its sign."""
-    first_hash = _integers(prefix) << (64 - bits)
-    return _steps(bits, source, quality, first_hash, None, documents, tokens)
+    qualities, hashes = _integers(quality), _integers(prefix) << (64 - bits)
+    step, first = _numbered(-qualities, hashes)
+    ends = qualities[first], hashes[first]
+    return _steps(bits, *ends, None, source, step, documents, tokens)
 
 
 def single_documents(
@@ -112,45 +149,57 @@ def single_documents(
     tokens: Column,
 ) -> Steps:
     """Steps of one document each, no two with the same id."""
-    return _steps(64, source, quality, tie_hash, doc_id, [1] * len(source), tokens)
+    rank = {one: i for i, one in enumerate(sorted(doc_id, key=str.encode))}
+    qualities, hashes = _integers(quality), _integers(tie_hash)
+    step, first = _numbered(-qualities, hashes, _integers([rank[one] for one in doc_id]))
+    ids = [doc_id[row] for row in first]
+    one = np.ones(len(source), np.int64)
+    return _steps(64, qualities[first], hashes[first], ids, source, step, one, tokens)
+
+
+def _numbered(*keys: Integers) -> tuple[Integers, Integers]:
+    """The number of each row's step, rows with equal keys being one and the first key deciding
+    first; and a row of each step."""
+    order = np.lexsort(keys[::-1])
+    starts = np.ones(len(order), bool)
+    starts[1:] = np.logical_or.reduce([key[order[1:]] != key[order[:-1]] for key in keys])
+    step = np.empty(len(order), np.int64)
+    step[order] = np.cumsum(starts) - 1
+    return step, order[starts]
 
 
 def _steps(
     bits: int,
-    source: Names,
-    quality: Column,
-    tie_hash: Column,
+    quality: Integers,
+    tie_hash: Integers,
     doc_id: Sequence[str] | None,
+    source: Names,
+    step: Integers,
     documents: Column,
     tokens: Column,
 ) -> Steps:
-    ids = sorted(doc_id or [""], key=str.encode)
-    rank = {one: i for i, one in enumerate(ids)}
-    ranks = [rank[one] for one in doc_id] if doc_id else [0] * len(source)
-    keys = np.stack([_integers(ranks), _integers(tie_hash), -_integers(quality)])
-    order = np.lexsort(keys)
-    keys = keys[:, order]
-    starts = np.ones(len(order), bool)
-    starts[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
-    step = np.cumsum(starts) - 1
+    """From what each step is, and rows in any order."""
     named = pa.array(source, pa.string()).dictionary_encode()
-    owner = named.indices.to_numpy(zero_copy_only=False)[order]
-    counts = np.stack([_integers(documents), _integers(tokens)])[:, order]
-
-    def run(number: int) -> Run:
-        rows = np.flatnonzero(owner == number)
-        return Run(step[rows], *np.pad(counts[:, rows].cumsum(axis=1), ((0, 0), (1, 0))))
-
+    place = named.indices.to_numpy(zero_copy_only=False) * np.int64(len(quality)) + step
+    order = np.argsort(place)
     return Steps(
         bits=bits,
-        quality=-keys[2, starts],
-        tie_hash=keys[1, starts],
-        doc_id=None if doc_id is None else [ids[i] for i in keys[0, starts]],
-        runs={name: run(number) for number, name in enumerate(named.dictionary.to_pylist())},
+        quality=quality,
+        tie_hash=tie_hash,
+        doc_id=doc_id,
+        sources={name: number for number, name in enumerate(named.dictionary.to_pylist())},
+        place=place[order],
+        documents=_sums(_integers(documents)[order]),
+        tokens=_sums(_integers(tokens)[order]),
     )
+
+
+def _sums(counts: Integers) -> Integers:
+    """Over those before each, and over all at the end."""
+    return np.concatenate(([0], counts.cumsum()))
 
 
 def _integers(column: Column) -> Integers:
     """As int64; an empty column has no type of its own and may be cast from any."""
     array = np.asarray(column)
-    return array.astype(np.int64, casting="same_kind" if array.size else "unsafe")
+    return array.astype(np.int64, casting="same_kind" if array.size else "unsafe", copy=False)

@@ -70,22 +70,26 @@ def _kept_by_source(
     found = walks(policy, budget, groups, bins)
     ends = boundaries(found, bins)
     quality = {source: cut.quality_cut for source, cut in cuts(found, ends).items()}
+    hashes = [FIRST_HASH] * len(quality)
+    levels = zip(*bins.within(list(quality.values()), hashes, hashes), strict=True)
+    level = dict(zip(quality, levels, strict=True))
+    totals = bins.total_tokens()
     return {
-        source: _kept(bins, bins.run(source), quality[source], tokens)
+        source: _kept(bins, bins.run(source), quality[source], *level[source], tokens)
         for key, walk in found.items()
         if key[0] == "pool"
-        for source, tokens in _tokens(walk, ends.get(key), bins).items()
+        for source, tokens in _tokens(walk, ends.get(key), totals).items()
     }
 
 
-def _tokens(walk: Walk, end: Boundary | None, bins: Steps) -> dict[str, Fraction]:
+def _tokens(walk: Walk, end: Boundary | None, totals: Mapping[str, int]) -> dict[str, Fraction]:
     """By source, the tokens a walk takes when it goes on through its last level evenly.
 
     The charge is a broken line in the part of the level that is taken, which bends where a source
     comes to its reserve or cap; it meets the limit between two bends.
     """
     if end is None:
-        return walk.charges({source: bins.run(source).total_tokens for source in walk.reserves})
+        return walk.charges({source: totals.get(source, 0) for source in walk.reserves})
 
     def charges(part: Fraction) -> dict[str, Fraction]:
         return walk.charges({s: end.above[s] + part * t for s, t in end.tokens.items()})
@@ -106,9 +110,9 @@ def _tokens(walk: Walk, end: Boundary | None, bins: Steps) -> dict[str, Fraction
     return charges(low + (walk.limit - charge(low)) / slope)
 
 
-def _kept(bins: Steps, run: Run, quality_cut: int, tokens: Fraction) -> Kept:
-    """`tokens` kept of a source reach into its level at the cut, if it has one there."""
-    first, end = bins.within(quality_cut, FIRST_HASH, FIRST_HASH)
+def _kept(bins: Steps, run: Run, quality_cut: int, first: int, end: int, tokens: Fraction) -> Kept:
+    """`tokens` kept of a source reach into the level at its cut, the step `first` before `end`, if
+    it has one there."""
     documents, whole = run.between(0, first)
     tied_documents, tied_tokens = run.between(first, end)
     tied = tied_documents * (tokens - whole) / tied_tokens if tied_tokens else Fraction(0)

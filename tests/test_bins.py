@@ -30,7 +30,8 @@ def test_documents_are_counted_by_why_they_do_not_compete() -> None:
         Part("s/2", "y", "chat", None, 7, 70),
     }
     assert (found.documents, found.tokens, found.groups) == (22, 220, {"web": "x", "chat": "y"})
-    assert (found.of_source("web").documents, found.of_source("chat").tokens) == (15, 70)
+    by_source = found.by_source()
+    assert (by_source["web"].documents, by_source["chat"].tokens) == (15, 70)
     assert found.levels.run("web").documents.tolist() == [0, 4, 6]
 
 

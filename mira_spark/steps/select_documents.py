@@ -81,9 +81,9 @@ def _list(lake: Lakehouse, made: Choice, competing: DataFrame, run_id: str) -> s
 
 
 def _cutoffs(made: Choice, found: Bins) -> list[dict[str, object]]:
-    rows = []
-    for source, group in sorted(found.groups.items()):
-        of_source = found.of_source(source)
+    rows, groups = [], found.groups
+    for source, of_source in sorted(found.by_source().items()):
+        group = groups[source]
         aside = _aside(of_source)
         cut, (documents, tokens) = made.cuts[source], made.kept.get(source, (0, 0))
         rows.append(
