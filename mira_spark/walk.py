@@ -150,7 +150,7 @@ class _Members:
     starts: Integers
     limits: Integers
     reserves: Sequence[Fraction]
-    caps: Sequence[Fraction]
+    caps: Sequence[Fraction | int]
     least: Integers
     most: Integers
 
