@@ -11,6 +11,7 @@ from pyspark.errors import PySparkException
 
 from mira_spark import (
     budgets,
+    cli_doctor,
     cli_rubrics,
     cli_selection,
     cli_students,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(cli_rubrics.app, name="rubrics")
 app.add_typer(cli_students.app, name="students")
 app.add_typer(cli_selection.app, name="selection")
+app.command("doctor")(cli_doctor.doctor_command)
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 

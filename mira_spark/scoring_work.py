@@ -1,4 +1,4 @@
-"""What a run of scoring has in hand: pinned documents, who scores them, the lease, what is done."""
+"""What a run of scoring has in hand: pinned documents, who scores them, what is done."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,9 +7,8 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current, leases, units
+from mira_spark import current, units
 from mira_spark.failpoints import reach
-from mira_spark.leases import Lease
 from mira_spark.scoring import Scorer
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -30,7 +29,6 @@ class Work:
     version: int
     groups: Mapping[str, str]
     scorers: Mapping[str, Scorer]
-    lease: Lease
     transaction: int
     appended_only: bool
 
@@ -63,7 +61,7 @@ class Work:
 
     def append(self, rows: DataFrame, unit: Unit, origin: str) -> None:
         """One commit of `scores`, which Delta skips if it saw the unit before; the caller proves
-        that it is there. BusyError when another driver has taken the lease."""
+        that it is there."""
         unit_id = unit.unit_id(self.lake.name("scores"), self.version, origin)
         stamped = rows.withColumns(
             {
@@ -74,19 +72,12 @@ class Work:
                 "scored_at": F.current_timestamp(),
             }
         )
-        self.lease.check(leases.RENEW_EVERY_S)
         reach("unit.planned")
         self.lake.append(stamped, "scores", self.run_id, transaction=(unit_id, self.transaction))
         reach("unit.committed")
 
 
-def begun(
-    lake: Lakehouse,
-    settings: Settings,
-    run_id: str,
-    groups: Mapping[str, str],
-    lease: Lease,
-) -> Work:
+def begun(lake: Lakehouse, settings: Settings, run_id: str, groups: Mapping[str, str]) -> Work:
     """The work as it stands now."""
     return Work(
         lake,
@@ -95,7 +86,6 @@ def begun(
         lake.version("documents"),
         groups,
         current.scorers(lake, settings, groups.values()),
-        lease,
         lake.last_removal("scores") + 1,
         lake.only_appends_since("documents", 0),
     )

@@ -35,6 +35,7 @@ from mira_spark.tables import Lakehouse
 from mira_spark.trained import Trained, assessed
 
 SETTINGS = ("distillation", "reliability")
+WRITES = ("students", "student_reliability")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, leases, scoring, scoring_work, under_way, workers
+from mira_spark import corpus, current, scoring, scoring_work, under_way, workers
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.failpoints import reach
 from mira_spark.progress import counted
@@ -22,6 +22,7 @@ from mira_spark.tables import Lakehouse
 from mira_spark.units import Bucket, Tally, Unit
 
 SETTINGS = ("scoring",)
+WRITES = ("scores",)
 UNITS_AT_ONCE = 2  # the next unit's tasks fill the cores that the last tasks of one leave idle
 
 
@@ -36,22 +37,18 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """One job and one idempotent commit for each unit of what has no score yet.
-
-    Raises BusyError when another driver scores into this table.
-    """
-    with leases.held(lake, "scores") as lease:
-        groups = current.groups(lake, settings)
-        work = scoring_work.begun(lake, settings, run_id, groups, lease)
-        documents = tallies(work.documents())
-        _check_grouped(lake, {source for source, _ in documents}, groups)
-        again = _reaggregated(work)
-        planned = work.planned(documents, work.scorers)
-        _each(work, planned, partial(_score, work), "scoring")
-        reach("units.done")
-        scored, quarantined = _reconciled(work, documents)
-        _view(work)
-        reach("view.replaced")
+    """One job and one idempotent commit for each unit of what has no score yet."""
+    groups = current.groups(lake, settings)
+    work = scoring_work.begun(lake, settings, run_id, groups)
+    documents = tallies(work.documents())
+    _check_grouped(lake, {source for source, _ in documents}, groups)
+    again = _reaggregated(work)
+    planned = work.planned(documents, work.scorers)
+    _each(work, planned, partial(_score, work), "scoring")
+    reach("units.done")
+    scored, quarantined = _reconciled(work, documents)
+    _view(work)
+    reach("view.replaced")
     return _outcome(work, planned, again, scored, quarantined)
 
 

@@ -2,7 +2,7 @@
 
 Some texts kill it. MIRA_DRILL_ROWS names a folder where every process notes the texts it is given,
 one a line; MIRA_DRILL_PAUSE is the seconds that each takes it; MIRA_DRILL_HOST is what this machine
-is called.
+is called, whose processes are not seen from others.
 """
 
 import importlib.abc
@@ -83,4 +83,10 @@ class Finder(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Finder())
 if name := os.environ.get("MIRA_DRILL_HOST"):
+    seen_here = os.readlink
+
+    def seen_there(path: str, **options: Any) -> str:
+        return f"pid:[{name}]" if path == "/proc/self/ns/pid" else seen_here(path, **options)
+
     socket.gethostname = lambda: name
+    os.readlink = seen_there
