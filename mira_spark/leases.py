@@ -12,21 +12,17 @@ the lease up in the course of the write (see `Lakehouse`).
 
 import contextlib
 import dataclasses
-import os
-import re
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from pathlib import Path
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from mira_spark import processes
 from mira_spark.errors import BusyError
 from mira_spark.failpoints import reach
 from mira_spark.progress import say
@@ -37,10 +33,6 @@ RENEW_EVERY_S = 20
 WATCH_EVERY_S = 4
 ATTEMPTS = 10
 EPOCH = "mira.lease_epoch"
-_DRIVER = re.compile(
-    r"process (?P<process>\d{1,9}) on \S+ "
-    r"\(boot (?P<boot>\S+), (?P<namespace>\S+), started (?P<started>\d+), [0-9a-f]+\)"
-)
 
 
 class _Row(NamedTuple):
@@ -120,7 +112,7 @@ def held(
     `holder` names this driver; by default its process, the machine, and a random part.
     """
     reach("lease.asked")
-    lease = take(lake, tables, holder or _this_driver())
+    lease = take(lake, tables, holder or processes.this_driver())
     ended = threading.Event()
     renewer = threading.Thread(target=_renew, args=(lease, ended), daemon=True)
     renewer.start()
@@ -198,7 +190,9 @@ def _watched(
 
 def _alive(rows: Mapping[str, _Row]) -> list[str]:
     """The tables that have a holder who is not known to be gone."""
-    return [table for table, row in rows.items() if row.holder and not _is_gone(row.holder)]
+    return [
+        table for table, row in rows.items() if row.holder and not processes.is_gone(row.holder)
+    ]
 
 
 def _check_unchanged(lake: Lakehouse, before: Mapping[str, _Row], now: Mapping[str, _Row]) -> None:
@@ -260,45 +254,3 @@ def _renew(lease: Lease, ended: threading.Event) -> None:
 def _who(lake: Lakehouse, table: str, row: _Row | None) -> str:
     holder = row.holder if row is not None and row.holder else "another driver"
     return f"{lake.name(table)}: {holder.partition(' (')[0]}"
-
-
-def _this_driver() -> str:
-    process = os.getpid()
-    return (
-        f"process {process} on {socket.gethostname()} (boot {_boot_id()}, {_namespace()}, "
-        f"started {_started(process)}, {secrets.token_hex(3)})"
-    )
-
-
-def _is_gone(holder: str) -> bool:
-    """Whether the holder was a process of this machine, seen from here, and is no more."""
-    driver = _DRIVER.fullmatch(holder)
-    if driver is None or (driver["boot"], driver["namespace"]) != (_boot_id(), _namespace()):
-        return False
-    return _started(int(driver["process"])) != int(driver["started"])
-
-
-def _boot_id() -> str:
-    """What names this machine since it was started; random where the system has no such name."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return secrets.token_hex(16)
-
-
-def _namespace() -> str:
-    """The namespace that process ids are of."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return "pid:unknown"
-
-
-def _started(process: int) -> int:
-    """When the process started, in ticks since boot; 0 when there is none, or it has ended."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    fields = text.rpartition(")")[2].split()  # its name may hold spaces and brackets
-    return 0 if fields[0] in "ZX" else int(fields[19])

@@ -16,7 +16,7 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import leases, pipeline
+from mira_spark import leases, pipeline, processes
 from mira_spark.errors import BusyError
 from mira_spark.leases import DEAD_AFTER_S
 from mira_spark.schemas import TABLES
@@ -221,22 +221,23 @@ def test_conflicts_are_told_from_other_errors(error: Exception, expected: bool) 
 
 
 def test_a_process_is_gone_only_if_it_was_of_this_machine_and_seen_from_here() -> None:
-    here = f"boot {leases._boot_id()}, {leases._namespace()}"
+    here = f"boot {processes.boot_id()}, {processes.pid_namespace()}"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    this = leases._this_driver()
-    assert this != leases._this_driver(), "two runs of one process are two"
+    this = processes.this_driver()
+    assert this != processes.this_driver(), "two runs of one process are two"
     assert re.fullmatch(
         rf"process {os.getpid()} on {re.escape(socket.gethostname())} \({re.escape(here)}, "
         r"started \d+, [0-9a-f]{6}\)",
         this,
     )
-    started = leases._started(os.getpid())
+    started = processes.started(os.getpid())
+    assert started
     for gone in (
         f"process {ended.pid} on elsewhere ({here}, started 17, ab12cd)",
         f"process {os.getpid()} on here ({here}, started {started - 1}, ab12cd)",
     ):
-        assert leases._is_gone(gone)
+        assert processes.is_gone(gone)
     other_boot, other_namespace = here.replace("boot ", "boot 1"), here.replace("pid:", "pid:1")
     for alive in (
         this,
@@ -245,13 +246,13 @@ def test_a_process_is_gone_only_if_it_was_of_this_machine_and_seen_from_here() -
         f"process {ended.pid} on here (ab12cd)",
         "first",
     ):
-        assert not leases._is_gone(alive)
+        assert not processes.is_gone(alive)
 
 
 def test_a_driver_that_is_gone_is_followed_at_once(shared: Lakehouse) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    here = f"boot {leases._boot_id()}, {leases._namespace()}"
+    here = f"boot {processes.boot_id()}, {processes.pid_namespace()}"
     leases.take(shared, [REJECTED], f"process {ended.pid} on here ({here}, started 17, ab12cd)")
     assert leases.take(shared, [REJECTED], "next").epochs == {REJECTED: 2}
     assert shared.properties(REJECTED)[leases.EPOCH] == "2", "its Java process may still write"
