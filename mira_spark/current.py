@@ -216,11 +216,13 @@ def pinned(lake: Lakehouse, settings: Settings) -> Pinned:
 
 
 def selecting(lake: Lakehouse, settings: Settings) -> dict[str, Scorer]:
-    """Group to the champion whose scores count. InputError when nothing was scored yet, or a
-    champion never passed its gate and nobody forced it."""
+    """Group to the champion whose scores count. InputError when nothing was scored yet, no group
+    has a champion, or one never passed its gate and nobody forced it."""
     if lake.version("scores") == 0:
         raise InputError(f"{lake.name('scores')} is empty: run score_documents first")
     found = scorers(lake, settings, groups(lake, settings).values())
+    if not found:
+        raise InputError("no group has a champion student: run distill_students first")
     ids = [scorer.student_id for scorer in found.values()]
     rows = lake.read("students").filter(F.col("student_id").isin(ids) & (F.col("gate") == "failed"))
     problems = [

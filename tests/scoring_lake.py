@@ -15,7 +15,7 @@ import deltalake
 import yaml
 from pyspark.sql import functions as F
 
-from mira_spark import grouping, isolation, registry
+from mira_spark import grouping, isolation, mlflow_runs, registry
 from mira_spark.scoring import Scorer
 from mira_spark.session import open_local
 from mira_spark.settings import Settings, load
@@ -27,9 +27,9 @@ from tests.test_scoring import a_manifest, linear
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TABLES = ("documents", "source_groups", "students", "scores", "leases", "runs")
 FAILPOINTS = (
-    "lease.asked", "lease.taken", "run.starting", "run.started", "unit.planned", "unit.committed",
-    "unit.reconciled", "units.done", "view.replaced", "run.ending", "run.ended", "lease.ending",
-    "lease.ended",
+    "run.starting", "run.started", "lease.asked", "lease.taken", "unit.planned", "unit.committed",
+    "unit.reconciled", "units.done", "view.replaced", "lease.ending", "lease.ended", "run.ending",
+    "run.ended",
 )  # fmt: skip
 """On both sides of everything durable that the step does, in its order."""
 SCHEMA = "drill"
@@ -77,21 +77,27 @@ def champion(
     """A student as the registry and `students` know it; `counts`: which slots are reliable."""
     manifest = a_manifest(reliability={}, group_reliability=tuple(counts))
     digest = artefact.write(folder, student, manifest)
-    client = registry._client(settings)
-    name = registry.model_name(settings, "group_a")
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
-    version = client.create_model_version(name, source=folder.as_uri()).version
-    registry.promote(settings, f"{name}/{version}")
+    student_id = registered(settings, "group_a", digest, folder.as_uri())
     files = artefact.read_manifest(folder).files
-    row = {"student_id": f"{name}/{version}", "source_group": "group_a", "rubric_id": "r",
+    row = {"student_id": student_id, "source_group": "group_a", "rubric_id": "r",
            "labelling_id": "l", "kind": "linear", "dimensions": ["a", "b", "c"],
            "artefact_uri": str(folder), "artefact_sha256": digest,
            "weights_sha256": files[artefact.MODEL], "labels_version": 1, "train_rows": 1,
            "validation_rows": 1, "gate": "passed", "gate_reasons": [],
            "created_at": NOW}  # fmt: skip
     lake.append_rows([row], "students", "r")
-    return Scorer(f"{name}/{version}", str(folder), digest)
+    return Scorer(student_id, str(folder), digest)
+
+
+def registered(settings: Settings, group: str, digest: str, source: str) -> str:
+    """The id of a student that is now the group's champion in the registry."""
+    name = registry.model_name(settings, group)
+    with mlflow_runs.quiet():
+        client = mlflow_runs.client(settings)
+        version = registry.add_version(client, name, source, digest)
+    student_id = registry.student_id(name, version, digest)
+    registry.promote(settings, student_id)
+    return student_id
 
 
 def rows(lake: Lakehouse) -> list[tuple[object, ...]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import grouping, selection
+from mira_spark import grouping, registry, selection
 from mira_spark.settings import Settings, load
 from mira_spark.tables import Lakehouse
 from tests import scoring_lake
@@ -20,6 +20,7 @@ TABLES = (*scoring_lake.TABLES, "score_histogram", "selections", "selection_cuto
           "selected_documents")  # fmt: skip
 GROUP_OF = {"code": "group_a", "tests": "group_a", "web": "group_b", "chat": "group_b"}
 EACH = 40
+DIGEST = "0" * 64
 
 
 def texts() -> dict[str, str]:
@@ -79,19 +80,14 @@ def prepared(lake: Lakehouse, home: Path, folder: Path) -> Settings:
 
 
 def student(lake: Lakehouse, source: str) -> str:
-    return f"{lake.namespace}_{GROUP_OF[source]}/1"
+    return registry.student_id(f"{lake.namespace}_{GROUP_OF[source]}", 1, DIGEST)
 
 
 def _champion(lake: Lakehouse, settings: Settings, group: str) -> None:
-    from mira_spark import registry
-
-    client, name = registry._client(settings), registry.model_name(settings, group)
-    client.create_registered_model(name)
-    client.create_model_version(name, source="file:///nowhere")
-    registry.promote(settings, f"{name}/1")
-    row = {"student_id": f"{name}/1", "source_group": group, "rubric_id": "r",
+    student_id = scoring_lake.registered(settings, group, DIGEST, "file:///nowhere")
+    row = {"student_id": student_id, "source_group": group, "rubric_id": "r",
            "labelling_id": "l", "kind": "linear", "dimensions": ["a", "b", "c"],
-           "artefact_uri": "/nowhere", "artefact_sha256": "0" * 64, "weights_sha256": "0",
+           "artefact_uri": "/nowhere", "artefact_sha256": DIGEST, "weights_sha256": "0",
            "labels_version": 1, "train_rows": 1, "validation_rows": 1, "gate": "passed",
            "gate_reasons": [], "created_at": NOW}  # fmt: skip
     lake.append_rows([row], "students", "r")

@@ -35,7 +35,8 @@ from mira_spark.tables import Lakehouse
 from mira_spark.trained import Trained, assessed
 
 SETTINGS = ("distillation", "reliability")
-WRITES = ("students", "student_reliability")
+MAY_SCORE = ("passed", "forced")
+"""What a student's gate must say."""
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -55,6 +56,12 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
         same = then <= now <= then * grown
         found[f"labels of {group}"] = f"{then if same else now} of labelling {labelling_id}"
     return found
+
+
+def missing(lake: Lakehouse, settings: Settings) -> list[str]:
+    """A reason for each group whose student may score, and that has no champion in MLflow: its
+    registered model was deleted, or the server is another."""
+    return [f"MLflow has no champion for {group}" for group in sorted(_gone(lake, settings))]
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
@@ -113,15 +120,24 @@ def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[s
     last = runs.finished(lake).get("distill_students")
     if last is None or last["settings_digest"] != settings.digest(SETTINGS):
         return set()
-    now = inputs(lake, settings)
-    if last["inputs"] == now:
+    now, gone = inputs(lake, settings), _gone(lake, settings)
+    if last["inputs"] == now and not gone:
         return set()
     return {
         group
         for group, student in _latest(lake, ids).items()
-        if student["gate"] in ("passed", "forced")
+        if student["gate"] in MAY_SCORE
+        and group not in gone
         and last["inputs"].get(f"labels of {group}") == now[f"labels of {group}"]
     }
+
+
+def _gone(lake: Lakehouse, settings: Settings) -> set[str]:
+    """The groups whose latest student may score, and that have no champion."""
+    ids = current.labelling_ids(settings, current.signed_rubrics(lake, settings))
+    latest = _latest(lake, ids)
+    groups = {group for group, student in latest.items() if student["gate"] in MAY_SCORE}
+    return groups - set(current.scorers(lake, settings, groups))
 
 
 def _latest(lake: Lakehouse, ids: dict[str, str]) -> dict[str, Row]:
@@ -226,6 +242,7 @@ def _publish(
         settings,
         trained.manifest.source_group,
         folder,
+        digest,
         Registration(
             parameters=trained.parameters(settings.distillation),
             metrics=trained.metrics(),
@@ -236,8 +253,10 @@ def _publish(
         ),
     )
     reach("student.registered")
-    lake.append_rows(trained.reliability_rows(student_id), "student_reliability", run_id)
-    lake.append_rows([trained.row(student_id, folder, digest)], "students", run_id)
+    # Replaced, not appended: a registry that was emptied gives the same student the same id again.
+    cells, row = trained.reliability_rows(student_id), trained.row(student_id, folder, digest)
+    lake.replace_rows(cells, "student_reliability", "student_id", student_id, run_id)
+    lake.replace_rows([row], "students", "student_id", student_id, run_id)
     reach("student.recorded")
     if trained.gate.passed:
         registry.promote(settings, student_id)

@@ -17,11 +17,12 @@ from mira_spark.udfs import register_all
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import champions, current, pipeline, registry, selection, tokens
+from mira_spark import champions, current, mlflow_runs, pipeline, registry, selection, tokens
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import console
 from mira_spark.settings import Settings, load
 from mira_spark.tables import Lakehouse
+from tests.test_registry import tracked_at
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_explore_corpus.py"
 
@@ -113,13 +114,14 @@ def test_mlflow_gives_every_student_with_its_figures_and_what_it_was_made_from(
     lake: Lakehouse, settings: Settings
 ) -> None:
     name = registry.model_name(settings, "group_a")
-    model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+    with tracked_at(f"sqlite:///{settings.folder}/mlflow.db"):
+        model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
     rows = lake.read("scores").filter("source_group = 'group_a'").orderBy("doc_id").limit(20)
     texts = lake.read("documents").select("doc_id", "text")
     scored = rows.join(texts, on="doc_id", how="inner").toPandas()
     found = model.predict(scored[["text", "source"]])
     assert (found["quality"] * 1000).round().tolist() == scored["quality"].tolist()
-    client = mlflow.MlflowClient()
+    client = mlflow_runs.client(settings)
     run = client.get_run(model.metadata.run_id)
     inputs = {
         each.dataset.name: json.loads(each.dataset.source) for each in run.inputs.dataset_inputs
@@ -142,7 +144,7 @@ def test_a_student_whose_gate_failed_scores_only_when_forced(
     lake.update("students", is_student, {"gate": F.lit("failed")})
     with pytest.raises(InputError, match=r"did not pass its gate: .*--force"):
         champions.promote(lake, settings, student, False)
-    said = champions.promote(lake, settings, student, True)
+    said = champions.promote(lake, settings, student.rpartition("-")[0], True)
     assert said == f"group_a: {student} is champion, forced"
     (listed,) = [row for row in champions.listed(lake, settings) if row[0] == student]
     assert listed[1:3] == ("champion", "linear")

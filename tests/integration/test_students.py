@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import pipeline, registry
+from mira_spark import champions, mlflow_runs, pipeline, registry
 from mira_spark.distillation import DistillationSettings, EncoderSettings
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.failpoints import DrillError
@@ -133,6 +133,24 @@ def test_a_forced_step_trains_all_groups_anew(copied: tuple[Lakehouse, Settings]
     assert lake.read("students").count() == before
     perform(lake, settings, "forced", force=True)
     assert lake.read("students").count() == before + 2
+
+
+def test_a_registry_that_was_emptied_is_filled_anew(copied: tuple[Lakehouse, Settings]) -> None:
+    lake, settings = copied
+    perform(lake, settings, "up to date")
+    before = registry.champions(settings, GROUPS)
+    client, name = mlflow_runs.client(settings), registry.model_name(settings, "group_b")
+    client.delete_registered_model(name)
+    status = pipeline.status(lake, settings)
+    assert status["distill_students"] == "stale: MLflow has no champion for group_b"
+    with pytest.raises(InputError, match=rf"{before['group_b']} is not in MLflow any more"):
+        champions.promote(lake, settings, before["group_b"], False)
+    assert perform(lake, settings, "emptied") == 0
+    assert pipeline.status(lake, settings)["distill_students"] == "done"
+    now = registry.champions(settings, GROUPS)
+    assert now["group_a"] == before["group_a"], "the other group's student stands"
+    rows = lake.read("students").filter(F.col("student_id") == now["group_b"])
+    assert rows.count() == 1
 
 
 def refused(settings: Settings, distillation: DistillationSettings) -> Settings:
