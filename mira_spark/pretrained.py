@@ -21,7 +21,10 @@ def model(name: str, family: Family, copies: int = 1) -> nn.Module:
     _check_named(name)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        config = transformers.AutoConfig.from_pretrained(name, local_files_only=_is_folder(name))
+        # Said, or transformers asks on a terminal and runs the code where somebody types y.
+        config = transformers.AutoConfig.from_pretrained(
+            name, local_files_only=_is_folder(name), trust_remote_code=False
+        )
         names = CLASSES[family].get(config.model_type)
         if names is None:
             raise ArtefactError(off_list(config.model_type, family, name))
@@ -31,7 +34,11 @@ def model(name: str, family: Family, copies: int = 1) -> nn.Module:
         if not torch.cuda.is_available():
             memory.require(4 * weights * copies, f"{name}: {weights:,} weights, {copies} times,")
         found: nn.Module = model_class.from_pretrained(
-            name, local_files_only=_is_folder(name), use_safetensors=True, dtype=torch.float32
+            name,
+            local_files_only=_is_folder(name),
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
         )
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{name}: no model can be read: {str(error).strip()}") from error

@@ -1,5 +1,6 @@
 """An encoder student reads documents whole or in windows, and scores each by itself."""
 
+import io
 import json
 from pathlib import Path
 
@@ -175,3 +176,23 @@ def test_what_an_older_version_wrote_beside_the_configuration_is_left_out(
     found = architecture.described(pretrained.model(str(tmp_path), "encoder"))
     assert not old.keys() & found.keys()
     assert architecture.layout(found, "encoder")
+
+
+def test_a_model_that_brings_code_is_refused_without_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    config = {"model_type": "theirs", "auto_map": {"AutoConfig": "configuration_theirs.Theirs"}}
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "configuration_theirs.py").write_text(
+        "from transformers import PretrainedConfig\n"
+        f"open({str(ran)!r}, 'w')\n"
+        "class Theirs(PretrainedConfig):\n    model_type = 'theirs'\n"
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\ny\n"))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(ArtefactError, match="no model can be read"):
+        pretrained.model(str(folder), "encoder")
+    assert not ran.exists()

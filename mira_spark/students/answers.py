@@ -18,6 +18,11 @@ SEPARATOR, END, UNKNOWN = ",", "\n", "-"
 ASK = "\n\nScores, then reasons:\n"
 WINDOW_MARK = "\n[...]\n"
 
+# Control tokens of the tokenizers in use, as a text spells them, up to where they are broken.
+_CONTROL = re.compile(
+    r"<(?=[|\uff5c]|/?(?:s|bos|eos|pad|unk|cls|sep|mask|sop|eop|(?:start|end)_of_\w+)>)"
+    r"|\[(?=/?(?:INST|CLS|SEP|MASK|gMASK|PAD|UNK|BOS|EOS|SYSTEM_PROMPT|TOOL_\w+)\])"
+)
 _INTEGER = re.compile(r"[0-9]{1,2}")
 _REASON = re.compile(r"\s*([0-9]{1,2})\.([^:]*):(.*)")
 
@@ -34,6 +39,12 @@ def instruction(anchors: Sequence[str]) -> str:
 def windowed(text: str, most: int) -> str:
     """All of a text, or its begin, middle and end, of `most` characters together, with marks."""
     return WINDOW_MARK.join(configs.pieces(text, most // 3))
+
+
+def without_control(text: str) -> str:
+    """The text with a space in every control token that it spells, for a server that would take it
+    for one: `< |endoftext|>`, `[ SEP]`."""
+    return _CONTROL.sub(r"\g<0> ", text)
 
 
 def written(scores: Sequence[int | None], reasons: Sequence[str], anchors: Sequence[str]) -> str:

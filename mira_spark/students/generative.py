@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from mira_spark.errors import ArtefactError
-from mira_spark.students import answers, architecture, configs, windows
+from mira_spark.students import answers, architecture, windows
 from mira_spark.students.configs import GenerativeConfig
 from mira_spark.students.decoding import Choices, Decoder
 from mira_spark.students.protocol import USUAL, Batch, Batching, Scores, strings
@@ -107,7 +107,7 @@ class GenerativeStudent:
 
     def tokens(self, text: str) -> list[int]:
         """The text's tokens, without any special one."""
-        return list(self.reader.tokenizer.encode(text, add_special_tokens=False).ids)
+        return self.reader.text_ids(text)
 
     def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
         """The weights by name, as `layout` has them."""
@@ -141,9 +141,9 @@ def assembled(config: GenerativeConfig, model: nn.Module, tokenizer: bytes) -> G
 
 
 def _reader(config: GenerativeConfig, content: bytes) -> windows.Reader:
-    """Frames documents of at most `max_tokens` tokens; a special token they spell is mere text."""
-    tokenizer = windows.reader(content, config.max_tokens).tokenizer
-    tokenizer.encode_special_tokens = True
+    """Frames documents of at most `max_tokens` tokens as prompts."""
+    plain = windows.reader(content, config.max_tokens)
+    tokenizer = plain.tokenizer
     instruction = answers.instruction(config.anchors)
     # With what the tokenizer itself puts before a text: a model expects its sign of a beginning.
     before = list(tokenizer.encode(instruction, add_special_tokens=True).ids)
@@ -152,7 +152,7 @@ def _reader(config: GenerativeConfig, content: bytes) -> windows.Reader:
         for text in (answers.ASK, answers.WINDOW_MARK)
     )
     most = len(before) + config.max_tokens + len(after)
-    reader = windows.Reader(tokenizer, most, configs.piece(config.max_tokens), before, after, mark)
+    reader = replace(plain, most=most, before=before, after=after, mark=mark)
     if reader.window < 1:
         raise ArtefactError(f"max_tokens is {config.max_tokens}, too few for three windows")
     return reader

@@ -1,7 +1,8 @@
 """Documents as token ids: long ones cut to windows, all packed into batches of like length."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,8 @@ WINDOW = 20_000
 class Reader:
     """A tokenizer and what it puts around a document of at most `most` tokens.
 
-    Of a long text it looks at three pieces of `piece` characters.
+    Of a long text it looks at three pieces of `piece` characters. `spelt` is what stands for a
+    special token that a text spells and the tokenizer would give as one: the tokens of its letters.
     """
 
     tokenizer: Tokenizer
@@ -34,6 +36,7 @@ class Reader:
     before: list[int]
     after: list[int]
     mark: list[int]
+    spelt: Mapping[int, list[int]] = field(default_factory=dict)
 
     @property
     def window(self) -> int:
@@ -48,9 +51,18 @@ class Reader:
             pieces = [configs.pieces(text, self.piece) for text in texts[first : first + AT_ONCE]]
             flat = [piece for of_text in pieces for piece in of_text]
             encoded = self.tokenizer.encode_batch_fast(flat, add_special_tokens=False)
-            each = iter(encoding.ids for encoding in encoded)
+            each = iter(self._as_text(encoding.ids) for encoding in encoded)
             found += [self._framed([next(each) for _ in of_text]) for of_text in pieces]
         return found
+
+    def text_ids(self, text: str) -> list[int]:
+        """The ids of all of a text, with nothing around it."""
+        return self._as_text(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _as_text(self, ids: list[int]) -> list[int]:
+        if self.spelt.keys().isdisjoint(ids):
+            return ids
+        return [part for token in ids for part in self.spelt.get(token, [token])]
 
     def _framed(self, pieces: list[list[int]]) -> Ids:
         room, window = self.most - len(self.before) - len(self.after), self.window
@@ -65,23 +77,47 @@ class Reader:
 
 
 def reader(content: bytes, most: int) -> Reader:
-    """A reader with the tokenizer of a `tokenizer.json`; ArtefactError when it is none, or when
-    `most` has no room for three windows."""
+    """A reader with the tokenizer of a `tokenizer.json`, to which a special token that a text
+    spells is text; ArtefactError when it is none, or when `most` has no room for three windows."""
     try:
         tokenizer = Tokenizer.from_buffer(content)
     except Exception as error:  # the library has no class of its own
         raise ArtefactError(f"tokenizer.json: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True
     probe = tokenizer.encode("a")
     own = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
     first, last = (own[0], own[-1] + 1) if own else (0, 0)
     mark = tokenizer.encode(MARK, add_special_tokens=False).ids
     piece = configs.piece(most)
-    made = Reader(tokenizer, most, piece, probe.ids[:first], probe.ids[last:], mark)
+    frame = probe.ids[:first], probe.ids[last:]
+    made = Reader(tokenizer, most, piece, *frame, mark, _spelt(tokenizer))
     if made.window < 1:
         raise ArtefactError(f"max_tokens is {most}, too few for three windows and their marks")
     return made
+
+
+def _spelt(tokenizer: Tokenizer) -> dict[int, list[int]]:
+    """The special tokens that are words of the model too, and so come out of a text all the same,
+    each with the tokens of its letters. The sign of an unknown word is none of them."""
+    added = tokenizer.get_added_tokens_decoder()
+    special = {token: known.content for token, known in added.items() if known.special}
+    model = json.loads(tokenizer.to_str())["model"] if special else {}
+    unknown = {tokenizer.token_to_id(str(model.get("unk_token"))), model.get("unk_id")}
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    leaking = {
+        token: content
+        for token, content in special.items()
+        if token not in unknown and token in ids(f"{content} a{content}a {content}")
+    }
+    return {
+        token: [part for letter in content for part in ids(letter) if part not in leaking]
+        for token, content in leaking.items()
+    }
 
 
 def shorter(batch: Batch, reader: Reader) -> Batch | None:
