@@ -20,6 +20,8 @@ from mira_spark.students.encoder import EncoderStudent
 
 PENALTIES = tuple(10.0**n for n in np.arange(-5, 2.01, 0.5))
 """Shares of the states' own variance."""
+UNTRIED = 1.0
+"""The penalty of a slot without a label aside: nothing says how much the states can be trusted."""
 ASIDE = 0.1
 TEXTS_AT_ONCE = 512
 
@@ -98,7 +100,9 @@ def _sums(student: EncoderStudent, folder: Path, counts: Counter[str]) -> tuple[
 
 
 def _solved(fit: _Sums, aside: _Sums, slot: int) -> Doubles:
-    """Weights and bias [H + 1], with the penalty that errs least on the rows aside."""
+    """Weights and bias [H + 1], with the penalty that errs least on the rows aside, or UNTRIED."""
+    if aside.squares[slot, -1, -1] == 0:
+        return _ridge(fit, slot, UNTRIED)
 
     def loss(solution: Doubles) -> float:
         squares = solution @ aside.squares[slot] @ solution

@@ -108,7 +108,7 @@ def test_the_digest_tells_students_and_manifests_apart(tmp_path: Path) -> None:
     assert len(digests) == 3
 
 
-def test_weights_are_mapped_read_only_and_start_on_a_cache_line(folder: Path) -> None:
+def test_weights_are_read_only_and_start_on_a_cache_line(folder: Path) -> None:
     student, _ = load(folder, write(folder, a_student(), a_manifest()))
     assert student.table.ctypes.data % 64 == 0
     assert not student.table.flags.owndata

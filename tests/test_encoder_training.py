@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from mira_spark import fine_tuning
+from mira_spark import fine_tuning, frozen_heads, labelling
 from mira_spark.distillation import EncoderSettings, predict
 from mira_spark.encoder_training import train_encoder
 from mira_spark.errors import ArtefactError, InputError
@@ -88,6 +88,20 @@ def test_the_frozen_solution_is_that_of_ridge_regression(
         rank = spearman(found.predicted[:, slot], planted[::4])
         assert rank is not None
         assert rank > 0.98
+
+
+def test_with_no_row_aside_heads_do_not_learn_noise_by_heart(folder: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    rows: list[Row] = []
+    for number, (_, source, text, _, _) in enumerate(documents(60)):
+        split = "train" if number < 20 else "validation"
+        ids = (f"doc {number} {i}" for i in range(1_000))
+        doc_id = next(i for i in ids if labelling.share_of(i, "aside") >= frozen_heads.ASIDE)
+        rows.append((doc_id, source, text, [int(random.integers(0, 11))], split))
+    settings = EncoderSettings(model=str(folder))
+    student = train_encoder(staged(tmp_path / "noise", rows), 1, settings, tmp_path)
+    unseen = predict(student, tmp_path / "noise", "validation").predicted
+    assert unseen.std() < 2.5, "of labels whose standard deviation is 3"
 
 
 def test_an_epoch_has_the_same_batches_in_an_order_of_its_own(

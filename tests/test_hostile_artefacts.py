@@ -204,3 +204,15 @@ def test_a_scorer_names_a_digest_so_a_moved_alias_changes_nothing(tmp_path: Path
 def test_hashes_are_of_files_not_of_names(tmp_path: Path) -> None:
     digest = artefact.write(tmp_path / "a", a_student(), a_manifest())
     assert digest == hashlib.sha256((tmp_path / "a" / "manifest.json").read_bytes()).hexdigest()
+
+
+def test_weights_that_change_after_they_were_verified_are_not_used(tmp_path: Path) -> None:
+    digest = artefact.write(tmp_path / "one", a_student(), a_manifest())
+    student, _ = artefact.load(tmp_path / "one", digest)
+    texts = pa.array(["a text of some words"])
+    before = score(student, texts)
+    with (tmp_path / "one" / artefact.MODEL).open("r+b") as file:  # in place, as a copy over it
+        size = file.seek(0, 2)
+        file.seek(4_096)
+        file.write(bytes([63]) * (size - 4_096))
+    assert score(student, texts).tolist() == before.tolist()

@@ -1,16 +1,17 @@
 """A student as a folder: read only after every digest agreed, written the same byte for byte.
 
 `manifest.json` holds the SHA-256 of every other file, so the manifest's own SHA-256 names the whole
-artefact. `model.safetensors` is mapped, not read: all workers of a machine share one copy of the
-weights (see `weights`).
+artefact. Every file is read once, and what was hashed is what is used: a file that is changed later
+changes no student that was loaded.
 """
 
 import hashlib
 import json
 import mmap
 import os
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -70,7 +71,7 @@ def write(folder: Path, student: Student, manifest: Manifest) -> str:
     if student.tokenizer is not None:
         (folder / TOKENIZER).write_bytes(student.tokenizer)
     weights.write(folder / MODEL, tensors, shapes, _dtype(config))
-    files = {name: _sha256(_mapped(folder / name)) for name in sorted(os.listdir(folder))}
+    files = {name: _file_sha256(folder / name) for name in sorted(os.listdir(folder))}
     content = _json_bytes(manifest.model_copy(update={"files": files}))
     (folder / MANIFEST).write_bytes(content)
     return _sha256(content)
@@ -105,7 +106,7 @@ def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
             f"{folder / MANIFEST}: files are {', '.join(sorted(manifest.files)) or 'none'}, "
             f"expected {', '.join(sorted(names - {MANIFEST}))}"
         )
-    contents = {name: _mapped(folder / name) for name in sorted(names - {MANIFEST})}
+    contents = {name: _in_memory(folder / name) for name in sorted(names - {MANIFEST})}
     for name, found in contents.items():
         _check_digest(folder / name, found, manifest.files[name])
     config: Config = _parsed(TypeAdapter(Config), folder / CONFIG, bytes(contents[CONFIG]))
@@ -225,15 +226,23 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
-def _mapped(path: Path) -> Bytes:
-    """The file's bytes, mapped; what is checked and what is used are one open file."""
+def _in_memory(path: Path) -> memoryview:
+    """The file's bytes, read once, read-only, from the start of a page on."""
     with _opened(path) as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            return b""
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            return memoryview(b"")
+        memory = mmap.mmap(-1, size)
+        found = file.readinto(memory)
+        return memoryview(memory).toreadonly()[:found]
 
 
-def _opened(path: Path) -> BinaryIO:
+def _file_sha256(path: Path) -> str:
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> BufferedReader:
     try:
         return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
     except OSError as error:

@@ -4,7 +4,6 @@ It must be exactly the one this module writes, so nothing in it is trusted.
 """
 
 import json
-import mmap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from mira_spark.errors import ArtefactError
 
-Bytes = bytes | mmap.mmap
+Bytes = bytes | memoryview
 Dtype = Literal["F32", "F16"]
 Floats = npt.NDArray[np.float32]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -39,7 +38,7 @@ def read(path: Path, content: Bytes, shapes: Shapes, dtype: Dtype) -> dict[str, 
     header, stored = _header(shapes, dtype), DTYPES[dtype]
     size = len(header) + stored.itemsize * sum(int(np.prod(shape)) for shape in shapes.values())
     if content[: len(header)] != header:
-        found = content[: min(len(header), 1_000)].rstrip()
+        found = bytes(content[: min(len(header), 1_000)]).rstrip()
         raise ArtefactError(f"{path}: header is {found!r}, expected {header[:1_000].rstrip()!r}")
     if len(content) != size:
         raise ArtefactError(f"{path}: has {len(content)} bytes, expected {size}")
