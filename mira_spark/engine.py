@@ -1,5 +1,8 @@
 """Raw scores from a student, whatever the texts, the memory or the student do: a bad row is alone.
 
+A row without scores is either the document's fault (it fails alone, while a plain text is scored)
+or nobody's: then its reason is an `Outage`, and the row can be scored later.
+
 Three stages, each a thread: texts are encoded, batches go through the student, scores are collected
 by whoever asks. What a stage made waits in a short queue, so no stage runs far ahead.
 """
@@ -11,13 +14,14 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mira_spark.errors import OutageError, StudentError
 from mira_spark.students.protocol import Batch, Scores, Student
 
 REASON_LENGTH = 300
@@ -25,9 +29,16 @@ NOT_FINITE = "the student's score is not a finite number"
 IN_PART = "read in part: the memory did not hold all of it"
 WINDOW_BYTES = 64 << 20
 POLL_S = 0.1
+PROBE = "a"
+"""What every student scores that works at all."""
 SWITCH_S = 0.0005
 """After so long a thread lets others go on. With Python's own 5 ms each of the hundreds of calls
 that start work on a device would wait as long while ids become arrays."""
+
+
+class Outage(str):
+    """Why a row has no scores, where the document is not to blame."""
+
 
 Reasons = list[str | None]
 Rows = npt.NDArray[np.int64]
@@ -56,12 +67,14 @@ class Engine:
 
     `most` is the size of a batch that was too large, halved; None while none was. With `watched_s`
     a call of the student that lasts longer ends the process: nothing else ends one that hangs.
+    After a lasting outage the student is not asked any more.
     """
 
     student: Student
     watched_s: float | None = None
     most: int | None = None
     _watch: "Watch" = field(init=False)
+    _down: Outage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._watch = Watch(self.watched_s)
@@ -70,6 +83,7 @@ class Engine:
         """Uncalibrated scores float32 [rows, slots]; NaN, and why, in a row without.
 
         A row with scores and a reason was read in part. Deterministic up to the last bits.
+        StudentError when the student leaves rows out.
         """
         return self.collected(self.forwarded(self.encoded(texts)))
 
@@ -77,20 +91,29 @@ class Engine:
         self, windows: Iterable[pa.RecordBatch]
     ) -> Iterator[tuple[pa.RecordBatch, Scores, Reasons]]:
         """`scores` of each window's column `text`, while the next ones are read and encoded."""
+        before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
-        encoded = ahead(((window, self.encoded(window.column("text"))) for window in windows), 2)
-        asked = ahead(((window, self.forwarded(one)) for window, one in encoded), 1)
-        return ((window, *self.collected(one)) for window, one in asked)
+        try:
+            encoded = ahead(((one, self.encoded(one.column("text"))) for one in windows), 2)
+            asked = ahead(((window, self.forwarded(one)) for window, one in encoded), 1)
+            for window, one in asked:
+                yield window, *self.collected(one)
+        finally:
+            sys.setswitchinterval(before)
 
     def encoded(self, texts: pa.Array) -> Encoded:
         """All texts as batches; of those that cannot be read, why."""
         try:
             with self._watch.busy():
-                return Encoded(len(texts), list(self.student.encode(texts)), {})
+                batches = list(self.student.encode(texts))
         except BaseException as error:  # a panic of a tokenizer is no Exception
             reason = told(error)
+        else:
+            rows = sum(len(batch.rows) for batch in batches)
+            self._require("batches", (rows,), (len(texts),))
+            return Encoded(len(texts), batches, {})
         if len(texts) == 1:
-            return Encoded(1, [], {0: reason})
+            return Encoded(1, [], {0: self._blamed(reason)})
         middle = len(texts) // 2
         left, right = self.encoded(texts.slice(0, middle)), self.encoded(texts.slice(middle))
         moved = [Batch(b.rows + middle, b.inputs, b.shared) for b in right.batches]
@@ -104,6 +127,9 @@ class Engine:
         parts: list[tuple[Rows, npt.ArrayLike]] = []
         waiting = encoded.batches[::-1]
         while waiting:
+            if self._down is not None:
+                _mark(reasons, waiting, self._down)
+                break
             batch = waiting.pop()
             rows = len(batch.rows)
             if rows > 1 and self.most is not None and batch.size > self.most:
@@ -113,15 +139,24 @@ class Engine:
             failure = self._forward(batch, parts)
             if failure is None:
                 continue
-            if rows > 1:
+            if failure.lasting:
+                self._down = Outage(failure.reason)
+                waiting.append(batch)
+            elif rows > 1:
                 if failure.memory:
                     self.most = batch.size // 2
                 waiting += [batch.part(rows // 2, rows), batch.part(0, rows // 2)]
             elif failure.memory and (shorter := self.student.shorter(batch)) is not None:
                 waiting.append(shorter)
                 reasons[int(batch.rows[0])] = IN_PART
+            elif failure.outage:
+                _mark(reasons, [batch], Outage(failure.reason))
             else:
-                reasons[int(batch.rows[0])] = failure.reason
+                reason = self._blamed(failure.reason)
+                _mark(reasons, [batch], reason)
+                if isinstance(reason, Outage):  # what fails with every text is not asked the rest
+                    _mark(reasons, waiting, reason)
+                    break
         return Forwarded(reasons, parts)
 
     def collected(self, forwarded: Forwarded) -> tuple[Scores, Reasons]:
@@ -130,7 +165,9 @@ class Engine:
         scores = np.full((len(reasons), self.student.slots), np.nan, np.float32)
         for rows, part in forwarded.parts:
             with self._watch.busy():
-                scores[rows] = np.asarray(part)
+                found = np.asarray(part)
+            self._require("scores", found.shape, (len(rows), self.student.slots))
+            scores[rows] = found
         unusable = ~np.isfinite(scores).all(axis=1)
         scores[unusable] = np.nan
         for row in np.flatnonzero(unusable).tolist():
@@ -144,24 +181,59 @@ class Engine:
                 parts.append((batch.rows, self.student.forward(batch)))
             return None
         except BaseException as error:
-            failure = Failure(told(error), out_of_memory(error))
+            outage = isinstance(error, OutageError)
+            lasting = isinstance(error, OutageError) and error.lasting
+            failure = Failure(told(error), out_of_memory(error), outage, lasting)
         if failure.memory:  # here, where nothing holds the tensors of the failed call any more
             release()
         return failure
 
+    def _blamed(self, reason: str) -> str:
+        """The reason why a document failed alone; as an Outage when a plain text fails too."""
+        try:
+            with self._watch.busy():
+                for batch in self.student.encode(pa.array([PROBE])):
+                    of_no_row = replace(batch, rows=batch.rows[:0])
+                    np.asarray(self.student.forward(of_no_row))
+        except BaseException as error:
+            return Outage(told(error))
+        return reason
+
+    def _require(self, what: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+        if shape != wanted:
+            kind = type(self.student).__name__
+            raise StudentError(f"{kind} gave {what} of shape {shape}, expected {wanted}")
+
 
 class Failure(NamedTuple):
-    """Why a call of the student failed, and whether for want of memory."""
+    """Why a call of the student failed, whether for want of memory, and whether no document is to
+    blame, now or until it is mended."""
 
     reason: str
     memory: bool
+    outage: bool
+    lasting: bool
+
+
+def _mark(reasons: Reasons, batches: Iterable[Batch], reason: str) -> None:
+    for batch in batches:
+        for row in batch.rows.tolist():
+            reasons[row] = reason
+
+
+def require_scores(reasons: Reasons) -> None:
+    """OutageError when a row has no scores for an outage: for callers that cannot come back."""
+    for reason in reasons:
+        if isinstance(reason, Outage):
+            raise OutageError(reason)
 
 
 def told(error: BaseException) -> str:
     """The error in a few words; what must end the process is raised again."""
     if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
         raise error
-    return f"{type(error).__name__}: {error}"[:REASON_LENGTH]
+    named = "" if isinstance(error, OutageError) else f"{type(error).__name__}: "
+    return f"{named}{error}"[:REASON_LENGTH]
 
 
 def out_of_memory(error: BaseException) -> bool:

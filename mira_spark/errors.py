@@ -33,6 +33,23 @@ class JudgeError(MiraError):
     exit_code = 75
 
 
+class OutageError(MiraError):
+    """A server, a memory, a worker or a disk failed, and no document is to blame: what it kept from
+    being done can be done later. `lasting`: until then there is no use in another try."""
+
+    exit_code = 75
+
+    def __init__(self, message: str, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
+
+
+class StudentError(MiraError):
+    """A student does not do what the protocol of students asks of it: a defect of its kind."""
+
+    exit_code = 1
+
+
 class ArtefactError(MiraError):
     """A student's artefact folder is damaged, incomplete or not ours; nothing of it was loaded."""
 
@@ -41,6 +58,12 @@ class ReconciliationError(MiraError):
     """Rows written differ from rows expected; a defect or a change under a pinned version."""
 
     exit_code = 1
+
+
+def named(text: str) -> type[MiraError] | None:
+    """The class of ours that a text begins with, as another process wrote `ArtefactError: …`."""
+    found = globals().get(text.partition(":")[0])
+    return found if isinstance(found, type) and issubclass(found, MiraError) else None
 
 
 def joined(problems: Iterable[str]) -> str:

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from mira_spark.engine import Engine, Reasons
-from mira_spark.errors import MiraError
+from mira_spark.engine import Engine, Outage, Reasons
+from mira_spark.errors import MiraError, OutageError, named
 from mira_spark.students import artefact
 from mira_spark.students.protocol import Scores
 
@@ -49,7 +49,10 @@ def scored(
     batches: Iterator[pa.RecordBatch], folder: str, digest: str, limits: Limits
 ) -> Iterator[tuple[pa.RecordBatch, Scores, Reasons]]:
     """As `Engine.overlapped`, by a student in a child; a document that kills the child has NaN
-    scores and, as its reason, how the child died. MiraError when the student cannot be loaded."""
+    scores and, as its reason, how the child died.
+
+    When the student cannot be loaded the child's own error is raised, or OutageError.
+    """
     child = Child(folder, digest)
     try:
         for batch in batches:
@@ -99,7 +102,9 @@ class Child:
             self._begin()
             raise death from None
         flat = answer.column("scores").flatten().to_numpy().astype(np.float32)
-        return flat.reshape(len(texts), self.slots), answer.column("reason").to_pylist()
+        said = zip(*(answer.column(c).to_pylist() for c in ("reason", "outage")), strict=True)
+        reasons: Reasons = [Outage(reason) if outage else reason for reason, outage in said]
+        return flat.reshape(len(texts), self.slots), reasons
 
     def _begin(self) -> None:
         self._process = subprocess.Popen(
@@ -110,14 +115,18 @@ class Child:
         )
         self._pipes = [pipe for pipe in (self._process.stdin, self._process.stdout) if pipe]
         self._texts = pa.ipc.new_stream(pa.PythonFile(self._pipes[0], "w"), TEXTS)
-        self._scores = None
+        self._scores, first = None, b""
         try:
             self._wait(LOAD_S, None)
-            self.slots = int(self._pipes[1].readline())
+            first = self._pipes[1].readline()
+            self.slots = int(first)
         except (Died, ValueError):
             how = self._ended()
+            said = first.decode(errors="replace").strip()
             self.end()
-            raise MiraError(f"a process with the student could not be started: {how}") from None
+            kind = named(said) or OutageError
+            where = "a process with the student could not be started"
+            raise kind(f"{where}: {how}{': ' * bool(said)}{said}") from None
         self._loaded_bytes = _resident(self._process.pid)
 
     def _wait(self, seconds: float, most_bytes: int | None) -> None:
@@ -158,19 +167,25 @@ def serve(folder: str, digest: str) -> None:
     """The child: load the student and say its slots, then scores for every batch of texts."""
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)  # whatever a library prints is no answer
-        student, _ = artefact.load(Path(folder), digest)
+        try:
+            student, _ = artefact.load(Path(folder), digest)
+            engine = Engine(student)
+            # What a first call costs (compiled code, buffers) is no document's time or memory.
+            engine.scores(pa.array([WARM_UP]))
+        except MiraError as error:
+            out.write(" ".join(f"{type(error).__name__}: {error}".split()).encode() + b"\n")
+            out.flush()
+            raise
         one = pa.list_(pa.float32(), student.slots)
-        schema = pa.schema([("scores", one), ("reason", pa.string())])
-        engine = Engine(student)
-        # What a first call costs (compiled code, buffers) is no document's: not its time or memory.
-        engine.scores(pa.array([WARM_UP]))
+        schema = pa.schema([("scores", one), ("reason", pa.string()), ("outage", pa.bool_())])
         out.write(b"%d\n" % student.slots)
         out.flush()
         with pa.ipc.new_stream(out, schema) as answers:
             for batch in pa.ipc.open_stream(sys.stdin.buffer):
                 scores, reasons = engine.scores(batch.column("text"))
                 listed = pa.FixedSizeListArray.from_arrays(scores.ravel(), student.slots)
-                arrays = [listed.cast(one), pa.array(reasons, pa.string())]
+                outages = [isinstance(reason, Outage) for reason in reasons]
+                arrays = [listed.cast(one), pa.array(reasons, pa.string()), pa.array(outages)]
                 answers.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
                 out.flush()
 

@@ -59,6 +59,16 @@ def finished(lake: Lakehouse) -> dict[str, Row]:
     return {r["step"]: r["row"] for r in ended.groupBy("step").agg(latest).collect()}
 
 
+def interrupted(lake: Lakehouse, step: str) -> bool:
+    """Whether the step was begun again after it last ended done or degraded, and did not end so."""
+    rows = lake.read("runs").filter(F.col("step") == step)
+    ended = F.col("status").isin("done", "degraded")
+    latest = rows.agg(
+        F.max("started_at").alias("begun"), F.max(F.when(ended, F.col("started_at"))).alias("ended")
+    ).collect()[0]
+    return latest["ended"] is not None and latest["begun"] > latest["ended"]
+
+
 def stale(plan: Plan, last: Row | None) -> list[str]:
     """Why the step has work to do, one reason each; empty when its last finished run covers it."""
     if last is None:

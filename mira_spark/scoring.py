@@ -17,7 +17,7 @@ import pyarrow.compute
 from pydantic import BaseModel, ConfigDict, Field
 
 from mira_spark import aggregation, calibration, engine, isolation, memo
-from mira_spark.engine import IN_PART, Engine, Reasons
+from mira_spark.engine import IN_PART, Engine, Outage, Reasons
 from mira_spark.isolation import Limits
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
@@ -46,6 +46,8 @@ OUTPUT_DDL = (
     "n_tokens bigint, raw_scores array<smallint>, dimension_scores array<smallint>, "
     "quality smallint, status string, reason string"
 )
+UNSCORED = "unscored"
+"""The status of a row that an outage left without scores: it is counted, and never stored."""
 NO_SLOT = "its source has no reliable dimension"
 
 Batches = Iterator[pa.RecordBatch]
@@ -99,8 +101,9 @@ def score(
     """Batches with INPUT columns to batches of OUTPUT, row for row.
 
     A document whose scoring raises becomes a quarantined row with its reason; the others of its
-    batch are not touched by it. `isolated`: the student works in a process of its own, so that a
-    document that kills it is found, and quarantined too.
+    batch are not touched by it. One that an outage left without scores has the status UNSCORED.
+    `isolated`: the student works in a process of its own, so that a document that kills it is
+    found, and quarantined too.
     """
 
     def run(batches: Batches) -> Batches:
@@ -113,7 +116,8 @@ def score(
             windows = engine.windows(batches, student.window)
             found = Engine(student, hung_after_s).overlapped(windows)
         for window, scores, reasons in found:
-            yield _output(window, rate_scores(scores, reasons, window.column("source"), manifest))
+            rated = rate_scores(scores, reasons, window.column("source"), manifest)
+            yield _output(window, rated, [isinstance(reason, Outage) for reason in reasons])
 
     return run
 
@@ -134,14 +138,18 @@ def reaggregate(scorer: Scorer) -> Callable[[Batches], Batches]:
                 for row, reason in zip(raw, batch.column("reason").to_pylist(), strict=True)
             ]
             if raw:
-                yield _output(batch, rate_scores(scores, reasons, batch.column("source"), manifest))
+                rated = rate_scores(scores, reasons, batch.column("source"), manifest)
+                yield _output(batch, rated, [False] * len(raw))
 
     return run
 
 
-def _output(batch: pa.RecordBatch, rated: Mapping[str, pa.Array]) -> pa.RecordBatch:
+def _output(
+    batch: pa.RecordBatch, rated: Mapping[str, pa.Array], unscored: list[bool]
+) -> pa.RecordBatch:
     columns = {name: batch.column(name) for name in KEPT} | dict(rated)
-    columns["status"] = pa.compute.if_else(columns["quality"].is_valid(), "scored", "quarantined")
+    without = pa.compute.if_else(pa.array(unscored, pa.bool_()), UNSCORED, "quarantined")
+    columns["status"] = pa.compute.if_else(columns["quality"].is_valid(), "scored", without)
     arrays = [columns[field.name].cast(field.type) for field in OUTPUT]
     return pa.RecordBatch.from_arrays(arrays, schema=OUTPUT)
 
@@ -149,8 +157,10 @@ def _output(batch: pa.RecordBatch, rated: Mapping[str, pa.Array]) -> pa.RecordBa
 def rate(
     texts: pa.Array, sources: pa.Array, student: Student, manifest: Manifest
 ) -> dict[str, pa.Array]:
-    """`rate_scores` of what the student says of these texts."""
-    return rate_scores(*Engine(student).scores(texts), sources, manifest)
+    """`rate_scores` of what the student says of these texts; OutageError where it cannot."""
+    scores, reasons = Engine(student).scores(texts)
+    engine.require_scores(reasons)
+    return rate_scores(scores, reasons, sources, manifest)
 
 
 def rate_scores(
@@ -200,7 +210,8 @@ def rate_by_group(
     folder: Path | None = None,
 ) -> pd.DataFrame:
     """`dimension_scores` and `quality` for texts of several groups, in the order and index given;
-    None for a null text or a group without a scorer. For the SQL functions.
+    None for a null text or a group without a scorer. For the SQL functions; OutageError when a
+    student cannot be asked.
 
     With a folder, what was scored by another process that named it is not scored again.
     """
@@ -223,12 +234,18 @@ def rate_by_group(
 def _remembered(texts: pa.Array, scorer: Scorer, folder: Path | None) -> Scores:
     """Scores float32 [rows, slots], NaN in a row without; equal texts are scored once."""
     student, _ = loaded(scorer)
+
+    def scored(some: pa.Array) -> Scores:
+        scores, reasons = Engine(student).scores(some)
+        engine.require_scores(reasons)
+        return scores
+
     if folder is None:
-        return Engine(student).scores(texts)[0]
+        return scored(texts)
     keys = memo.keys(scorer.artefact_sha256, texts)
     known = memo.found(folder, keys)
     new = {key: row for row, key in enumerate(keys) if key not in known}
-    scores, _ = Engine(student).scores(texts.take(pa.array(new.values(), pa.int64())))
+    scores = scored(texts.take(pa.array(new.values(), pa.int64())))
     made = {key: row.tobytes() for key, row in zip(new, scores, strict=True)}
     lost = {key for key, row in zip(new, scores, strict=True) if not np.isfinite(row).all()}
     memo.keep(folder, {key: made[key] for key in new if key not in lost})

@@ -1,18 +1,25 @@
-"""What a run of scoring has in hand: pinned documents, who scores them, what is done."""
+"""What a run of scoring has in hand: pinned documents, who scores them, the lease, what is done."""
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, NamedTuple
 
-from pyspark.sql import Column, DataFrame
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from mira_spark import current, units
+from mira_spark import current, job_failures, leases, units
 from mira_spark.failpoints import reach
-from mira_spark.scoring import Scorer
+from mira_spark.leases import Lease
+from mira_spark.scoring import UNSCORED, Scorer
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 from mira_spark.units import Bucket, Tally, Unit
+
+OBSERVED_WITHIN_S = 60.0
+"""What Spark counted while it wrote rows comes a moment after they are written."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Work:
     version: int
     groups: Mapping[str, str]
     scorers: Mapping[str, Scorer]
+    lease: Lease
     transaction: int
     appended_only: bool
 
@@ -61,7 +69,11 @@ class Work:
 
     def append(self, rows: DataFrame, unit: Unit, origin: str) -> None:
         """One commit of `scores`, which Delta skips if it saw the unit before; the caller proves
-        that it is there."""
+        that it is there.
+
+        BusyError when another driver has taken the lease, OutageError when a disk, a memory or a
+        worker failed.
+        """
         unit_id = unit.unit_id(self.lake.name("scores"), self.version, origin)
         stamped = rows.withColumns(
             {
@@ -72,12 +84,27 @@ class Work:
                 "scored_at": F.current_timestamp(),
             }
         )
+        self.lease.check(leases.RENEW_EVERY_S)
         reach("unit.planned")
-        self.lake.append(stamped, "scores", self.run_id, transaction=(unit_id, self.transaction))
+        try:
+            self.lake.append(
+                stamped, "scores", self.run_id, transaction=(unit_id, self.transaction)
+            )
+        except PySparkException as failure:
+            ours = job_failures.translated(failure)
+            if ours is None:
+                raise
+            raise ours from failure
         reach("unit.committed")
 
 
-def begun(lake: Lakehouse, settings: Settings, run_id: str, groups: Mapping[str, str]) -> Work:
+def begun(
+    lake: Lakehouse,
+    settings: Settings,
+    run_id: str,
+    groups: Mapping[str, str],
+    lease: Lease,
+) -> Work:
     """The work as it stands now."""
     return Work(
         lake,
@@ -86,9 +113,47 @@ def begun(lake: Lakehouse, settings: Settings, run_id: str, groups: Mapping[str,
         lake.version("documents"),
         groups,
         current.scorers(lake, settings, groups.values()),
+        lease,
         lake.last_removal("scores") + 1,
         lake.only_appends_since("documents", 0),
     )
+
+
+class Unscored(NamedTuple):
+    """The documents of a unit that an outage left without scores, and why the first of them."""
+
+    tally: Tally = Tally()
+    reason: str = ""
+
+
+class Left:
+    """Counts, while rows of `scoring.OUTPUT` are written, those that an outage left without scores:
+    `taken_out` gives the others."""
+
+    def __init__(self) -> None:
+        self._observation = Observation()
+
+    def taken_out(self, rows: DataFrame) -> DataFrame:
+        """The rows that have scores or are quarantined."""
+        left = F.col("status") == UNSCORED
+        names = ("documents", "tokens", "checksum")
+        sums = zip(names, _sums(left), strict=True)
+        counted = [total.alias(name) for name, total in sums]
+        reason = F.min(F.when(left, F.col("reason"))).alias("reason")
+        return rows.observe(self._observation, *counted, reason).filter(~left)
+
+    def counted(self) -> Unscored:
+        """Of the rows written; nothing where none were, because Delta had them already."""
+        found: list[dict[str, Any]] = []
+        # Without a write there is nothing to wait for, and Spark would wait for ever.
+        asking = threading.Thread(target=lambda: found.append(self._observation.get), daemon=True)
+        asking.start()
+        asking.join(OBSERVED_WITHIN_S)
+        if not found:
+            return Unscored()
+        row = found[0]
+        tally = _tally(row["documents"], row["tokens"], row["checksum"])
+        return Unscored(tally, row["reason"] or "")
 
 
 def of_unit(rows: DataFrame, unit: Unit) -> DataFrame:
@@ -110,9 +175,12 @@ def tally(scores: DataFrame) -> tuple[Tally, int]:
     return _tally(*sums), int(bad)
 
 
-def _sums() -> tuple[Column, Column, Column]:
+def _sums(which: Column | None = None) -> tuple[Column, Column, Column]:
+    """Rows, tokens and checksum of all rows, or of those which."""
+    chosen = F.lit(True) if which is None else which
     hashed = F.xxhash64("doc_id", "content_hash").cast("decimal(38,0)")
-    return F.count("*"), F.sum("n_tokens"), F.sum(hashed)
+    tokens, checksum = (F.sum(F.when(chosen, value)) for value in (F.col("n_tokens"), hashed))
+    return F.count_if(chosen), tokens, checksum
 
 
 def _tally(rows: int, tokens: int | None, checksum: Decimal | None) -> Tally:

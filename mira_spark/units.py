@@ -56,10 +56,12 @@ class Unit:
     def unit_id(self, table: str, documents_version: int, origin: str = "documents") -> str:
         """Derived from what is scored and by whom, never from the run: Delta's txnAppId.
 
-        `origin` is what is read: the documents, or the stored scores of another student.
+        `origin` is what is read: the documents, or the stored scores of another student. What an
+        outage left of a unit is another unit: what had a score already is part of the id.
         """
         what = [table, self.scorer.student_id, self.scorer.artefact_sha256, documents_version]
-        content = json.dumps([*what, origin, self.source, self.first, self.last])
+        before = [list(self.scored)] if self.scored.documents else []
+        content = json.dumps([*what, origin, self.source, self.first, self.last, *before])
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_spark import engine
-from mira_spark.engine import IN_PART, NOT_FINITE, Engine, ahead, windows
+from mira_spark.engine import IN_PART, NOT_FINITE, Engine, Outage, ahead, windows
+from mira_spark.errors import StudentError
 from mira_spark.students.protocol import Batch, Scores
 from tests.poison import POISON
 from tests.test_scoring import LengthStudent, linear, strings
@@ -297,3 +298,77 @@ def test_only_a_call_that_lasts_too_long_ends_the_process(
     assert (ended.stdout, ended.returncode) == (said, code)
     assert ("Timeout" in ended.stderr) == bool(code)
     assert time.monotonic() - begun < 50
+
+
+class Broken(TokenStudent):
+    """Scores nothing any more, whatever it is given."""
+
+    def forward(self, batch: Batch) -> Scores:
+        self.refused += 1
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def test_a_student_that_fails_with_every_text_blames_none_of_them() -> None:
+    student: Any = Broken()
+    scores, reasons = Engine(student).scores(strings(*["xxxx"] * 1_000))
+    assert np.isnan(scores).all()
+    assert all(isinstance(reason, Outage) for reason in reasons)
+    assert set(reasons) == {"RuntimeError: CUDA error: an illegal memory access was encountered"}
+    assert student.refused <= log2(256) + 2, "what fails with every text is not asked for each"
+
+
+def test_a_memory_that_holds_no_text_at_all_blames_none_of_them() -> None:
+    student: Any = TokenStudent(memory=0)
+    _, reasons = Engine(student).scores(strings("xxxxxxxx", "yy"))
+    assert [isinstance(reason, Outage) for reason in reasons] == [True, True]
+
+
+def test_a_tokenizer_that_reads_nothing_any_more_blames_no_text() -> None:
+    class Unread(TokenStudent):
+        def encode(self, texts: pa.Array) -> Iterator[Batch]:
+            raise OSError("no space left on device")
+
+    student: Any = Unread()
+    _, reasons = Engine(student).scores(strings("a", "b"))
+    assert [isinstance(reason, Outage) for reason in reasons] == [True, True]
+
+
+class Short(TokenStudent):
+    """Gives other scores than it was asked for."""
+
+    given: Any = (1, 2)
+
+    def forward(self, batch: Batch) -> Scores:
+        return np.ones(self.given, np.float32)
+
+
+@pytest.mark.parametrize("given", [(1, 2), (2, 1), (1, 1), (), (2,), (3, 2), (2, 2, 1)])
+def test_a_student_that_gives_another_number_of_scores_is_a_defect(given: tuple[int, ...]) -> None:
+    student: Any = Short()
+    student.given = given
+    with pytest.raises(StudentError) as refused:
+        Engine(student).scores(strings("aa", "bb"))
+    assert str(refused.value) == f"Short gave scores of shape {given}, expected (2, 2)"
+
+
+def test_a_student_that_leaves_a_text_out_is_a_defect() -> None:
+    class Skipping(TokenStudent):
+        def encode(self, texts: pa.Array) -> Iterator[Batch]:
+            return super().encode(texts.slice(1))
+
+    student: Any = Skipping()
+    with pytest.raises(StudentError, match=r"Skipping gave batches of shape \(1,\), expected \(2,"):
+        Engine(student).scores(strings("aa", "bb"))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_how_often_threads_change_is_as_before_when_scoring_is_over(whole: bool) -> None:
+    before = sys.getswitchinterval()
+    found = Engine(linear(1)).overlapped([table(["a"]), table(["b"])])
+    next(found)
+    assert sys.getswitchinterval() == pytest.approx(engine.SWITCH_S)
+    if whole:
+        list(found)
+    else:
+        found.close()  # type: ignore[attr-defined]
+    assert sys.getswitchinterval() == pytest.approx(before)

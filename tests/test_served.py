@@ -1,10 +1,12 @@
 """Scores from a server on loopback: what is asked, what is made of its likelihoods, and what goes
 wrong by name."""
 
+import gzip
 import json
 import math
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,21 +16,23 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from mira_spark.engine import Engine
-from mira_spark.errors import ConfigError
+from mira_spark.engine import Engine, Outage
+from mira_spark.errors import ConfigError, OutageError
 from mira_spark.students import answers, configs
 from mira_spark.students.configs import ServedConfig
 from mira_spark.students.served import NotScored, ServedStudent, opened
 from tests.judge_stub import ENVIRONMENT
 
 KEY = "sk-canary-A1b2C3d4E5f6G7h8"
+GZIP = b"\x1f\x8b"
 ANCHORS = ("clarity", "depth", "order")
 Likelihoods = Callable[[str], Mapping[str, float]]
 
 
 class Server(ThreadingHTTPServer):
     """Answers /v1/completions: `likelihoods` gives each prompt's next tokens and their shares,
-    `faults` the status of the next requests (0: what is sent is no answer), `asked` what came."""
+    `faults` the status of the next requests (0: what is sent is no answer), `page` what is sent in
+    the place of every body, `asked` what came."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -37,6 +41,7 @@ class Server(ThreadingHTTPServer):
         self.headers: dict[str, str] = {}
         self.faults: list[int] = []
         self.refused = ""
+        self.page = b""
         self.likelihoods: Likelihoods = lambda prompt: {"5": 1.0}
         self.latency_s = 0.0
 
@@ -80,9 +85,11 @@ class Handler(BaseHTTPRequestHandler):
                 "choices": choices[::-1]}  # fmt: skip
 
     def say(self, status: int, content: dict[str, Any]) -> None:
-        raw = json.dumps(content).encode()
+        raw = self.server.page or json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if self.server.page.startswith(GZIP):
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
@@ -182,7 +189,7 @@ def test_a_busy_server_is_asked_three_times(server: Server) -> None:
     assert (scores(student(server), ["one"]) == 5).all()
     assert len(server.asked) == 5
     server.faults = [500] * 9
-    with pytest.raises(NotScored, match=r"status 500: .*busy"):
+    with pytest.raises(OutageError, match=r"status 500: .*busy"):
         scores(student(server), ["one"])
     assert len(server.faults) == 6
 
@@ -208,6 +215,70 @@ def test_one_refused_document_leaves_the_others_their_scores(server: Server) -> 
     assert reasons[1].startswith("NotScored: status 400")
 
 
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 404, 307])
+def test_a_server_s_failure_is_no_property_of_a_document(server: Server, status: int) -> None:
+    asked = Engine(student(server, pause_s=0))
+    server.faults = [status] * 3
+    scores, reasons = asked.scores(pa.array(["one"]))
+    assert np.isnan(scores).all()
+    assert isinstance(reasons[0], Outage)
+    assert reasons[0].startswith(f"status {status}: ")
+    server.faults = []
+    scores, reasons = asked.scores(pa.array(["one"]))
+    assert ((scores == 5).all(), reasons) == (True, [None])
+
+
+def test_a_failure_in_between_costs_no_other_document_its_score(server: Server) -> None:
+    server.faults = [503] * 3  # the whole batch; then its halves are asked
+    found, reasons = Engine(student(server, pause_s=0)).scores(pa.array(["one", "two", "three"]))
+    assert (found == 5).all()
+    assert reasons == [None] * 3
+
+
+def test_a_key_that_is_refused_ends_the_asking_and_blames_no_document(server: Server) -> None:
+    server.faults = [401] * 1_000
+    asked = Engine(student(server, documents_at_once=1))
+    texts = pa.array([f"text {i}" for i in range(50)])
+    _, reasons = asked.scores(texts)
+    assert all(isinstance(reason, Outage) for reason in reasons)
+    assert reasons[-1] == (
+        "5 calls in a row were refused, HTTP 401: the key is not accepted; check served.secret; "
+        'status 401: {"error": {"message": "busy"}}'
+    )
+    assert len(server.asked) == 5
+    asked.scores(texts)
+    assert len(server.asked) == 5, "the task asks no more"
+    server.faults = []
+    found, _ = Engine(asked.student).scores(texts)
+    assert (found == 5).all(), "the next task does"
+
+
+def test_a_model_that_says_no_integers_quarantines_nothing(server: Server) -> None:
+    server.likelihoods = lambda prompt: {"sure": 1.0}
+    _, reasons = Engine(student(server)).scores(pa.array(["one", "two"]))
+    assert all(isinstance(reason, Outage) for reason in reasons)
+
+
+@pytest.mark.parametrize("page", [b"<html>log in</html>", b"[" * 100_000, b"[]", b"7", b"{}"])
+def test_a_page_in_the_place_of_an_answer_is_an_outage(server: Server, page: bytes) -> None:
+    server.page = page
+    _, reasons = Engine(student(server, pause_s=0)).scores(pa.array(["one", "two"]))
+    assert all(isinstance(reason, Outage) for reason in reasons)
+
+
+@pytest.mark.parametrize("status", [0, 503])
+def test_a_body_that_grows_when_it_is_unpacked_is_not(server: Server, status: int) -> None:
+    server.page = gzip.compress(bytes(200 << 20), compresslevel=1)
+    server.faults = [status] * 3
+    asked = student(server, pause_s=0)
+    tracemalloc.start()
+    with pytest.raises(OutageError):
+        scores(asked, ["one"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 << 20
+
+
 @pytest.mark.parametrize(
     ("likelihoods", "found"),
     [({"a": 0.9, "11": 0.1}, r"\['a', '11'\]"), ({"": 1.0}, r"\[''\]"), ({"-1": 1.0}, "-1")],
@@ -220,18 +291,18 @@ def test_an_answer_without_a_score_is_no_score(
         scores(student(server), ["one"])
 
 
-def test_too_few_answers_are_no_score(server: Server) -> None:
+def test_too_few_answers_are_the_server_s_fault(server: Server) -> None:
     server.faults = [0]
-    with pytest.raises(NotScored, match="0 answers to 1 prompts"):
+    with pytest.raises(OutageError, match="0 answers to 1 prompts"):
         scores(student(server), ["one"])
 
 
 def test_a_server_that_is_slow_or_gone_is_named(server: Server) -> None:
     server.latency_s = 0.3
-    with pytest.raises(NotScored, match="APITimeoutError"):
+    with pytest.raises(OutageError, match="connection: ReadTimeout"):
         scores(student(server, timeout_s=0.05), ["one"])
     gone = student(server, url="http://127.0.0.1:9/v1")
-    with pytest.raises(NotScored, match=r"APIConnectionError: .*[Rr]efused"):
+    with pytest.raises(OutageError, match=r"connection: ConnectError: .*[Rr]efused"):
         scores(gone, ["one"])
 
 

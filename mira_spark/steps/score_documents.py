@@ -5,24 +5,43 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, scoring, scoring_work, under_way, workers
+from mira_spark import corpus, current, leases, runs, scoring, scoring_work, under_way, workers
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.failpoints import reach
+from mira_spark.leases import Lease
 from mira_spark.progress import counted
 from mira_spark.runs import Outcome
 from mira_spark.scoring_progress import Advance
-from mira_spark.scoring_work import Work, of_unit, tallies
+from mira_spark.scoring_work import Left, Unscored, Work, of_unit, tallies
 from mira_spark.settings import Settings
 from mira_spark.students import artefact, configs
 from mira_spark.tables import Lakehouse
 from mira_spark.units import Bucket, Tally, Unit
 
 SETTINGS = ("scoring",)
-WRITES = ("scores",)
+
+
+class Done(NamedTuple):
+    """What became of units: rows quarantined, rows that an outage left unscored, and why."""
+
+    quarantined: int = 0
+    unscored: int = 0
+    reason: str = ""
+
+    def plus(self, other: "Done") -> "Done":
+        """Of both together; the first reason stands for all."""
+        return Done(
+            self.quarantined + other.quarantined,
+            self.unscored + other.unscored,
+            self.reason or other.reason,
+        )
+
+
 UNITS_AT_ONCE = 2  # the next unit's tasks fill the cores that the last tasks of one leave idle
 
 
@@ -36,20 +55,48 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     return {"documents": str(lake.version("documents"))} | students
 
 
+def missing(lake: Lakehouse, settings: Settings) -> list[str]:
+    """That the step was begun after it last ended: documents may have no score."""
+    return ["its last run did not end"] if runs.interrupted(lake, "score_documents") else []
+
+
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """One job and one idempotent commit for each unit of what has no score yet."""
+    """One job and one idempotent commit for each unit of what has no score yet.
+
+    Raises BusyError when another driver scores into this table. What an outage left unscored is
+    counted, and the step ends stopped.
+    """
+    with leases.held(lake, "scores") as lease:
+        return _scored(lake, settings, run_id, lease)
+
+
+def retry(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
+    """`run`, after the champions' quarantined scores are removed: those documents are scored again.
+
+    Stopped in between, the next run scores them.
+    """
+    with leases.held(lake, "scores") as lease:
+        scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+        students = [scorer.student_id for scorer in scorers.values()]
+        quarantined = F.col("status") == "quarantined"
+        lake.delete("scores", quarantined & F.col("student_id").isin(students))
+        reach("quarantined.removed")
+        return _scored(lake, settings, run_id, lease)
+
+
+def _scored(lake: Lakehouse, settings: Settings, run_id: str, lease: Lease) -> Outcome:
     groups = current.groups(lake, settings)
-    work = scoring_work.begun(lake, settings, run_id, groups)
+    work = scoring_work.begun(lake, settings, run_id, groups, lease)
     documents = tallies(work.documents())
     _check_grouped(lake, {source for source, _ in documents}, groups)
     again = _reaggregated(work)
     planned = work.planned(documents, work.scorers)
-    _each(work, planned, partial(_score, work), "scoring")
+    done = _each(work, planned, partial(_score, work), "scoring")
     reach("units.done")
-    scored, quarantined = _reconciled(work, documents)
+    scored, quarantined = _reconciled(work, documents, done.unscored)
     _view(work)
     reach("view.replaced")
-    return _outcome(work, planned, again, scored, quarantined)
+    return _outcome(work, planned, again, scored, quarantined, done)
 
 
 def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]) -> None:
@@ -60,21 +107,23 @@ def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]
         )
 
 
-def _each(work: Work, planned: list[Unit], do: Callable[[Unit], int], what: str) -> None:
-    """`do` every unit, which gives how many rows were quarantined; two at a time."""
-    advance = Advance.of(planned)
+def _each(work: Work, planned: list[Unit], do: Callable[[Unit], Done], what: str) -> Done:
+    """`do` every unit, two at a time; what became of all together."""
+    advance, total = Advance.of(planned), Done()
     pool = ThreadPoolExecutor(UNITS_AT_ONCE)
     try:
         started = {pool.submit(do, unit): unit for unit in planned}
         with counted(sum(unit.documents for unit in planned), what) as count:
             for future in as_completed(started):
-                unit = started[future]
-                advance.add(unit, future.result())
+                unit, done = started[future], future.result()
+                advance.add(unit, done.quarantined)
+                total = total.plus(done)
                 count(unit.documents, advance.line())
                 _note(work, advance.line())
     finally:
         _note(work, "")
         pool.shutdown(cancel_futures=True)  # after a failure no other unit is begun
+    return total
 
 
 def _note(work: Work, line: str) -> None:
@@ -96,15 +145,15 @@ def _reaggregated(work: Work) -> int:
     return count
 
 
-def _copy(work: Work, stored: DataFrame, other: str, unit: Unit) -> int:
+def _copy(work: Work, stored: DataFrame, other: str, unit: Unit) -> Done:
     function = scoring.reaggregate(unit.scorer)
     rows = of_unit(stored, unit).select(*scoring.STORED)
     work.append(rows.mapInArrow(function, scoring.OUTPUT_DDL), unit, other)
-    return 0
+    return Done()
 
 
-def _score(work: Work, unit: Unit) -> int:
-    """Score the unit's documents that have no score, and prove it; how many were quarantined."""
+def _score(work: Work, unit: Unit) -> Done:
+    """Score the unit's documents that have no score, and prove it."""
     rows = of_unit(work.documents(), unit)
     if unit.scored.documents:
         done = of_unit(work.scores(work.lake.version("scores")), unit)
@@ -122,12 +171,14 @@ def _score(work: Work, unit: Unit) -> int:
             profile=workers.profile(chosen.cores_per_task, chosen.gpus_per_task),
         )
     )
-    work.append(scored, unit, "documents")
+    left = Left()
+    work.append(left.taken_out(scored), unit, "documents")
     found, quarantined = scoring_work.tally(of_unit(work.scores(), unit))
-    if found != unit.there:
+    unscored = left.counted() if found != unit.there else Unscored()
+    if found.plus(unscored.tally) != unit.there:
         raise ReconciliationError(_unlike(work, unit, found))
     reach("unit.reconciled")
-    return quarantined
+    return Done(quarantined, unscored.tally.documents, unscored.reason)
 
 
 def _unlike(work: Work, unit: Unit, found: Tally) -> str:
@@ -138,14 +189,14 @@ def _unlike(work: Work, unit: Unit, found: Tally) -> str:
     )
 
 
-def _reconciled(work: Work, documents: Mapping[Bucket, Tally]) -> tuple[int, int]:
+def _reconciled(work: Work, documents: Mapping[Bucket, Tally], unscored: int) -> tuple[int, int]:
     """(rows scored, rows quarantined) of the current scores; ReconciliationError unless they are
-    the documents of the scored groups, each once."""
+    the documents of the scored groups, each once, but for those left unscored."""
     scores = work.scores(work.lake.version("scores"))
     counts = {r["status"]: r["count"] for r in scores.groupBy("status").count().collect()}
     scored_sources = {s for s, g in work.groups.items() if g in work.scorers}
     wanted = sum(t.documents for (source, _), t in documents.items() if source in scored_sources)
-    if wanted != sum(counts.values()):
+    if wanted - unscored != sum(counts.values()):
         raise ReconciliationError(
             f"{work.lake.name('scores')}: {wanted:,} documents at version {work.version}, "
             f"{sum(counts.values()):,} current scores"
@@ -153,8 +204,10 @@ def _reconciled(work: Work, documents: Mapping[Bucket, Tally]) -> tuple[int, int
     return counts.get("scored", 0), counts.get("quarantined", 0)
 
 
-def _outcome(work: Work, planned: list[Unit], again: int, scored: int, quarantined: int) -> Outcome:
-    new = sum(unit.documents for unit in planned)
+def _outcome(
+    work: Work, planned: list[Unit], again: int, scored: int, quarantined: int, done: Done
+) -> Outcome:
+    new = sum(unit.documents for unit in planned) - done.unscored
     message = f"{new:,} documents scored in {len(planned)} units, {scored + quarantined:,} in all"
     if again:
         message += f"; {again:,} scores calibrated anew, without the model"
@@ -165,7 +218,14 @@ def _outcome(work: Work, planned: list[Unit], again: int, scored: int, quarantin
     if without:
         message += f"; no champion for {', '.join(without)}: its documents have no score"
     degraded = share > work.settings.scoring.max_quarantined or bool(without)
-    return Outcome(message, "degraded" if degraded else "done", new, new + again, quarantined)
+    status = "degraded" if degraded else "done"
+    if done.unscored:
+        status = "stopped"
+        message = (
+            f"{done.unscored:,} documents are not scored yet: {done.reason}. The same command goes "
+            f"on with them; {message}"
+        )
+    return Outcome(message, status, new, new + again, quarantined)
 
 
 def _view(work: Work) -> None:

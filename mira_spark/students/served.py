@@ -5,10 +5,10 @@ the expected value over the integers 0-10, then on from the likeliest. A request
 all documents of a batch; the server keeps what it read of their prompts.
 """
 
+import json
 import math
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -17,26 +17,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mira_spark.errors import MiraError
-from mira_spark.judges import openai_sdk
-from mira_spark.judges.hosts import checked_url
-from mira_spark.judges.secret import Secret, read, scrubbed
+from mira_spark.errors import MiraError, OutageError
+from mira_spark.judges.protocol import CallFailed
+from mira_spark.judges.secret import read
 from mira_spark.students import answers
 from mira_spark.students.configs import ServedConfig
 from mira_spark.students.protocol import Batch, Batching, Scores, strings
+from mira_spark.students.served_requests import Requests
 
-NEEDED_BY = "a served student"
-RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
-ATTEMPTS = 3
 LIKELIEST = 20
 """Tokens whose likelihood is asked for: what vLLM gives unless it is told otherwise."""
 TEN_MATTERS = 1e-3
 """Likelihood of a 1 from which on it is asked whether a 10 was begun."""
+OF_A_REQUEST = {400, 413, 422}
+"""Refusals that a document may have caused: it is too long, or holds what the server refuses."""
 _NUMBER = re.compile(r"\s*(10|[0-9])\s*[,\n]?\s*")
 
 
 class NotScored(MiraError):
-    """The server gave no score; the message says why."""
+    """The server has no score for a document; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ class ServedStudent:
     """A scorer that computes nothing itself; `opened` makes one."""
 
     config: ServedConfig
-    client: Any = field(repr=False)
-    secret: Secret = field(repr=False)
+    requests: Requests = field(repr=False)
 
     @property
     def kind(self) -> str:
@@ -82,7 +80,8 @@ class ServedStudent:
             before, _, after = server.prompt.partition("$document")
         for start in range(0, len(texts), server.documents_at_once):
             some = strings(texts.slice(start, server.documents_at_once))
-            shown = (answers.windowed(text, server.max_characters) for text in some)
+            cut = (answers.windowed(text, server.max_characters) for text in some)
+            shown = map(answers.without_control, cut)
             prompts = [f"{before}{text}{after}" for text in shown]
             rows = np.arange(start, start + len(prompts), dtype=np.int64)
             yield Batch(rows, {"prompts": np.array(prompts, object)})
@@ -90,8 +89,9 @@ class ServedStudent:
     def forward(self, batch: Batch) -> Scores:
         """Expected values, float32 [rows, slots] within 0-10.
 
-        NotScored with the reason when a call failed, after three attempts where it may help, or
-        when a document of the batch has no integer among its likeliest tokens.
+        NotScored when the server refuses the batch, or gives one of its documents no integer among
+        the likeliest tokens. OutageError when it gives no usable answer, after three attempts where
+        that may help.
         """
         prompts: list[str] = batch.inputs["prompts"].tolist()
         scores = np.empty((len(prompts), self.slots), np.float32)
@@ -139,35 +139,35 @@ class ServedStudent:
             return []
         said = self._asked(prompts)
         try:
-            choices = sorted(said.choices, key=lambda choice: choice.index)
-            found = [dict(choice.logprobs.top_logprobs[0]) for choice in choices]
-        except (AttributeError, IndexError, TypeError, ValueError) as error:
-            raise NotScored("the answer has no top_logprobs; the server must give them") from error
+            choices = sorted(said["choices"], key=lambda choice: choice["index"])
+            found = [dict(choice["logprobs"]["top_logprobs"][0]) for choice in choices]
+            if not all(math.isfinite(float(p)) for each in found for p in each.values()):
+                raise ValueError("a likelihood is no number")
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            reason = "the answer has no top_logprobs; the server must give them"
+            raise OutageError(reason) from error
         if len(found) != len(prompts):
-            raise NotScored(f"{len(found)} answers to {len(prompts)} prompts")
+            raise OutageError(f"{len(found)} answers to {len(prompts)} prompts")
+        if [choice["index"] for choice in choices] != list(range(len(prompts))):
+            raise OutageError("the answers are not one to each prompt")
         return found
 
     def _asked(self, prompts: Sequence[str]) -> Any:
-        sdk = openai_sdk.load(NEEDED_BY)
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(self.config.server.pause_s * 2 ** (attempt - 1))
+        server = self.config.server
+        wanted = {"model": server.model, "prompt": list(prompts), "max_tokens": 1,
+                  "temperature": 0, "logprobs": LIKELIEST}  # fmt: skip
+        try:
+            body = self.requests.post("completions", wanted)
+        except CallFailed as failure:
+            refused = failure.status in OF_A_REQUEST
+            reason = str(failure)
+        else:
             try:
-                return self.client.completions.create(
-                    model=self.config.server.model,
-                    prompt=list(prompts),
-                    max_tokens=1,
-                    temperature=0,
-                    logprobs=LIKELIEST,
-                )
-            except sdk.APIStatusError as error:
-                reason = f"status {error.status_code}: {error.message}"
-                if error.status_code not in RETRIED:
-                    break
-            except sdk.OpenAIError as error:
-                reason = f"{type(error).__name__}: {error.__cause__ or error}"
-        # Outside the handlers: the SDK's error holds the headers, and would be this one's context.
-        raise NotScored(scrubbed(" ".join(reason.split()), [self.secret])[:300])
+                return json.loads(body)
+            except (ValueError, RecursionError):
+                raise OutageError("what the server answered is no JSON") from None
+        # Outside the handler: no error of the connection is this one's context.
+        raise NotScored(reason) if refused else OutageError(reason)
 
 
 def opened(config: ServedConfig, environment: Mapping[str, str] = os.environ) -> ServedStudent:
@@ -175,18 +175,5 @@ def opened(config: ServedConfig, environment: Mapping[str, str] = os.environ) ->
 
     ConfigError when the SDK or the key is missing or the URL may not be asked.
     """
-    sdk, server = openai_sdk.load(NEEDED_BY), config.server
-    secret = read(server.secret, environment)
-    transport = openai_sdk.http(sdk).HTTPTransport(trust_env=False)
-    client = sdk.OpenAI(
-        api_key=secret.reveal(),
-        base_url=checked_url(server.url, server.hosts),
-        max_retries=0,
-        timeout=server.timeout_s,
-        http_client=sdk.DefaultHttpxClient(
-            transport=openai_sdk.with_own_headers(transport, secret),
-            trust_env=False,
-            follow_redirects=False,
-        ),
-    )
-    return ServedStudent(config, client, secret)
+    secret = read(config.server.secret, environment)
+    return ServedStudent(config, Requests(config.server, secret))

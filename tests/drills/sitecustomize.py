@@ -1,8 +1,8 @@
 """Found by every Python that Spark or a test starts: what a drill does to the linear student.
 
 Some texts kill it. MIRA_DRILL_ROWS names a folder where every process notes the texts it is given,
-one a line; MIRA_DRILL_PAUSE is the seconds that each takes it; MIRA_DRILL_HOST is what this machine
-is called, whose processes are not seen from others.
+one a line; MIRA_DRILL_PAUSE is the seconds that each takes it; MIRA_DRILL_DOWN is a folder of what
+does not work; MIRA_DRILL_HOST is what this machine is called.
 """
 
 import importlib.abc
@@ -27,12 +27,23 @@ def hold_memory() -> None:
         kept.append(bytearray(os.urandom(1 << 20) * 64))
 
 
+def fail_while_down(what: str) -> None:
+    """As long as MIRA_DRILL_DOWN holds a file of this name: a server's failure, or a document's."""
+    folder = os.environ.get("MIRA_DRILL_DOWN")
+    if folder and (Path(folder) / what).exists():
+        from mira_spark.errors import OutageError
+
+        raise OutageError("the server is down") if what == "server" else ValueError("odd text")
+
+
 KILLERS: dict[bytes, Callable[[], object]] = {
     b"kill: segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     b"kill: exit": lambda: os._exit(3),
     b"kill: abort": os.abort,
     b"kill: hang": lambda: time.sleep(3600),
     b"kill: memory": hold_memory,
+    b"server: ": lambda: fail_while_down("server"),
+    b"odd: ": lambda: fail_while_down("odd"),
     b"kill: kernel": lambda: os.kill(os.getpid(), signal.SIGKILL),  # as when memory ran out
 }
 
@@ -83,10 +94,4 @@ class Finder(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Finder())
 if name := os.environ.get("MIRA_DRILL_HOST"):
-    seen_here = os.readlink
-
-    def seen_there(path: str, **options: Any) -> str:
-        return f"pid:[{name}]" if path == "/proc/self/ns/pid" else seen_here(path, **options)
-
     socket.gethostname = lambda: name
-    os.readlink = seen_there

@@ -1,0 +1,22 @@
+"""`mira scores`: what scoring left to be mended."""
+
+import typer
+
+from mira_spark import pipeline, runs
+from mira_spark.cli_options import Config, Overrides, RunId, open_lakehouse
+from mira_spark.settings import load
+
+app = typer.Typer(help="Scores: what scoring left to be mended.")
+
+
+@app.callback()
+def group() -> None:
+    """A group also with one command."""
+
+
+@app.command("retry")
+def retry_command(config: Config = None, overrides: Overrides = None, run_id: RunId = None) -> None:
+    """Score again the documents whose score is quarantined."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    raise typer.Exit(pipeline.retry_scores(lake, settings, run_id or runs.new_run_id()))
