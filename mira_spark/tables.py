@@ -2,8 +2,9 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
+from mira_spark.clock import steady_clock
 from mira_spark.columns import Table
 from mira_spark.errors import SchemaError, joined
 from mira_spark.schemas import TABLES
@@ -68,6 +70,12 @@ class Lakehouse:
         """The table's current version."""
         history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT 1")
         return int(history.select("version").collect()[0][0])
+
+    def clock(self, table: str, column: str) -> Callable[[], datetime]:
+        """A clock whose times are after all that the column holds, whatever the machine's says."""
+        latest = self.read(table).agg(F.max(F.unix_micros(column))).collect()[0][0]
+        epoch = datetime.fromtimestamp(0, UTC)
+        return steady_clock(None if latest is None else epoch + timedelta(microseconds=latest))
 
     def only_appends_since(self, table: str, version: int) -> bool:
         """Whether no row of `table` was changed or removed after `version`."""
