@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark import session
+from mira_spark import adoption, session
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
@@ -18,9 +18,16 @@ RunId = Annotated[str | None, typer.Option("--run-id", help="names the run in th
 
 
 def open_lakehouse(settings: Settings) -> Lakehouse:
-    """The tables of the configured namespace, over the platform's session or a local one."""
+    """The tables of the configured namespace, over the platform's session or a local one.
+
+    ConfigError for a local folder that was copied or moved and not adopted.
+    """
     if settings.session == "platform":
         spark = session.open_platform()
     else:
-        spark = session.open_local(settings.folder, settings.local_cores, settings.local_memory)
+        folder = settings.folder.absolute()
+        adoption.check_record(folder)
+        spark = session.open_local(folder, settings.local_cores, settings.local_memory)
+        adoption.check_tables(spark, folder)
+        adoption.finish(spark, folder)
     return Lakehouse(spark, settings.namespace)

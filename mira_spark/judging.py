@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, defence, judge_calls, leases, prompts
+from mira_spark import corpus, defence, judge_calls, prompts
 from mira_spark.judges import secret
 from mira_spark.judges.bedrock import BedrockJudge
 from mira_spark.judges.budget import Budget, BudgetSettings
@@ -199,20 +199,19 @@ def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 def open_desk(lake: Lakehouse, settings: Settings, form: Form, run_id: str) -> Iterator[Desk]:
     """The desk of one run of a step: journal, budget and pacing around the form's judge.
 
-    What an earlier driver left in its journal is in `judge_calls` when the block begins. A judge
-    that is paid is asked under the lease of `judge_calls`. Raises ConfigError for a model without
-    a price, BusyError when another driver asks.
+    What an earlier driver left in its journal is in `judge_calls` when the block begins. Raises
+    ConfigError for a model without a price.
     """
     model = model_of(settings.judge, form.task)
-    is_paid = model.kind != "heuristic"
     path = settings.judge.journal or settings.folder.absolute() / "judge.sqlite"
     with contextlib.ExitStack() as stack:
-        lease = stack.enter_context(leases.held(lake, "judge_calls")) if is_paid else None
 
         def sink(journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
-            judge_calls.append(lake, rows, run_id, transaction=(journal_id, batch))
-            if lease is not None:
-                lease.check()  # after: what was paid for is kept, whoever asks from now on
+            # What was paid for is kept, whoever asks from now on: the claim is looked at after.
+            unclaimed = replace(lake, claim=None)
+            judge_calls.append(unclaimed, rows, run_id, transaction=(journal_id, batch))
+            if lake.claim is not None:
+                lake.claim.check()
 
         journal = stack.enter_context(Journal(path, sink))
         clock = lake.clock("judge_calls", "answered_at")

@@ -34,7 +34,7 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
         ) from error
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    _hold(folder)
+    hold(folder)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers see what this process sees
     quiet = folder / "log4j2.properties"
     quiet.write_text(
@@ -74,8 +74,8 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
         return configure_spark_with_delta_pip(builder).getOrCreate()
 
 
-def _hold(folder: Path) -> None:
-    """Keep other processes out of `folder` until this one ends."""
+def hold(folder: Path) -> None:
+    """Keep other processes out of `folder` until this one ends; BusyError when one holds it."""
     if folder in _held:
         return
     lock = (folder / "lock").open("a+")

@@ -22,6 +22,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("discovery", "grouping")
+WRITES = ("judge_calls", "judgement_points", "rubrics")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:

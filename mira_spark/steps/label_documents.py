@@ -20,6 +20,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("labelling",)
+WRITES = ("judge_calls", "labels", "judge_agreement")
 CHUNK = 1_024
 """Rows of `labels` in a commit."""
 
