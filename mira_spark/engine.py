@@ -7,28 +7,24 @@ Three stages, each a thread: texts are encoded, batches go through the student, 
 by whoever asks. What a stage made waits in a short queue, so no stage runs far ahead.
 """
 
-import faulthandler
 import gc
-import queue
 import sys
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from mira_spark.errors import OutageError, StudentError
+from mira_spark.stages import Watch, ahead
 from mira_spark.students.protocol import Batch, Scores, Student
 
 REASON_LENGTH = 300
 NOT_FINITE = "the student's score is not a finite number"
 IN_PART = "read in part: the memory did not hold all of it"
 WINDOW_BYTES = 64 << 20
-POLL_S = 0.1
 PROBE = "a"
 """What every student scores that works at all."""
 SWITCH_S = 0.0005
@@ -42,7 +38,6 @@ class Outage(str):
 
 Reasons = list[str | None]
 Rows = npt.NDArray[np.int64]
-T = TypeVar("T")
 
 
 class Encoded(NamedTuple):
@@ -73,7 +68,7 @@ class Engine:
     student: Student
     watched_s: float | None = None
     most: int | None = None
-    _watch: "Watch" = field(init=False)
+    _watch: Watch = field(init=False)
     _down: Outage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -271,71 +266,3 @@ def windows(batches: Iterable[pa.RecordBatch], rows: int | None) -> Iterator[pa.
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
-
-
-def ahead(items: Iterable[T], most: int) -> Iterator[T]:
-    """The items, made by a thread of its own that is at most `most` ahead; its errors are raised
-    here. When nobody asks any more the thread ends with the item it is at."""
-    made: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(most)
-    left = threading.Event()
-
-    def put(item: T | None, error: BaseException | None = None, last: bool = False) -> bool:
-        while not left.is_set():
-            try:
-                made.put((item, error, last), timeout=POLL_S)
-                return True
-            except queue.Full:
-                pass
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put(item):
-                    return
-            put(None, last=True)
-        except BaseException as error:
-            put(None, error, last=True)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        while True:
-            item, error, last = made.get()
-            if error is not None:
-                raise error
-            if last:
-                return
-            yield item  # type: ignore[misc]  # only the last is None
-    finally:
-        left.set()
-
-
-class Watch:
-    """Ends the process when a watched call lasts too long, even one that never lets go of the GIL.
-
-    Calls in several threads may overlap; the clock starts anew whenever one begins or ends.
-    """
-
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._calls = 0
-
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """The block is a watched call."""
-        self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        if self._seconds is None:
-            return
-        with self._lock:
-            self._calls += change
-            if self._calls:
-                faulthandler.dump_traceback_later(self._seconds, exit=True)
-            else:
-                faulthandler.cancel_dump_traceback_later()

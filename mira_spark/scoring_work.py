@@ -17,7 +17,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 from mira_spark.units import Bucket, Tally, Unit
 
-OBSERVED_WITHIN_S = 60.0
+OBSERVED_WITHIN_S = 20.0
 """What Spark counted while it wrote rows comes a moment after they are written."""
 
 

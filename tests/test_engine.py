@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_spark import engine
-from mira_spark.engine import IN_PART, NOT_FINITE, Engine, Outage, ahead, windows
+from mira_spark.engine import IN_PART, NOT_FINITE, Engine, Outage, windows
 from mira_spark.errors import StudentError
+from mira_spark.stages import ahead
 from mira_spark.students.protocol import Batch, Scores
 from tests.poison import POISON
 from tests.test_scoring import LengthStudent, linear, strings
@@ -269,7 +270,7 @@ def test_poison_mixed_into_a_hundred_thousand_changes_none_of_them() -> None:
 
 HANGING = """
 import time
-from mira_spark.engine import Watch
+from mira_spark.stages import Watch
 watch = Watch(0.3)
 with watch.busy():
     pass

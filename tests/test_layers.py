@@ -35,6 +35,7 @@ SPARK_FREE = (
     "mira_spark.embedding",
     "mira_spark.encoder_training",
     "mira_spark.engine",
+    "mira_spark.stages",
     "mira_spark.errors",
     "mira_spark.evaluation",
     "mira_spark.evaluation_plots",
@@ -73,6 +74,7 @@ SPARK_FREE = (
 ON_EXECUTORS = (
     "mira_spark.corpus_python",
     "mira_spark.engine",
+    "mira_spark.stages",
     "mira_spark.isolation",
     "mira_spark.memo",
     "mira_spark.scoring",
