@@ -3,7 +3,7 @@
 spark-submit --py-files dist/mira_spark.zip jobs/discover_rubrics.py --config conf/cluster.yaml
 """
 
-from mira_spark.cli import step_main
+from mira_spark.__main__ import step_main
 
 
 def main() -> None:

@@ -1,17 +1,15 @@
 """The command `mira`: every step, the whole pipeline, the demo, the state of things, and SQL."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import typer
 from pyspark.errors import PySparkException
 
 from mira_spark import (
     budgets,
-    cli_doctor,
     cli_rubrics,
     cli_scores,
     cli_selection,
@@ -23,12 +21,14 @@ from mira_spark import (
     planning,
     runs,
     selections,
+    statements,
     summary,
     under_way,
 )
+from mira_spark.__main__ import main as main  # where scripts installed earlier look for it
 from mira_spark.cli_options import Config, Overrides, RunId, open_lakehouse
 from mira_spark.errors import BusyError, MiraError
-from mira_spark.progress import say, say_error, set_up_logging, show_table
+from mira_spark.progress import say, show_table
 from mira_spark.settings import load
 
 app = typer.Typer(
@@ -42,7 +42,6 @@ app.add_typer(cli_rubrics.app, name="rubrics")
 app.add_typer(cli_students.app, name="students")
 app.add_typer(cli_scores.app, name="scores")
 app.add_typer(cli_selection.app, name="selection")
-app.command("doctor")(cli_doctor.doctor_command)
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 
@@ -58,7 +57,7 @@ def run_steps(
 ) -> int:
     """Load the settings, do the steps; the exit code."""
     settings = load(config, overrides)
-    lake = open_lakehouse(settings)
+    lake = open_lakehouse(settings, creates=True)
     return pipeline.perform(lake, settings, run_id or runs.new_run_id(), steps)
 
 
@@ -85,7 +84,7 @@ def demo_command(config: Config = None, overrides: Overrides = None, run_id: Run
     """The whole pipeline on the Python files of this machine, and what came out of it."""
     started = time.monotonic()
     settings = load(config, (*DEMO, *(overrides or ())))
-    lake = open_lakehouse(settings)
+    lake = open_lakehouse(settings, creates=True)
     code = pipeline.perform(lake, settings, run_id or runs.new_run_id())
     if code in (0, 3):
         summary.show(lake, settings)
@@ -152,11 +151,13 @@ def sql_command(
     config: Config = None,
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option(help="the most rows to show")] = 100,
+    write: Annotated[bool, typer.Option("--write", help="run what changes tables, too")] = False,
 ) -> None:
-    """Ask the tables and views in SQL."""
-    settings = load(config, overrides or ())
-    lake = open_lakehouse(settings)
+    """Ask the tables and views in SQL; without --write nothing that changes them is run."""
+    lake = open_lakehouse(load(config, overrides or ()))
     lake.use()
+    if not write:
+        statements.check_reading(lake.spark, query)
     try:
         summary.show_rows(lake.spark.sql(query), rows)
     except PySparkException as error:
@@ -209,31 +210,3 @@ def export_command(
         f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "
         f"{to}; {done.found:,} of the files were there"
     )
-
-
-_ClickError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
-"""What typer raises for a wrong option or argument, wherever it keeps click."""
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; errors the user can mend are one message and an exit code, no traceback."""
-    set_up_logging()
-    try:
-        # Not in typer's own mode, which prints what it was given as it is.
-        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
-    except MiraError as error:
-        say_error(type(error).__name__, str(error))
-        sys.exit(error.exit_code)
-    except _ClickError as error:
-        if message := error.format_message():  # none where the help was shown
-            say_error("UsageError", f"{message} (mira --help, or --help after a command)")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        say("interrupted: what was done is kept, the same command goes on from here")
-        sys.exit(75)
-    sys.exit(code or 0)
-
-
-def step_main(step: str) -> None:
-    """The program of `jobs/<step>.py`: the step's subcommand with the program's arguments."""
-    main([step.replace("_", "-"), *sys.argv[1:]])

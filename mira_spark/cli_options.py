@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pyspark.sql import SparkSession
 
-from mira_spark import adoption, session
+from mira_spark import interruption, session
+from mira_spark.errors import InputError
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
@@ -17,17 +19,34 @@ Overrides = Annotated[
 RunId = Annotated[str | None, typer.Option("--run-id", help="names the run in the tables")]
 
 
-def open_lakehouse(settings: Settings) -> Lakehouse:
+def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:
     """The tables of the configured namespace, over the platform's session or a local one.
 
-    ConfigError for a local folder that was copied or moved and not adopted.
+    Raises InputError when there are none, unless the command `creates` them.
     """
-    if settings.session == "platform":
-        spark = session.open_platform()
-    else:
-        folder = settings.folder.absolute()
-        adoption.check_record(folder)
-        spark = session.open_local(folder, settings.local_cores, settings.local_memory)
-        adoption.check_tables(spark, folder)
-        adoption.finish(spark, folder)
-    return Lakehouse(spark, settings.namespace)
+    place = f"schema {settings.namespace}"
+    if settings.session == "local":
+        place = f"{settings.folder.absolute()}, {place}"
+        if not creates and not session.has_catalog(settings.folder):
+            raise _no_tables(place)
+    lake = Lakehouse(_open_session(settings), settings.namespace)
+    if not creates and not lake.exists():
+        raise _no_tables(place)
+    return lake
+
+
+def _open_session(settings: Settings) -> SparkSession:
+    with interruption.opening_spark():
+        if settings.session == "platform":
+            spark = session.open_platform()
+        else:
+            spark = session.open_local(settings.folder, settings.local_cores, settings.local_memory)
+    interruption.cancel_with(spark.interruptAll)
+    return spark
+
+
+def _no_tables(place: str) -> InputError:
+    return InputError(
+        f"{place}: there are no tables, and none were made: mira run makes them; another place is "
+        "named with --config, --set folder=PATH or --set namespace=NAME"
+    )

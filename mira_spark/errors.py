@@ -27,6 +27,12 @@ class BusyError(MiraError):
     exit_code = 75
 
 
+class OutsideError(MiraError):
+    """A disk, Java or a server failed; what was done is kept and the command can be resumed."""
+
+    exit_code = 75
+
+
 class JudgeError(MiraError):
     """The judge cannot go on; what it answered so far is kept and the step can be resumed."""
 

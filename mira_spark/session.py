@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from pyspark.accumulators import AccumulatorTCPServer
 from pyspark.sql import SparkSession
 
 from mira_spark.errors import BusyError, ConfigError
@@ -19,6 +20,11 @@ _held: dict[Path, IO[str]] = {}
 def open_platform() -> SparkSession:
     """The session the platform or spark-submit configured; nothing of it is changed."""
     return SparkSession.builder.getOrCreate()
+
+
+def has_catalog(folder: Path) -> bool:
+    """Whether a local session was ever opened in `folder`."""
+    return (folder / "metastore").is_dir()
 
 
 def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> SparkSession:
@@ -34,7 +40,9 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
         ) from error
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    hold(folder)
+    _hold(folder)
+    # It prints a traceback when the Java process has ended, which is raised where Spark is asked.
+    AccumulatorTCPServer.handle_error = lambda *_: None  # type: ignore[method-assign]
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers see what this process sees
     quiet = folder / "log4j2.properties"
     quiet.write_text(
@@ -70,12 +78,20 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
     builder = SparkSession.builder.master(master).appName("mira_spark")
     for key, value in options.items():
         builder = builder.config(key, value)
-    with _output_to(folder / "spark.log"):
-        return configure_spark_with_delta_pip(builder).getOrCreate()
+    log = folder / "spark.log"
+    written = log.stat().st_size if log.exists() else 0
+    try:
+        with _output_to(log):
+            return configure_spark_with_delta_pip(builder).getOrCreate()
+    except Exception as error:
+        with log.open(errors="replace") as file:
+            file.seek(written)
+            error.add_note(file.read())  # why Java did not start is nowhere else
+        raise
 
 
-def hold(folder: Path) -> None:
-    """Keep other processes out of `folder` until this one ends; BusyError when one holds it."""
+def _hold(folder: Path) -> None:
+    """Keep other processes out of `folder` until this one ends."""
     if folder in _held:
         return
     lock = (folder / "lock").open("a+")

@@ -235,7 +235,7 @@ def jobs_import_more_than_the_command_line(modules: Modules) -> list[str]:
         for module in modules
         if under(module, "jobs")
         for name in sorted(imported(module, modules))
-        if name != "mira_spark.cli"
+        if name != "mira_spark.__main__"
     ]
 
 
@@ -390,7 +390,7 @@ CLEAN = {
     "mira_spark.cli": "from mira_spark import pipeline",
     "mira_spark.progress": "from rich.console import Console\nconsole.print(a)",
     "jobs": "",
-    "jobs.run_pipeline": "from mira_spark.cli import main",
+    "jobs.run_pipeline": "from mira_spark.__main__ import main",
     "udfs": "from . import count_tokens\nfrom mira_spark.scoring import Scorer",
     "udfs.count_tokens": "def register(spark):\n    def count_tokens(texts):\n        return texts",
 }

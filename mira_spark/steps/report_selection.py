@@ -13,7 +13,6 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("report", "selection")
-WRITES: tuple[str, ...] = ()
 FIGURES = ("budget_tokens", "selected_tokens", "selected_documents")
 Rows = list[dict[str, Any]]
 
