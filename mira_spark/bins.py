@@ -19,6 +19,7 @@ from mira_spark.histograms import Steps
 from mira_spark.selection import SelectionSettings
 from mira_spark.tables import Lakehouse
 
+WRITES = ("score_histogram",)
 KEYS = ("student_id", "source_group", "source", "quality", "set_aside")
 SUMS = ("documents", "tokens")
 QUARANTINED = "quarantined"

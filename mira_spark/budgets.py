@@ -6,7 +6,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from mira_spark import bins, candidates, current, selection
+from mira_spark import bins, candidates, current, leases, selection
 from mira_spark.bins import Bins
 from mira_spark.columns import POINT
 from mira_spark.errors import InputError, joined
@@ -129,7 +129,8 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     if found is None:
         say("there is no histogram of these scores yet: it is counted and recorded")
         counted = partial(current.candidates, lake, settings, state)
-        found = bins.recorded(lake, settings.selection, state, counted, run_id)
+        with leases.writing(lake, settings.session, bins.WRITES) as claimed:
+            found = bins.recorded(claimed, settings.selection, state, counted, run_id)
     for answer in answers(found, asked):
         _show_answer(answer)
     versions = "documents version {}, scores version {}".format(*state.versions)

@@ -9,6 +9,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 FORCED = "forced"
+WRITES = ("students",)
 
 
 def listed(lake: Lakehouse, settings: Settings) -> list[tuple[str, ...]]:

@@ -10,6 +10,7 @@ from pyspark.errors import PySparkException
 
 from mira_spark import (
     budgets,
+    cli_doctor,
     cli_rubrics,
     cli_scores,
     cli_selection,
@@ -42,6 +43,7 @@ app.add_typer(cli_rubrics.app, name="rubrics")
 app.add_typer(cli_students.app, name="students")
 app.add_typer(cli_scores.app, name="scores")
 app.add_typer(cli_selection.app, name="selection")
+app.command("doctor")(cli_doctor.doctor_command)
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 

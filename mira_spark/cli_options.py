@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pyspark.sql import SparkSession
 
-from mira_spark import interruption, session
+from mira_spark import adoption, interruption, session
 from mira_spark.errors import InputError
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -22,7 +22,8 @@ RunId = Annotated[str | None, typer.Option("--run-id", help="names the run in th
 def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:
     """The tables of the configured namespace, over the platform's session or a local one.
 
-    Raises InputError when there are none, unless the command `creates` them.
+    Raises InputError when there are none, unless the command `creates` them, and ConfigError for a
+    local folder that was copied or moved and not adopted.
     """
     place = f"schema {settings.namespace}"
     if settings.session == "local":
@@ -36,12 +37,18 @@ def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:
 
 
 def _open_session(settings: Settings) -> SparkSession:
+    folder = settings.folder.absolute()
+    if settings.session == "local":
+        adoption.check_record(folder)
     with interruption.opening_spark():
         if settings.session == "platform":
             spark = session.open_platform()
         else:
-            spark = session.open_local(settings.folder, settings.local_cores, settings.local_memory)
+            spark = session.open_local(folder, settings.local_cores, settings.local_memory)
     interruption.cancel_with(spark.interruptAll)
+    if settings.session == "local":
+        adoption.check_tables(spark, folder)
+        adoption.finish(spark, folder)
     return spark
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark import runs, signing
+from mira_spark import leases, runs, signing
 from mira_spark.cli_options import Config, Overrides, open_lakehouse
 from mira_spark.errors import InputError
 from mira_spark.progress import say, say_text
@@ -42,8 +42,9 @@ def import_command(
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    for line in signing.import_drafts(open_lakehouse(settings), settings, text, runs.new_run_id()):
-        say(line)
+    with leases.writing(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
+        for line in signing.import_drafts(lake, settings, text, runs.new_run_id()):
+            say(line)
 
 
 @app.command("approve")
@@ -55,5 +56,6 @@ def approve_command(
 ) -> None:
     """Sign rubrics by name. Labels of another rubric no longer count for the group."""
     settings = load(config, overrides or ())
-    for line in signing.approve(open_lakehouse(settings), settings, ids or (), by):
-        say(line)
+    with leases.writing(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
+        for line in signing.approve(lake, settings, ids or (), by):
+            say(line)

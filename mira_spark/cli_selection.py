@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark import selection_diff, selections
+from mira_spark import leases, selection_diff, selections
 from mira_spark.cli_options import Config, Overrides, open_lakehouse
 from mira_spark.columns import POINT
 from mira_spark.progress import say, show_table
@@ -85,8 +85,12 @@ def drop_command(
     overrides: Overrides = None,
 ) -> None:
     """Remove the view and the record of a selection; documents and scores stay."""
-    for line in selections.drop(_open(config, overrides), name):
-        say(line)
+    settings = load(config, overrides or ())
+    opened = open_lakehouse(settings)
+    opened.create()
+    with leases.writing(opened, settings.session, selections.WRITES) as lake:
+        for line in selections.drop(lake, name):
+            say(line)
 
 
 @app.command("diff")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark import champions
+from mira_spark import champions, leases
 from mira_spark.cli_options import Config, Overrides, open_lakehouse
 from mira_spark.progress import say, show_table
 from mira_spark.settings import load
@@ -29,4 +29,5 @@ def promote_command(
 ) -> None:
     """Make a student its group's champion: the next scoring is by it."""
     settings = load(config, overrides or ())
-    say(champions.promote(open_lakehouse(settings), settings, student_id, force))
+    with leases.writing(open_lakehouse(settings), settings.session, champions.WRITES) as lake:
+        say(champions.promote(lake, settings, student_id, force))

@@ -1,13 +1,14 @@
 """The table `judge_calls`: what was answered and spent before, and the calls that are added."""
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from mira_spark import canaries
-from mira_spark.judges.budget import Spent, utc_today
+from mira_spark.judges.budget import Spent
 from mira_spark.judges.journal_file import CallRow
 from mira_spark.judges.prices import NANOS
 from mira_spark.judges.protocol import Answer
@@ -32,19 +33,31 @@ def answers(
     return {row["call_key"]: _answer(row) for row in found.collect()}
 
 
-def spent(lake: Lakehouse, run_id: str) -> tuple[Spent, Spent, dict[str, Spent]]:
-    """What was spent so far: in the run, today, and on each source."""
-    today = F.to_date("answered_at") == F.lit(utc_today())
+def spent(lake: Lakehouse, run_id: str, day: date) -> tuple[Spent, Spent, dict[str, Spent]]:
+    """What was spent so far: in the run, on this day of UTC or later, and on each source.
+
+    Later ones are of a time when the clock was ahead: they reset no cap.
+    """
+    midnight = datetime.combine(day, time(), UTC).timestamp()
+    today = F.unix_seconds("answered_at") >= int(midnight)
     usd, tokens = F.sum("cost_usd"), F.sum(F.col("input_tokens") + F.col("output_tokens"))
     scopes = ("source", (F.col("run_id") == run_id).alias("in_run"), today.alias("in_day"))
     rows = lake.read("judge_calls").groupBy(*scopes).agg(usd, tokens)
-    run, day, by_source = Spent(), Spent(), dict[str, Spent]()
+    run, of_day, by_source = Spent(), Spent(), dict[str, Spent]()
     for source, is_of_run, is_of_day, dollars, n_tokens in rows.collect():
         some = Spent(int(dollars * NANOS), n_tokens)
         run = run + some if is_of_run else run
-        day = day + some if is_of_day else day
+        of_day = of_day + some if is_of_day else of_day
         by_source[source] = by_source.get(source, Spent()) + some
-    return run, day, by_source
+    return run, of_day, by_source
+
+
+def largest_output(lake: Lakehouse, judge: str) -> int:
+    """The most output tokens that one call to this judge was billed; 0 without a call."""
+    calls = lake.read("judge_calls").filter((F.col("judge") == judge) & (F.col("attempts") == 1))
+    answered = calls.filter(F.col("outcome") != "failed")
+    most: int | None = answered.agg(F.max("output_tokens")).collect()[0][0]
+    return most or 0
 
 
 def highest_replicate(lake: Lakehouse) -> int:

@@ -10,14 +10,14 @@ import random
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, TypeVar
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, defence, judge_calls, leases, prompts
+from mira_spark import corpus, defence, judge_calls, prompts
 from mira_spark.judges import secret
 from mira_spark.judges.bedrock import BedrockJudge
 from mira_spark.judges.budget import Budget, BudgetSettings
@@ -84,7 +84,7 @@ def asked_as(settings: Settings, task: Task) -> str:
     model, its sampling, the prompt, the windows, the defence. Caps, prices and pacing do not."""
     model = model_of(settings.judge, task)
     loaded = prompts.load(settings.judge.prompts)
-    parts = {
+    parts: dict[str, object] = {
         "judge": name_of(model),
         "host": host_of(model.url) if model.url else model.region,
         "sampling": [model.temperature, model.seed, model.max_output_tokens, model.answer_format],
@@ -93,6 +93,8 @@ def asked_as(settings: Settings, task: Task) -> str:
         "defence": defence.DEFENCE_VERSION,
         "generation": settings.labelling.generation if task == "labelling" else 0,
     }
+    if renamed := {ours: name for ours, name in model.parameters.items() if name != ours}:
+        parts["parameters"] = renamed
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -197,25 +199,27 @@ def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 def open_desk(lake: Lakehouse, settings: Settings, form: Form, run_id: str) -> Iterator[Desk]:
     """The desk of one run of a step: journal, budget and pacing around the form's judge.
 
-    What an earlier driver left in its journal is in `judge_calls` when the block begins. A judge
-    that is paid is asked under the lease of `judge_calls`. Raises ConfigError for a model without
-    a price, BusyError when another driver asks.
+    What an earlier driver left in its journal is in `judge_calls` when the block begins. Raises
+    ConfigError for a model without a price.
     """
     model = model_of(settings.judge, form.task)
-    is_paid = model.kind != "heuristic"
     path = settings.judge.journal or settings.folder.absolute() / "judge.sqlite"
     with contextlib.ExitStack() as stack:
-        lease = stack.enter_context(leases.held(lake, "judge_calls")) if is_paid else None
 
         def sink(journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
-            judge_calls.append(lake, rows, run_id, transaction=(journal_id, batch))
-            if lease is not None:
-                lease.check()  # after: what was paid for is kept, whoever asks from now on
+            # What was paid for is kept, whoever asks from now on: the claim is looked at after.
+            unclaimed = replace(lake, claim=None)
+            judge_calls.append(unclaimed, rows, run_id, transaction=(journal_id, batch))
+            if lake.claim is not None:
+                lake.claim.check()
 
         journal = stack.enter_context(Journal(path, sink))
-        budget = _budget(lake, settings, price(settings, model), run_id)
+        clock = lake.clock("judge_calls", "answered_at")
+        budget = _budget(lake, settings, form.judge.name, price(settings, model), run_id, clock)
         pacer = Pacer(settings.judge.pacing, random.Random())
-        yield stack.enter_context(Desk(form.judge, journal, budget, pacer, run_id))
+        most_unreadable = settings.judge.unreadable_in_a_row
+        desk = Desk(form.judge, journal, budget, pacer, run_id, clock, most_unreadable)
+        yield stack.enter_context(desk)
 
 
 def ledger(
@@ -250,9 +254,18 @@ def price(settings: Settings, model: ModelSettings) -> Price:
     return price_of(model.model or "", settings.judge.prices) if is_paid else FREE
 
 
-def _budget(lake: Lakehouse, settings: Settings, rate: Price, run_id: str) -> Budget:
+def _budget(
+    lake: Lakehouse,
+    settings: Settings,
+    judge: str,
+    rate: Price,
+    run_id: str,
+    clock: Callable[[], datetime],
+) -> Budget:
     """The caps with what the ledger says was spent."""
     caps = settings.judge.budget
     if caps == BudgetSettings():
         return Budget(caps, rate)  # no caps, nothing to add up
-    return Budget(caps, rate, *judge_calls.spent(lake, run_id))
+    spent = judge_calls.spent(lake, run_id, clock().date())
+    largest = judge_calls.largest_output(lake, judge)
+    return Budget(caps, rate, *spent, largest, today=lambda: clock().date())

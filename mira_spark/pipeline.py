@@ -1,12 +1,11 @@
 """The steps in order, each done only where it is stale, recorded however it ends."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from types import ModuleType
 
 from pyspark.sql import Row
 
-from mira_spark import judging, runs
+from mira_spark import judging, leases, runs
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import say
 from mira_spark.runs import Outcome
@@ -49,9 +48,10 @@ def perform(
 ) -> int:
     """Do the named steps in order, where stale or `force`; the exit code of the worst outcome.
 
-    Every step is a module with SETTINGS (the sections it reads), inputs(lake, settings) (what
-    decides its work), run(lake, settings, run_id) and perhaps missing(lake, settings) (what of its
-    work was removed since). A step that stops ends the sequence.
+    Every step is a module with SETTINGS (the sections it reads), WRITES (the tables it writes),
+    inputs(lake, settings) (what decides its work), run(lake, settings, run_id) and perhaps
+    missing(lake, settings) (what of its work was removed since). A step that stops ends the
+    sequence. Raises BusyError when another driver writes the same tables.
     """
     if {"discover_rubrics", "label_documents"} & set(steps):
         judging.check(settings)
@@ -67,7 +67,8 @@ def perform(
         else:
             lake.append_rows(idle, "runs", run_id)  # before a step that may fail
             idle.clear()
-            outcome = _done(lake, plan, run_id, partial(STEPS[name].run, lake, settings, run_id))
+            with leases.writing(lake, settings.session, STEPS[name].WRITES) as claimed:
+                outcome = _performed(claimed, settings, run_id, plan, last, force)
         _tell(name, outcome)
         worst = max(worst, EXIT_CODES[outcome.status])
         if outcome.status == "stopped":
@@ -76,21 +77,37 @@ def perform(
     return worst
 
 
+def _performed(
+    lake: Lakehouse,
+    settings: Settings,
+    run_id: str,
+    plan: runs.Plan,
+    last: Row | None,
+    force: bool,
+) -> Outcome:
+    """Do the step, unless another driver has done so since it ended as `last` says."""
+    now = runs.finished(lake).get(plan.step) if lake.claim else last
+    if now is not None and now != last and not force:
+        plan = plan_of(lake, settings, plan.step)
+        if not _reasons(lake, settings, plan, now):
+            lake.append_rows([runs.nothing_to_do(plan, now, run_id)], "runs", run_id)
+            return Outcome(runs.NOTHING_TO_DO, now["status"])
+    with runs.recorded(lake, plan, run_id) as outcomes:
+        outcomes.append(STEPS[plan.step].run(lake, settings, run_id))
+    return outcomes[0]
+
+
 def retry_scores(lake: Lakehouse, settings: Settings, run_id: str) -> int:
     """Score again what is quarantined, as a run of `score_documents`; the exit code."""
     lake.create()
-    name = "score_documents"
-    plan = plan_of(lake, settings, name)
-    outcome = _done(lake, plan, run_id, partial(score_documents.retry, lake, settings, run_id))
-    _tell(name, outcome)
-    return EXIT_CODES[outcome.status]
-
-
-def _done(lake: Lakehouse, plan: runs.Plan, run_id: str, do: Callable[[], Outcome]) -> Outcome:
-    """What `do` comes to, recorded in `runs`."""
-    with runs.recorded(lake, plan, run_id) as outcomes:
-        outcomes.append(do())
-    return outcomes[0]
+    plan = plan_of(lake, settings, "score_documents")
+    with (
+        leases.writing(lake, settings.session, score_documents.WRITES) as claimed,
+        runs.recorded(claimed, plan, run_id) as outcomes,
+    ):
+        outcomes.append(score_documents.retry(claimed, settings, run_id))
+    _tell(plan.step, outcomes[0])
+    return EXIT_CODES[outcomes[0].status]
 
 
 def _tell(name: str, outcome: Outcome) -> None:

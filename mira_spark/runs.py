@@ -91,10 +91,12 @@ def nothing_to_do(plan: Plan, last: Row, run_id: str) -> dict[str, object]:
 def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]]:
     """Write a row when the step starts and another when it ends, however it ends.
 
-    The caller puts the Outcome into the list it is given. Rows are only ever appended: two drivers
-    never conflict on this table.
+    It starts after all that is recorded, also where the machine's clock was set back since: the
+    latest start is the latest run. The caller puts the Outcome into the list it is given. Rows are
+    only ever appended: two drivers never conflict on this table.
     """
-    row = _row(plan, run_id, datetime.now(UTC))
+    clock = lake.clock("runs", "started_at")
+    row = _row(plan, run_id, clock())
     reach("run.starting")
     lake.append_rows([row | {"status": "running"}], "runs", run_id)
     outcomes: list[Outcome] = []
@@ -106,10 +108,10 @@ def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]
         kind = "" if isinstance(error, MiraError) else f"{type(error).__name__}: "
         status = "stopped" if stopped else "failed"
         with contextlib.suppress(Exception):  # the first error is the one to report
-            _finish(lake, row, Outcome(f"{kind}{error}"[:2000], status))
+            _finish(lake, row, Outcome(f"{kind}{error}"[:2000], status), clock())
         raise
     reach("run.ending")
-    _finish(lake, row, outcomes[0])
+    _finish(lake, row, outcomes[0], clock())
     reach("run.ended")
 
 
@@ -124,6 +126,6 @@ def _row(plan: Plan, run_id: str, now: datetime) -> dict[str, object]:
     }
 
 
-def _finish(lake: Lakehouse, row: Mapping[str, object], outcome: Outcome) -> None:
-    ended = vars(outcome) | {"finished_at": datetime.now(UTC)}
+def _finish(lake: Lakehouse, row: Mapping[str, object], outcome: Outcome, now: datetime) -> None:
+    ended = vars(outcome) | {"finished_at": now}
     lake.append_rows([{**row, **ended}], "runs", str(row["run_id"]))

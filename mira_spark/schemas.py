@@ -78,9 +78,9 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "leases": Table(
-        "who works on a table, one row per table",
+        "who writes a table, one row per table",
         columns(
-            ("name", STRING, "the table that is filled"),
+            ("name", STRING, "the table that is written"),
             ("holder", STRING, "the driver; null: free", NULL),
             ("epoch", LONG, "raised by every taking"),
             ("heartbeat_at", TIMESTAMP, "last sign of life of the holder"),

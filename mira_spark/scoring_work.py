@@ -1,4 +1,4 @@
-"""What a run of scoring has in hand: pinned documents, who scores them, the lease, what is done."""
+"""What a run of scoring has in hand: pinned documents, who scores them, what is done."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -10,9 +10,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from mira_spark import current, job_failures, leases, units
+from mira_spark import current, job_failures, units
 from mira_spark.failpoints import reach
-from mira_spark.leases import Lease
 from mira_spark.scoring import UNSCORED, Scorer
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -36,7 +35,6 @@ class Work:
     version: int
     groups: Mapping[str, str]
     scorers: Mapping[str, Scorer]
-    lease: Lease
     transaction: int
     appended_only: bool
 
@@ -84,7 +82,6 @@ class Work:
                 "scored_at": F.current_timestamp(),
             }
         )
-        self.lease.check(leases.RENEW_EVERY_S)
         reach("unit.planned")
         try:
             self.lake.append(
@@ -98,13 +95,7 @@ class Work:
         reach("unit.committed")
 
 
-def begun(
-    lake: Lakehouse,
-    settings: Settings,
-    run_id: str,
-    groups: Mapping[str, str],
-    lease: Lease,
-) -> Work:
+def begun(lake: Lakehouse, settings: Settings, run_id: str, groups: Mapping[str, str]) -> Work:
     """The work as it stands now."""
     return Work(
         lake,
@@ -113,7 +104,6 @@ def begun(
         lake.version("documents"),
         groups,
         current.scorers(lake, settings, groups.values()),
-        lease,
         lake.last_removal("scores") + 1,
         lake.only_appends_since("documents", 0),
     )

@@ -19,6 +19,7 @@ from mira_spark.walk import Cut
 
 NAME_OR_ID = re.compile(r"[a-z][a-z0-9_]{0,59}|[0-9a-f]{16}")
 PINNED = ("documents", "scores")
+WRITES = ("selected_documents", "selection_cutoffs", "selections")
 COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
 CUT = ("quality_cut", "tie_hash_cut", "tie_doc_id_cut")
 SCORED_BY = ["source", "source_group", "student_id"]
@@ -241,6 +242,6 @@ def drop(lake: Lakehouse, name: str) -> list[str]:
         lake.drop_view("selected")
         done.append("dropped the view selected, which showed it; the next selection makes it anew")
     lake.drop_view(f"selected_{name}")
-    for table in ("selected_documents", "selection_cutoffs", "selections"):
+    for table in WRITES:
         lake.delete(table, F.col("selection_id").isin(ids))
     return done

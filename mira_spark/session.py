@@ -40,7 +40,7 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
         ) from error
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    _hold(folder)
+    hold(folder)
     # It prints a traceback when the Java process has ended, which is raised where Spark is asked.
     AccumulatorTCPServer.handle_error = lambda *_: None  # type: ignore[method-assign]
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers see what this process sees
@@ -90,8 +90,8 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
         raise
 
 
-def _hold(folder: Path) -> None:
-    """Keep other processes out of `folder` until this one ends."""
+def hold(folder: Path) -> None:
+    """Keep other processes out of `folder` until this one ends; BusyError when one holds it."""
     if folder in _held:
         return
     lock = (folder / "lock").open("a+")

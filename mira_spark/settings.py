@@ -9,16 +9,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mira_spark.corpus import CorpusSettings
 from mira_spark.discovery import DiscoverySettings
 from mira_spark.distillation import DistillationSettings
 from mira_spark.errors import ConfigError, joined
 from mira_spark.grouping import GroupingSettings
+from mira_spark.judges import secret
 from mira_spark.judges.settings import JudgeSettings
 from mira_spark.labelling import LabellingSettings
 from mira_spark.registry import RegistrySettings
@@ -51,6 +52,17 @@ class Settings(BaseModel):
     scoring: ScoringSettings = ScoringSettings()
     selection: SelectionSettings = SelectionSettings()
     report: ReportSettings = ReportSettings()
+
+    @model_validator(mode="after")
+    def _without_keys(self) -> Self:
+        """What a setting says is stored with what was made by it, and shown."""
+        leaves = _leaves(self.model_dump(mode="json"))
+        if held := [key for key, value in leaves if secret.holds_key(str(value))]:
+            raise ValueError(
+                f"{', '.join(held)}: a key or password is never put into settings; set it in the "
+                "environment (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PGPASSWORD)"
+            )
+        return self
 
     def digest(self, sections: Sequence[str]) -> str:
         """Hex SHA-256 of the named sections: equal means the step would do the same."""
@@ -109,10 +121,22 @@ def _problems(error: ValidationError) -> Iterator[str]:
             yield _unknown(found["loc"])
         else:
             message = found["msg"].removeprefix("Value error, ")
-            may_be_a_key = found["loc"][:1] == ("judge",) and isinstance(found["input"], str)
-            is_shown = not isinstance(found["input"], Mapping) and not may_be_a_key
+            is_of_a_judge = {"judge", "served"} & set(found["loc"][:2])
+            may_be_a_key = is_of_a_judge or found["loc"][:1] == ("registry",)
+            may_be_a_key = may_be_a_key and isinstance(found["input"], str)
+            is_hidden = may_be_a_key or secret.holds_key(str(found["input"]))
+            is_shown = not isinstance(found["input"], Mapping) and not is_hidden
             shown = f", found {found['input']!r}" if is_shown else ""
             yield f"{key}: {message}{shown}" if key else message
+
+
+def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a tree of mappings and lists with its dotted key."""
+    if isinstance(tree, dict | list):
+        for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, tree
 
 
 def _unknown(location: tuple[int | str, ...]) -> str:

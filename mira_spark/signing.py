@@ -13,6 +13,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 EVIDENCE = ("cluster_size", "document_share", "source_shares", "score_sd", "stability")
+WRITES = ("rubrics",)
 ANCHOR = ("anchor_doc_id", "anchor_point")
 
 

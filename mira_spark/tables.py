@@ -2,24 +2,48 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from delta.exceptions import ConcurrentTransactionException
-from delta.tables import DeltaTable
-from pyspark.errors import AnalysisException
+from delta.tables import DeltaMergeBuilder, DeltaTable
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
+from mira_spark.clock import steady_clock
 from mira_spark.columns import Table
 from mira_spark.errors import SchemaError, joined
 from mira_spark.schemas import TABLES
 
 KEEPS_ROWS = ("WRITE", "OPTIMIZE", "SET TBLPROPERTIES")
 """Operations on our tables that change and remove no row."""
+CREATE_ATTEMPTS = 5
+TRUSTED_S = 20
+_CONFLICT = re.compile(
+    r"(Concurrent(Append|DeleteRead|DeleteDelete|Write|Transaction)|MetadataChanged|ProtocolChanged)"
+    r"Exception|\[DELTA_(CONCURRENT_|METADATA_CHANGED|PROTOCOL_CHANGED)"
+)
+
+
+class Claim(Protocol):
+    """The right to write `tables`, which ends when another driver takes it over (see `leases`)."""
+
+    @property
+    def tables(self) -> Collection[str]:
+        """The tables it is for."""
+
+    def standing(self) -> DataFrame:
+        """One row, True, while the claim stands, else none: looked up whenever it is executed."""
+
+    def check(self, within_s: float = 0) -> None:
+        """Raises BusyError when the claim has ended; may trust what was seen `within_s` ago."""
 
 
 def _quoted(text: str) -> str:
@@ -28,10 +52,15 @@ def _quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class Lakehouse:
-    """The tables of one schema. `namespace` is `schema` or `catalog.schema`."""
+    """The tables of one schema. `namespace` is `schema` or `catalog.schema`.
+
+    With a claim only its tables are written, and no commit of a driver that lost it is made: it
+    raises BusyError instead.
+    """
 
     spark: SparkSession
     namespace: str
+    claim: Claim | None = None
 
     def name(self, table: str) -> str:
         """The fully qualified name."""
@@ -44,9 +73,10 @@ class Lakehouse:
     def create(self, names: Iterable[str] = tuple(TABLES)) -> None:
         """Create the schema and what is missing of the tables; SchemaError when one is not as ours.
 
-        All differences of all tables are reported at once, before anything is written.
+        All differences of all tables are reported at once, before anything is written. Several
+        drivers may do so at once.
         """
-        self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.namespace}")
+        self._create_missing(f"CREATE SCHEMA IF NOT EXISTS {self.namespace}", self._has_schema)
         found = {
             row["tableName"] for row in self.spark.sql(f"SHOW TABLES IN {self.namespace}").collect()
         }
@@ -58,9 +88,58 @@ class Lakehouse:
         ]
         if problems:
             raise SchemaError(joined(problems))
-        missing = [name for name in names if name not in found]
-        for name in missing:
-            self.spark.sql(_create_statement(self.name(name), TABLES[name]))
+        for name in (name for name in names if name not in found):
+            statement = _create_statement(self.name(name), TABLES[name])
+            self._create_missing(
+                statement, partial(self.spark.catalog.tableExists, self.name(name))
+            )
+
+    def _has_schema(self) -> bool:
+        return self.spark.catalog.databaseExists(self.namespace)
+
+    def _create_missing(self, statement: str, is_there: Callable[[], bool]) -> None:
+        """Create what is not there; catalogs differ in what they raise when another did so."""
+        for attempt in range(CREATE_ATTEMPTS):
+            if is_there():
+                return
+            try:
+                self.spark.sql(statement)
+            except PySparkException:
+                if attempt == CREATE_ATTEMPTS - 1 and not is_there():
+                    raise
+
+    @contextlib.contextmanager
+    def _change(self, table: str | None, trusted_s: float = 0) -> Iterator[None]:
+        """Around a change of `table`; None: of a view. BusyError when the claim has ended;
+        `trusted_s` is for changes that look it up themselves."""
+        if self.claim is None or table == "runs":
+            yield
+            return
+        if table is not None and table not in self.claim.tables:
+            raise ValueError(f"{self.name(table)} is written by a driver that holds no lease of it")
+        self.claim.check(trusted_s)
+        try:
+            yield
+        except Exception:
+            self.claim.check()  # what ended the claim is the better news
+            raise
+
+    def _claimed(self, rows: DataFrame, table: str) -> DataFrame:
+        """`rows`, which cannot be read when the claim has ended by the time they are written."""
+        if self.claim is None or table == "runs":
+            return rows
+        ended = F.raise_error(F.lit("another driver has taken the lease")).cast("boolean")
+        return rows.where(F.when(self.claim.standing().scalar(), True).otherwise(ended))
+
+    def _check_claim(self) -> None:
+        if self.claim is not None:
+            self.claim.check()
+
+    def _matching(self, table: str, where: Column) -> DeltaMergeBuilder:
+        """The rows of `table` that match; none when the claim has ended by the time they change."""
+        source = self.spark.range(1) if self.claim is None else self.claim.standing()
+        source = source.select(F.lit(True).alias("claim_is_standing"))
+        return DeltaTable.forName(self.spark, self.name(table)).merge(source, where)
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
         """The table as it is now, or as it was at `version`."""
@@ -72,6 +151,12 @@ class Lakehouse:
         """The table's current version."""
         history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT 1")
         return int(history.select("version").collect()[0][0])
+
+    def clock(self, table: str, column: str) -> Callable[[], datetime]:
+        """A clock whose times are after all that the column holds, whatever the machine's says."""
+        latest = self.read(table).agg(F.max(F.unix_micros(column))).collect()[0][0]
+        epoch = datetime.fromtimestamp(0, UTC)
+        return steady_clock(None if latest is None else epoch + timedelta(microseconds=latest))
 
     def only_appends_since(self, table: str, version: int) -> bool:
         """Whether no row of `table` was changed or removed after `version`."""
@@ -97,13 +182,13 @@ class Lakehouse:
         `transaction` is (application id, version): Delta silently skips a version it has seen for
         the id, so an id belongs to one unit of work and the caller reconciles afterwards.
         """
-        columns = TABLES[table].columns
-        writer = rows.select(*(F.col(f.name).cast(f.dataType) for f in columns)).write
+        writer = self._claimed(self._typed(rows, table), table).write
         writer = writer.format("delta").mode("append")
         writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
         if transaction is not None:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
-        with contextlib.suppress(*(ConcurrentTransactionException,) * (transaction is not None)):
+        same = (ConcurrentTransactionException,) * (transaction is not None)
+        with self._change(table, TRUSTED_S), contextlib.suppress(*same):
             writer.saveAsTable(self.name(table))  # or the same unit was committed meanwhile
 
     def append_rows(
@@ -126,12 +211,15 @@ class Lakehouse:
     def replace(self, rows: DataFrame, table: str, key: str, value: str | int, run_id: str) -> None:
         """Make `rows` the only ones with `key` = `value`, as one commit."""
         condition = f"{key} = {_quoted(value) if isinstance(value, str) else int(value)}"
-        columns = TABLES[table].columns
-        writer = rows.select(*(F.col(f.name).cast(f.dataType) for f in columns)).write
+        writer = self._claimed(self._typed(rows, table), table).write
         writer = writer.format("delta").mode("overwrite")
         writer = writer.option("replaceWhere", condition)
         writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
-        writer.saveAsTable(self.name(table))
+        with self._change(table, TRUSTED_S):
+            writer.saveAsTable(self.name(table))
+
+    def _typed(self, rows: DataFrame, table: str) -> DataFrame:
+        return rows.select(*(F.col(f.name).cast(f.dataType) for f in TABLES[table].columns))
 
     def _frame(self, rows: Sequence[Mapping[str, Any]], table: str) -> DataFrame:
         columns = TABLES[table].columns
@@ -144,11 +232,15 @@ class Lakehouse:
 
     def update(self, table: str, where: Column, changes: Mapping[str, Column]) -> None:
         """Set columns of the rows that match."""
-        DeltaTable.forName(self.spark, self.name(table)).update(where, dict(changes))
+        with self._change(table):
+            self._matching(table, where).whenMatchedUpdate(set=dict(changes)).execute()
+            self._check_claim()
 
     def delete(self, table: str, where: Column) -> None:
         """Remove the rows that match."""
-        DeltaTable.forName(self.spark, self.name(table)).delete(where)
+        with self._change(table):
+            self._matching(table, where).whenMatchedDelete().execute()
+            self._check_claim()
 
     def upsert(
         self,
@@ -156,21 +248,16 @@ class Lakehouse:
         table: str,
         key: str,
         only_if: Column | None = None,
-        changes: Mapping[str, Column] | None = None,
     ) -> None:
         """Replace the rows that `rows` has by `key` and add the others, as one commit.
 
-        `only_if` is a condition over `old` and `new` that a replaced row must meet; `changes` are
-        the columns to set of one, in the place of all.
+        `only_if` is a condition over `old` and `new` that a replaced row must meet.
         """
-        columns = TABLES[table].columns
-        new = rows.select(*(F.col(f.name).cast(f.dataType) for f in columns)).alias("new")
+        new = self._claimed(self._typed(rows, table), table).alias("new")
         target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
         merge = target.merge(new, f"old.{key} = new.{key}").whenNotMatchedInsertAll()
-        if changes is None:
+        with self._change(table, TRUSTED_S):
             merge.whenMatchedUpdateAll(only_if).execute()
-        else:
-            merge.whenMatchedUpdate(only_if, dict(changes)).execute()
 
     def use(self) -> None:
         """Make the namespace the session's default, so that statements need not name it."""
@@ -182,13 +269,16 @@ class Lakehouse:
 
     def create_view(self, view: str, query: str, comment: str) -> None:
         """Create or replace a persistent view."""
-        self.spark.sql(
+        statement = (
             f"CREATE OR REPLACE VIEW {self.name(view)} COMMENT {_quoted(comment)} AS {query}"
         )
+        with self._change(None):
+            self.spark.sql(statement)
 
     def drop_view(self, view: str) -> None:
         """Drop a persistent view, where there is one."""
-        self.spark.sql(f"DROP VIEW IF EXISTS {self.name(view)}")
+        with self._change(None):
+            self.spark.sql(f"DROP VIEW IF EXISTS {self.name(view)}")
 
     def view_query(self, view: str) -> str | None:
         """What a view selects, as SQL; None where there is no such view."""
@@ -229,7 +319,14 @@ class Lakehouse:
     def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
         """Set table properties (a new version of the table)."""
         pairs = ", ".join(f"{_quoted(k)} = {_quoted(v)}" for k, v in properties.items())
-        self.spark.sql(f"ALTER TABLE {self.name(table)} SET TBLPROPERTIES ({pairs})")
+        with self._change(table):
+            self.spark.sql(f"ALTER TABLE {self.name(table)} SET TBLPROPERTIES ({pairs})")
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether Delta refused a commit for the sake of another one made beside it. Before Delta 4.4
+    it may arrive as Java's error, which the text alone tells."""
+    return _CONFLICT.search(f"{type(error).__name__}: {error}") is not None
 
 
 def write_shards(rows: DataFrame, folder: Path) -> None:

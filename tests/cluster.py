@@ -13,11 +13,9 @@ ROOT = Path(__file__).parents[1]
 EXECUTOR = "CoarseGrainedExecutorBackend"
 
 
-def spark_submit(
-    folder: Path, options: list[str], executors: int, more: Mapping[str, str] | None = None
-) -> list[str]:
-    """The command that scores the lake in `folder`, Spark configured as a platform would."""
-    conf = {
+def conf(folder: Path) -> dict[str, str]:
+    """Spark's configuration over the lake in `folder`, as a platform would give it."""
+    return {
         "spark.jars.packages": "io.delta:delta-spark_4.2_2.13:4.4.0",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -29,13 +27,24 @@ def spark_submit(
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "2",  # the default of 50 is for large tables
-    } | dict(more or {})
+    }
+
+
+def options(master: str, conf: Mapping[str, str]) -> list[str]:
+    """What spark-submit is given before the program."""
+    pairs = (("--conf", f"{key}={value}") for key, value in conf.items())
+    return ["--master", master, *(word for pair in pairs for word in pair)]
+
+
+def spark_submit(
+    folder: Path, arguments: list[str], executors: int, more: Mapping[str, str] | None = None
+) -> list[str]:
+    """The command that scores the lake in `folder`, Spark configured as a platform would."""
     submit = str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
-    command = [submit, "--master", f"local-cluster[{executors},1,1024]"]
-    for key, value in conf.items():
-        command += ["--conf", f"{key}={value}"]
+    master = f"local-cluster[{executors},1,1024]"
+    command = [submit, *options(master, conf(folder) | dict(more or {}))]
     command += ["--py-files", str(ROOT / "dist" / "mira_spark.zip")]
-    command += [str(ROOT / "jobs" / "score_documents.py"), *options]
+    command += [str(ROOT / "jobs" / "score_documents.py"), *arguments]
     return [*command, "--set", f"registry.tracking_uri=sqlite:///{folder}/mlflow.db"]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,8 +144,8 @@ FAULTS: tuple[Fault, ...] = (
     _bytes("truncated_json", lambda body: body[: len(body) // 2]),
     _bytes("not_utf8", lambda body: body.replace(b'reason\\": \\"', b'reason\\": \\"\xff', 1)),
     _bytes("huge_body", lambda body: body[:-1] + b" " * 1_048_576 + b"}"),
-    Fault("error_200", "invalid", envelope=lambda e: {"error": {"message": "overloaded"}}),
-    Fault("no_choice", "invalid", envelope=lambda e: e | {"choices": []}),
+    Fault("error_200", "retried", envelope=lambda e: {"error": {"message": "overloaded"}}),
+    Fault("no_choice", "retried", envelope=lambda e: e | {"choices": []}),
     Fault("two_choices", "invalid", envelope=lambda e: e | {"choices": e["choices"] * 2}),
     _choice("no_message", "invalid", lambda c: c.pop("message")),
     _choice("null_content", "invalid", lambda c: c["message"].update(content=None)),
@@ -167,7 +168,12 @@ FAULTS: tuple[Fault, ...] = (
     _changed("canary_text", lambda a: a.update(canary="0")),
     _changed("wrong_document", lambda a: a.update(document="00000000")),
     _text("duplicate_key", lambda t: t.replace('"score":', '"score": 5, "score":', 1)),
-    _text("fenced", lambda t: f"```json\n{t}\n```"),
+    Fault("empty_object", "retried", envelope=lambda e: {}),
+    Fault("fenced", "answered", answer=lambda t: f"```json\n{t}\n```"),
+    Fault("thinking", "answered", answer=lambda t: f"<think>Hm. {{}}</think>\n{t}"),
+    Fault("fenced_in_prose", "invalid", answer=lambda t: f"So:\n```json\n{t}\n```"),
+    _choice("reasoning_only", "invalid",
+            lambda c: c["message"].update(content=None, reasoning_content="It seems good.")),
     _text("prose", lambda t: "I would say that it is rather good."),
     _text("trailing", lambda t: t + "}"),
     _text("bracket_bomb", lambda t: "[" * 30_000),
@@ -177,6 +183,7 @@ FAULTS: tuple[Fault, ...] = (
     _score("minus_one", -1),
     _score("text", "7"),
     _score("half", 3.5),
+    Fault("score_whole", "answered", answer=lambda t: re.sub(r'("score": \d+)', r"\1.0", t)),
     _score("nan", float("nan")),
     _score("infinity", float("inf")),
     _score("true", True),

@@ -27,9 +27,9 @@ from tests.test_scoring import a_manifest, linear
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TABLES = ("documents", "source_groups", "students", "scores", "leases", "runs")
 FAILPOINTS = (
-    "run.starting", "run.started", "lease.asked", "lease.taken", "unit.planned", "unit.committed",
-    "unit.reconciled", "units.done", "view.replaced", "lease.ending", "lease.ended", "run.ending",
-    "run.ended",
+    "lease.asked", "lease.taken", "run.starting", "run.started", "unit.planned", "unit.committed",
+    "unit.reconciled", "units.done", "view.replaced", "run.ending", "run.ended", "lease.ending",
+    "lease.ended",
 )  # fmt: skip
 """On both sides of everything durable that the step does, in its order."""
 SCHEMA = "drill"

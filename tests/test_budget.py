@@ -545,3 +545,92 @@ def test_random_caps_are_never_passed_and_end_the_work_only_when_they_must() -> 
 @pytest.mark.long
 def test_500_random_caps_are_never_passed_and_end_the_work_only_when_they_must() -> None:
     spend_all(range(500))
+
+
+# Bills beyond the limit
+
+
+def test_the_largest_bill_is_reserved_by_every_later_call_of_that_limit() -> None:
+    async def main() -> None:
+        budget = tokens_budget(None)
+        budget.settle(await budget.reserve("web", 10, 50), Usage(10, 700))
+        budget.settle(await budget.reserve("web", 10, 50), Usage(10, 600))
+        raised = await budget.reserve("web", 10, 50)
+        assert (raised.input_tokens, raised.output_tokens, raised.output_limit) == (10, 700, 50)
+        assert raised.most.tokens == 710
+        assert (await budget.reserve("web", 10, 40)).most.tokens == 50
+        assert (await budget.reserve("web", 10, 900)).most.tokens == 910
+
+    run(main)
+
+
+def test_a_bill_of_an_earlier_run_is_reserved_from_the_start() -> None:
+    async def main() -> None:
+        budget = Budget(BudgetSettings(), price(), largest_output=700)
+        assert (await budget.reserve("web", 10, 50)).most.tokens == 710
+
+    run(main)
+
+
+def test_who_waits_is_held_to_the_bill_that_came_meanwhile() -> None:
+    async def main() -> None:
+        budget = tokens_budget(300)
+        first, second = await budget.reserve("web", 50, 50), await budget.reserve("web", 50, 50)
+        waiting = asyncio.create_task(budget.reserve("web", 50, 100))
+        more = asyncio.create_task(budget.reserve("web", 50, 50))
+        await settled_tasks()
+        budget.settle(first, Usage(50, 20))
+        assert (await waiting).most.tokens == 150
+        budget.settle(second, Usage(50, 90))
+        with pytest.raises(BudgetReached, match="the next call may need 140 and was not sent"):
+            await more
+
+    run(main)
+
+
+@given(
+    st.integers(100, 5_000),
+    st.integers(1, 8),
+    st.lists(st.tuples(st.sampled_from([10, 40]), st.integers(0, 400)), max_size=60),
+    st.randoms(),
+)
+def test_a_cap_is_passed_by_no_more_than_calls_in_flight_are_billed_beyond_their_reservations(
+    limit: int, in_flight: int, calls: list[tuple[int, int]], chance: random.Random
+) -> None:
+    async def main() -> None:
+        budget = tokens_budget(limit)
+        open_calls: dict[Reservation, int] = {}
+        beyond = 0
+        for output_limit, billed in calls:
+            while len(open_calls) >= in_flight:
+                done = chance.choice(list(open_calls))
+                budget.settle(done, Usage(5, open_calls.pop(done)))
+            try:
+                reservation = await asyncio.wait_for(budget.reserve("web", 5, output_limit), 0.01)
+            except (BudgetReached, TimeoutError):
+                break
+            open_calls[reservation] = billed
+            assert budget.spent.tokens + budget.reserved.tokens <= limit
+            beyond = sum(max(0, b - r.output_tokens) for r, b in open_calls.items())
+        for reservation, billed in open_calls.items():
+            budget.settle(reservation, Usage(5, billed))
+        assert budget.spent.tokens <= limit + beyond
+
+    run(main)
+
+
+def test_a_server_that_bills_ten_times_the_limit_passes_the_cap_by_its_first_calls_alone() -> None:
+    async def main() -> None:
+        budget = tokens_budget(2_000)
+        first = [await budget.reserve("web", 10, 50) for _ in range(4)]
+        for reservation in first:
+            budget.settle(reservation, Usage(10, 500))
+        assert budget.spent.tokens == 2_040
+        budget = tokens_budget(10_000)
+        for _ in range(19):
+            budget.settle(await budget.reserve("web", 10, 50), Usage(10, 500))
+        with pytest.raises(BudgetReached):
+            await budget.reserve("web", 10, 50)
+        assert budget.spent.tokens == 9_690
+
+    run(main)

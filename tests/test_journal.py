@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mira_spark.errors import BusyError
+from mira_spark.errors import BusyError, ConfigError, JudgeError
 from mira_spark.judges.journal import Journal
 from mira_spark.judges.journal_file import LARGEST_BATCH, CallRow
 from mira_spark.judges.protocol import Answer
@@ -407,6 +407,93 @@ def test_a_second_opening_is_refused_until_the_first_ends(path: Path) -> None:
         )  # fmt: skip
         assert "BusyError" in busy.stderr
     Journal(path, Table()).close()
+
+
+def test_a_second_holder_is_refused_though_the_file_of_the_lock_was_deleted(path: Path) -> None:
+    program = (
+        "import pathlib, sys; from mira_spark.judges.journal_file import JournalFile\n"
+        "JournalFile(pathlib.Path(sys.argv[1]))"
+    )
+    with Journal(path, Table()) as journal:
+        all_at_once(journal.record, [row("a")])
+        Path(f"{path}.lock").unlink()
+        second = [sys.executable, "-c", program, str(path)]
+        busy = subprocess.run(second, capture_output=True, text=True, check=False)
+        assert f"BusyError: judge.journal: another process holds {path}; try" in busy.stderr
+        all_at_once(journal.record, [row("b")])
+    assert subprocess.run(second, check=False).returncode == 0
+
+
+REMEDY = (
+    ". What is in it was paid for and stays there; make room or mend the disk, or set "
+    "judge.journal to another file, then run the step again"
+)
+
+
+def test_a_journal_that_cannot_be_opened_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "damaged").write_bytes(b"no database at all " * 400)
+    for place, why in {
+        "file/judge.sqlite": "File exists",
+        "folder": "Is a directory",
+        "damaged": "file is not a database",
+    }.items():
+        for _ in range(2):  # nothing stays locked
+            with pytest.raises(ConfigError) as caught:
+                Journal(tmp_path / place, Table())
+            assert str(caught.value) == f"judge.journal: {tmp_path / place}: {why}{REMEDY}"
+
+
+def test_a_journal_of_another_version_is_refused_and_left_as_it_is(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE answers (seq INTEGER PRIMARY KEY, batch, call_key)")
+        connection.execute("INSERT INTO answers VALUES (1, NULL, 'paid')")
+        connection.commit()
+    with pytest.raises(ConfigError) as caught:
+        Journal(path, Table())
+    assert str(caught.value) == (
+        f"judge.journal: {path} is of another version of mira_spark, by the columns of answers. "
+        "Its answers were paid for: run the step with that version, which hands them over, then "
+        "move the file away"
+    )
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT call_key FROM answers").fetchall() == [("paid",)]
+
+
+def test_a_journal_with_damaged_pages_stops_in_a_line(path: Path) -> None:
+    rows = "[row(str(i), reason='x' * 900) for i in range(99)]"
+    die_after(path, f"journal = Journal(path, Table())\nall_at_once(journal.record, {rows})")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damaged = path.read_bytes()
+    path.write_bytes(damaged[:20_480] + b"\xa5" * (len(damaged) - 20_480))
+    with pytest.raises(JudgeError, match=r"judge\.sqlite: database disk image is malformed\. What"):
+        Journal(path, Table())
+
+
+def test_a_full_disk_stops_the_writer_in_a_line_and_keeps_what_was_written(path: Path) -> None:
+    program = (
+        "import pathlib, resource, sys\n"
+        "from mira_spark.errors import JudgeError\n"
+        "from mira_spark.judges.journal import Journal\n"
+        "from tests.test_journal import Table, all_at_once, row\n"
+        "journal = Journal(pathlib.Path(sys.argv[1]), Table(), flush_answers=10**9)\n"
+        "all_at_once(journal.record, [row('kept')])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "try:\n"
+        "    all_at_once(journal.record, [row('lost', raw_response='x' * 400_000)])\n"
+        "except JudgeError as error:\n"
+        "    print(error.exit_code, error)\n"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    full = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert full.stdout.startswith(f"75 judge.journal: {path}: ")
+    assert full.stdout.endswith(f"{REMEDY}\n")
+    table = Table()
+    Journal(path, table).close()
+    assert table.keys == ["kept"]
 
 
 def test_each_file_has_its_own_lasting_id(tmp_path: Path) -> None:

@@ -56,9 +56,21 @@ def test_a_key_in_the_place_of_its_name_is_not_shown() -> None:
         {"max_output_tokens": 0}, {"answer_format": "text"}, {"timeout_s": 0}, {"reasks": -1},
         {"window_tokens": 15}, {"hosts": [""]}, {"licenses": [""]}, {"unknown": 1},
         {"labelling": {"kind": "openai"}}, {"labelling": {"window_tokens": 16}},
+        {"parameters": {"top_p": "p"}}, {"parameters": {"seed": ""}},
+        {"parameters": {"seed": "a b"}}, {"kind": "bedrock", "parameters": {"seed": None}},
         {"prices": {"m": {"input": "1"}}}, {"url": "http://judge.example/v1"}, {"hosts": []},
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused(given: dict[str, Any]) -> None:
     JudgeSettings.model_validate(OPENAI)
     assert problems(**OPENAI | given)
+
+
+def test_parameters_that_could_not_be_sent_are_refused() -> None:
+    clash = {"seed": "model", "temperature": "max_tokens"}
+    assert problems(**OPENAI, parameters=clash).endswith(
+        "parameters: max_tokens, model would be sent twice"
+    )
+    assert problems(**OPENAI, parameters={"max_tokens": None}).endswith(
+        "parameters.max_tokens cannot be null: it bounds what a call may cost"
+    )

@@ -82,6 +82,7 @@ class Office:
     looked_up: list[list[str]] = field(default_factory=list)
     sink_fails: bool = False
     flush_answers: int = 64
+    most_unreadable: int | None = None
 
     def sink(self, journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
         if self.sink_fails:
@@ -107,7 +108,14 @@ class Office:
                 Journal(self.path, self.sink, self.flush_answers, flush_s=3_600)
             )
             pacer = Pacer(self.pacing, random.Random(0))
-            desk = Desk(self.judge, self.journal, self.budget, pacer, "run")
+            desk = Desk(
+                self.judge,
+                self.journal,
+                self.budget,
+                pacer,
+                "run",
+                most_unreadable=self.most_unreadable,
+            )
             ledger = Ledger(self.known, self.parse, next_replicate, self.reasks)
             yield stack.enter_context(desk), ledger
 
@@ -264,6 +272,68 @@ def test_what_cannot_be_used_is_asked_once_more_under_the_next_replicate(
     again = office.run("7")["7"]
     assert office.judge.asked == []
     assert (again.value, again.call_key) == (7, "7+")
+
+
+PAGE = "<!DOCTYPE html><html><body>Please sign in</body></html>"
+
+
+def test_a_page_in_the_place_of_answers_stops_the_run(office: Office) -> None:
+    office.say, office.most_unreadable = (lambda request: PAGE), 20
+    with pytest.raises(JudgeUnavailable) as caught:
+        office.run(*keys(3_000))
+    assert str(caught.value) == (
+        "20 answers in a row could not be used: 20 of 20: a page of HTML in place of an answer; "
+        "it begins '<!DOCTYPE html><html><body>Please sign i'; all are in judge_calls. "
+        "Check judge.url, judge.model and judge.parameters, then run the step again"
+    )
+    assert caught.value.exit_code == 75
+    asked = len(office.judge.asked)
+    assert 20 <= asked <= 20 + 3 * office.pacing.in_flight
+    assert list(office.outcomes().values()) == ["invalid"] * asked
+
+
+@pytest.mark.parametrize("raw", ["seven", CUT, REFUSED])
+def test_one_answer_between_unreadable_ones_begins_their_row_anew(office: Office, raw: str) -> None:
+    office.most_unreadable, office.reasks = 3, 0
+    office.pacing = PacingSettings(in_flight=1, base_s=0)
+    office.say = lambda r: r.document if int(r.document) % 3 == 2 or int(r.document) > 90 else raw
+    assert len(office.run(*keys(96))) == 96
+    office.say = lambda r: raw if int(r.document) % 4 else r.document
+    with pytest.raises(JudgeUnavailable, match=r"^3 answers in a row could not be used: 3 of 3: "):
+        office.run(*map(str, range(100, 200)))
+    assert office.judge.asked[:4] == ["100", "101", "102", "103"]
+    assert len(office.judge.asked) < 8
+
+
+def test_unreadable_answers_of_the_record_stop_no_run(office: Office) -> None:
+    office.say, office.reasks = (lambda request: "seven"), 0
+    office.run(*keys(50))
+    office.most_unreadable = 3
+    office.say = lambda request: "seven" if request.document == "50" else request.document
+    assert len(office.run(*keys(60))) == 60
+    assert office.judge.asked == [str(i) for i in range(50, 60)]
+
+
+def test_the_line_is_of_the_commonest_reason_and_shows_no_control_characters(
+    office: Office,
+) -> None:
+    office.most_unreadable, office.reasks = 4, 0
+    office.pacing = PacingSettings(in_flight=1, base_s=0)
+
+    def parse(request: Request, text: str) -> int:
+        raise ValueError(f"is about document {text[:3]!r}, asked was {request.document!r}")
+
+    def say(request: Request) -> str:
+        message = {"content": f"ab{request.document} \x1b[2J\u202eyes"}
+        return CUT if request.document == "0" else json.dumps({"choices": [{"message": message}]})
+
+    office.parse, office.say = parse, say
+    with pytest.raises(JudgeUnavailable) as caught:
+        office.run(*keys(9))
+    assert str(caught.value).startswith(
+        "4 answers in a row could not be used: 3 of 4: is about document 'ab1', asked was '1'; "
+        "it begins 'ab1 \\x1b[2J\\u202eyes'; all are"
+    )
 
 
 @pytest.mark.parametrize("reasks", [0, 1, 3])

@@ -32,7 +32,7 @@ T = TypeVar("T")
 KEY = "sk-canary-A1b2C3d4E5f6G7h8"
 ANCHORS = tuple(Anchor(slot, f"name {slot}", f"what {slot} means") for slot in range(5))
 PROMPTS = prompts.load()
-RETRYABLE = {408, 409, 425, 429}
+RETRYABLE = {200, 408, 409, 425, 429}
 
 
 def request(code: str = "0a1b2c3d", anchors: tuple[Anchor, ...] = ANCHORS, **more: Any) -> Request:
@@ -207,6 +207,77 @@ def test_openai_itself_is_told_its_own_name_of_the_limit(url: str, name: str) ->
     asked = OpenAIJudge(settings(url, hosts=(host,)), Secret(KEY))
     assert asked.identity[name] == 2_000
     assert {"max_tokens", "max_completion_tokens"} & set(asked.identity) == {name}
+
+
+def test_parameters_are_sent_under_the_servers_names_or_not_at_all() -> None:
+    body, _ = sent(
+        seed=7,
+        replicate=1,
+        parameters={"max_tokens": "max_completion_tokens", "seed": "random_seed",
+                    "temperature": None, "response_format": None},
+    )  # fmt: skip
+    assert set(body) == {"model", "messages", "max_completion_tokens", "random_seed"}
+    assert (body["max_completion_tokens"], body["random_seed"]) == (2_000, 8)
+
+
+KEYS_OF_OLD: list[tuple[dict[str, Any], str]] = [
+    ({}, "5754e8e6b44d9da259933336e0b9f920b39d60d7313a084e55b301d40a3e946e"),
+    ({"seed": 7}, "874fdb71386b8a288f552a825f0631b0fbcbbaaedeea5dc40674e3395f0c14a8"),
+    (
+        {"answer_format": "json_object", "temperature": None},
+        "e29f148f939769c2be7cb686fc75ccb6b54a0cbd15e9c0172761efb135a48292",
+    ),
+    (
+        {"url": "https://api.openai.com/v1"},
+        "af5259e0d4fb99cbffd8f3895061dcc68938b132acfde0e7fbfaf9a37327a6c3",
+    ),
+]
+
+
+def key_of(**changes: Any) -> str:
+    given = {"url": "https://judge.example/v1", "hosts": ("judge.example", "api.openai.com")}
+    asked = OpenAIJudge(settings(**(given | changes)), Secret(KEY))
+    schema = prompts.schema((Anchor(0, "n", "d"),))
+    return prompts.call_key(asked.identity, (("system", "s"), ("user", "u")), schema, "r", 0)
+
+
+@pytest.mark.parametrize(("changes", "key"), KEYS_OF_OLD)
+def test_what_was_paid_before_parameters_could_be_named_is_not_paid_again(
+    changes: dict[str, Any], key: str
+) -> None:
+    assert key_of(**changes) == key
+    same: dict[str, Any] = {"temperature": "temperature", "seed": "seed"}
+    assert key_of(**changes, parameters=same) == key
+
+
+def test_the_names_are_part_of_the_key_as_far_as_something_is_sent_under_them() -> None:
+    assert key_of(parameters={"seed": "random_seed"}) == key_of()
+    assert key_of(parameters={"temperature": None}) == key_of(temperature=None)
+    assert key_of(seed=7, parameters={"seed": None}) == key_of()
+    others = [
+        key_of(),
+        key_of(parameters={"max_tokens": "max_completion_tokens"}),
+        key_of(seed=7),
+        key_of(seed=7, parameters={"seed": "random_seed"}),
+        key_of(parameters={"response_format": None}),
+        key_of(parameters={"response_format": "format"}),
+    ]
+    assert len(set(others)) == len(others)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{}", "status 200 without choices: {}"),
+        (b'{"choices": []}', 'status 200 without choices: {"choices": []}'),
+        (b'{"error": {"message": "the model is loading"}}',
+         "status 200 without choices: the model is loading"),
+    ],
+)  # fmt: skip
+def test_a_success_without_choices_is_a_failed_call(body: bytes, said: str) -> None:
+    with JudgeStub(faults=always(Fault("none", "retried", body=lambda *_: body))) as stub:
+        caught = failure(judge(stub), request())
+    assert (str(caught), caught.status, caught.lost) == (said, 200, True)
 
 
 def test_all_that_can_change_an_answer_is_in_the_identity() -> None:

@@ -160,10 +160,23 @@ def test_what_cannot_pass_is_asked_once(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
 def test_every_question_that_cannot_pass_is_asked_once(status: int) -> None:
-    server = Server(always(status))
+    refusal = CallFailed(f"HTTP {status}", status)
+    server = Server(lambda server: refusal if len(server.starts) > 1 else None, (0, 0))
     ends = run(ask_all(pacer(), server.ask, items=15, width=15))
-    assert ends == {"gave up": 15}
+    assert ends == {"answer": 1, "gave up": 14}
     assert len(server.starts) == 15
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_questions_that_cannot_pass_from_the_first_on_end_it(status: int) -> None:
+    server = Server(always(status))
+    ends = run(ask_all(pacer(), server.ask, items=500, width=50))
+    reason = (
+        f"the first calls were refused, 5 in a row with HTTP {status}; "
+        "check judge.url, judge.model and judge.parameters"
+    )
+    assert set(ends) == {"gave up", reason}
+    assert len(server.starts) <= 5 + AT_FIRST
 
 
 def test_after_the_last_attempt_a_question_is_given_up() -> None:

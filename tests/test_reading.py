@@ -69,6 +69,63 @@ def test_every_answer_as_asked_is_read(scores: list[int | None], chance: random.
     assert found.reasons == [f"because {slot}" for slot in range(len(scores))]
 
 
+@pytest.mark.parametrize("seven", ["7.0", "7.00", "7e0", "70e-1", "0.7E1"])
+def test_a_whole_number_is_one_however_it_is_written(seven: str) -> None:
+    text = labels(row(0, 5), row(1, 4)).replace('"score": 4', f'"score": {seven}')
+    scores = parse_labels(text, CODE, TWO).scores
+    assert scores == [5, 7]
+    assert [type(score) for score in scores] == [int, int]
+    point_text = dimensions(point()).replace('"score": 5', f'"score": {seven}')
+    assert parse_discovery(point_text, CODE) == [("depth", "It is deep.", 7)]
+
+
+WRAPPINGS = (
+    "{}",
+    "```json\n{}\n```",
+    "```\n{}\n```",
+    "```JSON {}```\n",
+    "  ```json\r\n{}\r\n```  ",
+    "<think>The text seems good. {{}}\n</think>\n\n{}",
+    "\n<think></think>{}",
+    "<think>```json\nno\n```</think>\n```json\n{}\n```",
+)
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+@pytest.mark.parametrize(
+    "envelope", [lambda text: completion(said(text)), lambda text: converse([{"text": text}])]
+)
+def test_a_fence_and_a_thinking_block_are_taken_off(
+    wrapping: str, envelope: Callable[[str], str]
+) -> None:
+    text = labels(row(0, 3, "It holds ```json and <think>."), row(1))
+    found = content(envelope(wrapping.format(text)))
+    assert parse_labels(found, CODE, TWO).scores == [3, 5]
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    ["I say:\n```json\n{}\n```", "```json\n{}\n```\nDone.", "```json\n```json\n{}\n```\n```",
+     "{}\n<think>so</think>", "<think>{}", "<think>a</think><think>b</think>{}", "```json\n{}"],
+)  # fmt: skip
+def test_what_else_stands_around_an_answer_is_no_part_of_one(wrapping: str) -> None:
+    found = content(completion(said(wrapping.format(labels(row(0), row(1))))))
+    with pytest.raises(ValueError, match=r"^not JSON: "):
+        parse_labels(found, CODE, TWO)
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_without_an_answer_is_said_as_that(name: str) -> None:
+    for empty in (None, "", []):
+        with pytest.raises(Unusable) as caught:
+            content(completion(said(empty, **{name: "x" * 1_200})))
+        assert caught.value.outcome == "invalid"
+        assert caught.value.reason == "1,200 characters of reasoning and no answer"
+    with pytest.raises(Unusable, match="cut short: length"):
+        content(completion(said(None, **{name: "x"}), "length"))
+    assert content(completion(said("{}", **{name: "x"}))) == "{}"
+
+
 NO_SCORE = "slot 1: score {} is not an integer from 0 to 10"
 NO_REASON = "slot 1: reason {} is not a text"
 
@@ -82,7 +139,9 @@ NO_REASON = "slot 1: reason {} is not a text"
         ([row(0), row(1, "11/10")], NO_SCORE.format("'11/10'")),
         ([row(0), row(1, "")], NO_SCORE.format("''")),
         ([row(0), row(1, 3.5)], NO_SCORE.format("3.5")),
-        ([row(0), row(1, 7.0)], NO_SCORE.format("7.0")),
+        ([row(0), row(1, 7.5)], NO_SCORE.format("7.5")),
+        ([row(0), row(1, 11.0)], NO_SCORE.format("11.0")),
+        ([row(0), row(1, 1e300)], NO_SCORE.format("1e+300")),
         ([row(0), row(1, True)], NO_SCORE.format("True")),
         ([row(0), row(1, False)], NO_SCORE.format("False")),
         ([row(0), row(1, [5])], NO_SCORE.format("[5]")),

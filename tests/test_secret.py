@@ -3,6 +3,7 @@
 import base64
 import copy
 import io
+import itertools
 import json
 import logging
 import pickle
@@ -14,9 +15,11 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mira_spark.errors import ConfigError
-from mira_spark.judges.secret import Secret, is_reference, quieten, read, scrubbed
+from mira_spark.judges.secret import IN_PLACE, Secret, is_reference, quieten, read, scrubbed
 
 KEYS = ("sk-proj-A1b2C3d4E5f6G7", "dapi0123456789abcdef", "p/w+q=r&s_t~u.v-x:y%41z")
 
@@ -64,7 +67,17 @@ def test_a_key_that_is_missing_is_named(environment: dict[str, str]) -> None:
         read("env:JUDGE_KEY", environment)
 
 
-@pytest.mark.parametrize("key", ["sk-one\nsk-two", "sk-\u00e9t\u00e9-12345", "sk one 23", "a\x00b"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-one\nsk-two",
+        "sk-\u00e9t\u00e9-12345",
+        "sk one 23",
+        "a\x00b",
+        'sk-"one"23',
+        "sk-\\\\one23",
+    ],
+)
 def test_a_key_that_no_header_can_hold_is_refused_unseen(key: str) -> None:
     with pytest.raises(ConfigError, match="env:K holds characters") as caught:
         read("env:K", {"K": key})
@@ -73,8 +86,9 @@ def test_a_key_that_no_header_can_hold_is_refused_unseen(key: str) -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    [*KEYS, "", "env:", "env:1A", "env:A B", "ENV:A", "none:", "databricks:", "databricks:scope",
-     "databricks:/key", "databricks:scope/", "databricks:a/b/c", "vault:a/b"],
+    [*KEYS, f"env:{KEYS[0]}", f"env:{KEYS[1]}", "env:sk_live_4242", "env:judge_key",
+     "env:AKIAIOSFODNN7EXAMPLE", "", "env:", "env:1A", "env:A B", "ENV:A", "none:", "databricks:",
+     "databricks:scope", "databricks:/key", "databricks:scope/", "databricks:a/b/c", "vault:a/b"],
 )  # fmt: skip
 def test_what_is_no_reference_is_refused_unseen(reference: str) -> None:
     assert not is_reference(reference)
@@ -149,6 +163,47 @@ def test_a_key_is_struck_out_of_any_text_in_any_encoding(key: str) -> None:
         assert text.startswith("error: ")
         assert text.endswith(" was wrong")
         assert not any(piece in reading for piece in pieces for reading in readings(text)), text
+
+
+def mixed(key: str, ways: list[str]) -> str:
+    """The key with each character written in its own way."""
+    written = ""
+    for character, way in zip(key, itertools.cycle(ways), strict=False):
+        code = f"{ord(character):02x}"
+        code = code.upper() if way.isupper() else code
+        written += {"json": f"\\u00{code}", "url": f"%{code}", "twice": f"%25{code}",
+                    "short": f"\\{character}" if character == "/" else character,
+                    "plain": character}[way.lower()]  # fmt: skip
+    return written
+
+
+@settings(max_examples=500)
+@given(
+    st.text("".join(map(chr, range(33, 127))).translate({34: None, 92: None}), min_size=8),
+    st.lists(
+        st.sampled_from(["json", "JSON", "url", "URL", "twice", "TWICE", "short", "plain"]),
+        min_size=1,
+        max_size=12,
+    ),
+    st.lists(st.sampled_from(["json", "url"]), max_size=2),
+    st.sampled_from(["key", "base64", "base64 for URLs", "hex"]),
+)
+def test_a_key_is_struck_out_however_each_of_its_characters_is_escaped(
+    key: str, ways: list[str], around: list[str], form: str
+) -> None:
+    raw = key.encode()
+    shown = {"key": key, "base64": base64.b64encode(raw).decode(), "hex": raw.hex(),
+             "base64 for URLs": base64.urlsafe_b64encode(raw).decode()}[form]  # fmt: skip
+    echoed = mixed(shown, ways)
+    for level in around:
+        echoed = json.dumps(echoed)[1:-1] if level == "json" else quote(echoed, safe="")
+    text = "The key 'x/y' of \\n 50 % \\\\ is"
+    assert scrubbed(f"{text} {echoed} {text}", [Secret(key)]) == f"{text} {IN_PLACE} {text}"
+
+
+@given(st.text(alphabet='\\u0%25/"aA4 1Fk-'))
+def test_text_that_only_looks_like_escapes_is_left_as_it_is(text: str) -> None:
+    assert scrubbed(text, [Secret("zz-key-of-the-house-zz")]) == text
 
 
 def test_text_without_a_key_is_left_as_it_is() -> None:

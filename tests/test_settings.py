@@ -355,3 +355,49 @@ def test_a_key_put_where_it_does_not_belong_is_not_told_again() -> None:
 def test_an_unknown_key_is_named_however_deep(override: str, said: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         load(None, [override])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("registry.tracking_uri", "https://ada:hunter2-of-ada@mlflow.example/"),
+        ("registry.tracking_uri", "postgresql://mira:p%40ss@db.example/mlflow"),
+        ("registry.tracking_uri", "https://mlflow.example/?token=hunter2"),
+        ("registry.students_folder", "s3://AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI@bucket/students"),
+        ("registry.experiment", "sk-proj-0123456789abcdefXYZ"),
+        ("corpus.path", "jdbc:postgresql://db.example/corpus?user=mira&password=hunter2"),
+        ("corpus.path", "https://store.example/c?sv=1&sig=abc%3D"),
+        ("selection.where", "[{column: license, operator: in, value: [sk-0123456789abcdefXYZ]}]"),
+        ("grouping.mapping", "{web: dapi0123456789abcdef0123456789ab}"),
+    ],
+)
+def test_a_key_or_password_in_any_setting_is_refused_and_not_shown(key: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, [f"{key}={value}"])
+    told = "".join(traceback.format_exception(caught.value))
+    assert "a key or password is never put into settings; set it in the environment" in told
+    assert f"settings: {key}" in told
+    for part in ("hunter2", "p%40ss", "AKIA", "wJalr", "sk-", "abc%3D", "dapi"):
+        assert part not in told
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["https://mlflow.example/x", "postgresql://mira@db.example/mlflow", "databricks",
+     "databricks://profile", "sqlite:////data/a:b@c/mlflow.db", "http://127.0.0.1:5000"],
+)  # fmt: skip
+def test_a_tracking_uri_without_a_password_is_taken(value: str) -> None:
+    assert load(None, [f"registry.tracking_uri={value}"]).registry.tracking_uri == value
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["registry.prefix=sk-live-01", "distillation.served.secret=sk-live-01",
+     "registry.tracking_uri=[https://ada:sk-live-01@mlflow.example]",
+     "discovery.seed=sk-live-0123456789abcdef", "judge.secret=env:sk-live-01",
+     "judge.secret=env:sk_live_01", "judge.labelling.secret=sk-live-01"],
+)  # fmt: skip
+def test_a_value_that_may_be_a_key_is_not_shown_where_it_is_wrong(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, [override])
+    assert "live" not in "".join(traceback.format_exception(caught.value))

@@ -33,7 +33,7 @@ def succeed(limit: Limit, times: int) -> None:
 
 def test_what_may_be_tried_again() -> None:
     retryable = {status for status in range(100, 600) if is_retryable(status)}
-    assert retryable == {408, 409, 425, 429} | set(range(500, 600))
+    assert retryable == {200, 408, 409, 425, 429} | set(range(500, 600))
     assert is_retryable(None)
 
 
@@ -204,7 +204,8 @@ def test_an_open_breaker_is_probed_every_thirty_seconds_and_closed_by_one_answer
 
 def fail(throttle: Throttle, status: int | None, now: float = 0.0, **more: float) -> str | None:
     retry_after, backoff = more.get("retry_after", 0.0), more.get("backoff", 0.5)
-    return throttle.failed(status, retry_after, backoff, now, scarce=bool(more.get("scarce")))
+    is_scarce = bool(more.get("scarce"))
+    return throttle.failed(status, retry_after, backoff, now, is_scarce, f"status {status}: no")
 
 
 @pytest.mark.parametrize("status", [429, 503, 529])
@@ -245,6 +246,25 @@ def test_five_refusals_end_it_and_the_first_leaves_one_place(status: int) -> Non
         assert fail(throttle, status) is None
         assert throttle.places(0.0, running=3) == 1
     assert str(status) in (fail(throttle, status) or "")
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_five_refusals_alike_before_any_answer_end_it_with_what_the_server_said(
+    status: int,
+) -> None:
+    throttle = Throttle(64, 900)
+    for refused in (status, status, status, status, 415, status, status, status, status):
+        assert fail(throttle, refused) is None
+    assert fail(throttle, status) == (
+        f"the first calls were refused, 5 in a row with status {status}: no; "
+        "check judge.url, judge.model and judge.parameters"
+    )
+
+
+def test_refusals_after_an_answer_are_those_of_single_documents() -> None:
+    throttle = Throttle(64, 900)
+    throttle.answered(running=1)
+    assert [fail(throttle, 413) for _ in range(99)] == [None] * 99
 
 
 def test_only_a_probe_s_answer_ends_caution() -> None:

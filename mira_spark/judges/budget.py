@@ -1,7 +1,7 @@
 """Never over: what a call may cost is reserved before it is sent and settled when it is known."""
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -80,16 +80,21 @@ class _Account:
 
 @dataclass(frozen=True, eq=False)
 class Reservation:
-    """What one call in flight may cost at most."""
+    """What one call in flight may cost at most: `most`, which is for so many `input_tokens` and
+    `output_tokens`. `output_limit` is what the call itself asks for, and may be less."""
 
     most: Spent
+    input_tokens: int
+    output_tokens: int
+    output_limit: int
     accounts: tuple[_Account, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
     source: str
-    need: Spent
+    input_tokens: int
+    output_limit: int
     granted: asyncio.Future[Reservation | None]
 
 
@@ -114,8 +119,11 @@ def utc_today() -> date:
 class Budget:
     """The caps of one run of one step, for callers on one event loop.
 
-    `run`, `day` and `by_source` are what was spent before. At every instant, spent and reserved
-    together are within every cap, as long as no call uses more than it reserved.
+    `run`, `day` and `by_source` are what was spent before, `largest_output` the most output tokens
+    that one call was ever billed. When a call is let go on, spent and reserved together are within
+    every cap. A call that is billed more than it reserved can pass one; from then on every call
+    reserves as much, so no more is lost than what the calls in flight are billed beyond their
+    reservations.
     """
 
     def __init__(
@@ -125,6 +133,7 @@ class Budget:
         run: Spent = Spent(),
         day: Spent = Spent(),
         by_source: Mapping[str, Spent] | None = None,
+        largest_output: int = 0,
         today: Callable[[], date] = utc_today,
     ) -> None:
         self._settings, self._price, self._today = settings, price, today
@@ -132,23 +141,26 @@ class Budget:
         self._date, self._day = today(), _Account("per_day", settings.per_day, day)
         self._sources: dict[str, _Account] = {}
         self._spent_before = by_source or {}
+        self._largest_output = defaultdict[int, int](lambda: largest_output)
+        """The most that a call was billed, by the output limit of the call."""
         self._open: set[Reservation] = set()
         self._waiting: deque[_Waiting] = deque()
         self._refusal: str | None = None
 
-    async def reserve(self, source: str, input_tokens: int, output_tokens: int) -> Reservation:
-        """Set aside what a call may cost at most, before it is sent.
+    async def reserve(self, source: str, input_tokens: int, output_limit: int) -> Reservation:
+        """Set aside what a call may cost at most, before it is sent: so much output, or the most
+        that a call of this limit was billed.
 
         Waits, first come first served, while calls in flight may still leave room. Raises
         BudgetReached when it does not fit beside what is spent already; from then on every call,
         waiting or new, is refused.
         """
-        most = most_nanos(self._price, input_tokens, output_tokens)
-        need = Spent(most, input_tokens + output_tokens)
         granted: asyncio.Future[Reservation | None] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(source, input_tokens, output_limit, granted)
         if self._waiting:  # a call that can never fit does not wait for its turn to hear so
-            self._refuse_what_never_fits(self._accounts(source), need)
-        self._waiting.append(_Waiting(source, need, granted))
+            needed = self._needed(waiting)
+            self._refuse_what_never_fits(needed.accounts, needed.most)
+        self._waiting.append(waiting)
         self._serve()
         try:
             reservation = await granted
@@ -173,6 +185,9 @@ class Budget:
         if usage is not None and usage.input_tokens > 0:
             tokens = usage.input_tokens + usage.output_tokens
             used = Spent(cost_nanos(self._price, usage), tokens)
+            # Some bill what they do not return, such as the tokens of reasoning.
+            largest, limit = self._largest_output, reservation.output_limit
+            largest[limit] = max(largest[limit], usage.output_tokens)
         self._close(reservation, used)
         return used.usd_nanos
 
@@ -201,6 +216,13 @@ class Budget:
             self._sources[source] = _Account("per_source", caps, spent, source)
         return self._run, self._day, self._sources[source]
 
+    def _needed(self, waiting: _Waiting) -> Reservation:
+        """What the call would reserve now."""
+        sent, limit = waiting.input_tokens, waiting.output_limit
+        told = max(limit, self._largest_output[limit])
+        most = Spent(most_nanos(self._price, sent, told), sent + told)
+        return Reservation(most, sent, told, limit, self._accounts(waiting.source))
+
     def _refuse_what_never_fits(self, accounts: Sequence[_Account], need: Spent) -> None:
         for account in accounts:
             cap = account.passed(account.spent + need)
@@ -212,24 +234,21 @@ class Budget:
         while self._waiting:
             first = self._waiting[0]
             if not first.granted.done():  # else its caller was cancelled
-                accounts = self._accounts(first.source)
-                fits = not any(a.passed(a.spent + a.reserved + first.need) for a in accounts)
+                needed = self._needed(first)
+                accounts, need = needed.accounts, needed.most
+                fits = not any(a.passed(a.spent + a.reserved + need) for a in accounts)
                 if not fits:
-                    self._refuse_what_never_fits(accounts, first.need)
+                    self._refuse_what_never_fits(accounts, need)
                 if self._refusal is not None:
                     first.granted.set_result(None)
                 elif fits:
-                    first.granted.set_result(self._booked(accounts, first.need))
+                    self._open.add(needed)
+                    for account in accounts:
+                        account.reserved += need
+                    first.granted.set_result(needed)
                 else:
                     return
             self._waiting.popleft()
-
-    def _booked(self, accounts: tuple[_Account, ...], need: Spent) -> Reservation:
-        reservation = Reservation(need, accounts)
-        self._open.add(reservation)
-        for account in accounts:
-            account.reserved += need
-        return reservation
 
     def _close(self, reservation: Reservation, used: Spent) -> None:
         if reservation not in self._open:

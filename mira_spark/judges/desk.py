@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache, partial
 from queue import SimpleQueue
 from types import TracebackType
@@ -17,9 +17,10 @@ from mira_spark.errors import MiraError
 from mira_spark.judges.budget import Budget
 from mira_spark.judges.journal import Journal
 from mira_spark.judges.journal_file import CallRow
-from mira_spark.judges.pacing import GaveUp, JudgeUnavailable, Pacer
+from mira_spark.judges.pacing import GaveUp, JudgeUnavailable, Pacer, utc_now
 from mira_spark.judges.prices import upper_bound_tokens
-from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Judge, Request
+from mira_spark.judges.protocol import UNREADABLE, Anchor, Answer, CallFailed, Judge, Request
+from mira_spark.judges.unusable import REMEDY, summary
 
 T = TypeVar("T")
 
@@ -71,14 +72,24 @@ class Desk:
     waited for, then the judge is closed.
 
     The first error that is not one request's own stops it for good: nothing more is sent, what is
-    in flight is still recorded, and `error` says why.
+    in flight is still recorded, and `error` says why. So do `most_unreadable` answers in a row, of
+    those that came here: a page in the place of answers costs no more.
     """
 
     def __init__(
-        self, judge: Judge, journal: Journal, budget: Budget, pacer: Pacer, run_id: str
+        self,
+        judge: Judge,
+        journal: Journal,
+        budget: Budget,
+        pacer: Pacer,
+        run_id: str,
+        now: Callable[[], datetime] = utc_now,
+        most_unreadable: int | None = None,
     ) -> None:
         self._judge, self._journal, self._budget, self._pacer = judge, journal, budget, pacer
-        self._run_id = run_id
+        self._run_id, self._now = run_id, now
+        self._most_unreadable = most_unreadable
+        self._unreadable: list[Answer] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self.error: BaseException | None = None
@@ -142,10 +153,25 @@ class Desk:
             answer, value = read(request, await self._answer(request))
             if answer.outcome != "failed":
                 self._journal.conclude(request.call_key, answer.outcome, answer.reason)
+                self._count_unreadable(answer)
             asked = Asked(request, answer, value)
         except BaseException as error:
             self._stop(error)
         done.put(asked)
+
+    def _count_unreadable(self, answer: Answer) -> None:
+        """Stop when too many answers in a row could not be used."""
+        if answer.outcome not in UNREADABLE:
+            self._unreadable.clear()
+            return
+        self._unreadable.append(answer)
+        if len(self._unreadable) == self._most_unreadable:
+            self._stop(
+                JudgeUnavailable(
+                    f"{len(self._unreadable)} answers in a row could not be used: "
+                    f"{summary(self._unreadable)}; all are in judge_calls. {REMEDY}"
+                )
+            )
 
     async def _answer(self, request: Request) -> Answer:
         """The recorded answer; `failed` where the request was given up."""
@@ -166,11 +192,12 @@ class Desk:
     async def _attempt(self, call: _Call) -> Answer:
         reservation = await self._budget.reserve(call.request.source, *call.most_tokens)
         nanos = reservation.most.usd_nanos
+        most_tokens = (reservation.input_tokens, reservation.output_tokens)
         try:
             if self.error is not None:
                 raise JudgeUnavailable(f"not asked: {_reason(self.error)}")
             presumed = replace(call, sent=call.sent + 1)
-            presumed.spend(call.most_tokens, nanos)
+            presumed.spend(most_tokens, nanos)
             await self._journal.intend(self._row(presumed, Answer(None, "failed", LOST)))
         except BaseException:
             self._budget.release(reservation)
@@ -182,7 +209,7 @@ class Desk:
             # Errors of our own kind are raised before anything is sent.
             if error.lost if isinstance(error, CallFailed) else not isinstance(error, MiraError):
                 self._budget.settle(reservation, None)
-                call.spend(call.most_tokens, nanos)
+                call.spend(most_tokens, nanos)
             else:
                 self._budget.release(reservation)
             raise
@@ -190,7 +217,7 @@ class Desk:
         if tokens[0] <= 0 or sum(tokens) > MOST_TOKENS:
             # Without usage the whole reservation counts, here as in the budget.
             answer = replace(answer, input_tokens=0, cached_input_tokens=0)
-            tokens = call.most_tokens
+            tokens = most_tokens
         call.spend(tokens, self._budget.settle(reservation, answer))
         return answer
 
@@ -223,7 +250,7 @@ class Desk:
             latency_ms=answer.latency_ms,
             replicate=request.replicate,
             run_id=self._run_id,
-            answered_at=datetime.now(UTC),
+            answered_at=self._now(),
         )
 
 

@@ -1,17 +1,18 @@
 """The file of a journal: calls intended, answers recorded, and the batches they leave in."""
 
+import contextlib
 import fcntl
 import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from mira_spark.errors import BusyError
+from mira_spark.errors import BusyError, ConfigError, JudgeError, MiraError
 from mira_spark.judges import reading
 from mira_spark.judges.protocol import Outcome
 
@@ -102,19 +103,29 @@ class JournalFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._held = _held(path)
-        self._lock = threading.Lock()
-        self._connection = _connected(path)
+        self._path, self._lock = path, threading.Lock()
+        with _told(path, ConfigError):
+            self._held = _held(path)
+            try:
+                self._connection = _connected(path)
+            except BaseException:
+                _close(self._held)
+                raise
         with self._connection:
             if self._connection.execute("SELECT id FROM journal").fetchone() is None:
                 self._connection.execute("INSERT INTO journal VALUES (?, 0)", (uuid.uuid4().hex,))
             (found,) = self._connection.execute("SELECT id FROM journal").fetchone()
         self.id = str(found)
 
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _told(self._path, JudgeError), self._lock, self._connection:
+            yield
+
     def write(self, statements: Iterable[Statement]) -> int:
         """Execute all or none; the number of answers that got an outcome."""
         concluded = 0
-        with self._lock, self._connection:
+        with self._transaction():
             for sql, values in statements:
                 changed = self._connection.execute(sql, values).rowcount
                 if sql is _CONCLUDE or (sql is _RECORD and values[_OUTCOME] is not None):
@@ -123,13 +134,13 @@ class JournalFile:
 
     def find(self, keys: Sequence[str]) -> list[CallRow]:
         """The answers held to any of `keys`, failures left out."""
-        with self._lock:
+        with self._transaction():
             found = self._connection.execute(_FIND, (json.dumps(list(keys)),)).fetchall()
         return [_row(values) for values in found]
 
     def lose_intentions(self) -> int:
         """Make every intention the row it stands for; their number."""
-        with self._lock, self._connection:
+        with self._transaction():
             lost = self._connection.execute(_LOSE).rowcount
             self._connection.execute("DELETE FROM intents")
         return lost
@@ -137,19 +148,19 @@ class JournalFile:
     def conclude_unread(self) -> None:
         """Give answers that nobody read the outcome that their envelope alone tells."""
         query = "SELECT call_key, raw_response FROM answers WHERE outcome IS NULL"
-        with self._lock, self._connection:
+        with self._transaction():
             for call_key, raw_response in self._connection.execute(query).fetchall():
                 self._connection.execute(_CONCLUDE, (*_of_envelope(raw_response or ""), call_key))
 
     def batches(self) -> list[int]:
         """The batches assigned and not forgotten, oldest first."""
         query = "SELECT DISTINCT batch FROM answers WHERE batch IS NOT NULL ORDER BY batch"
-        with self._lock:
+        with self._transaction():
             return [batch for (batch,) in self._connection.execute(query)]
 
     def assign(self) -> tuple[int, int]:
         """Number the oldest rows with an outcome as the next batch: (its number, rows in it)."""
-        with self._lock, self._connection:
+        with self._transaction():
             self._connection.execute("UPDATE journal SET batches = batches + 1")
             (batch,) = self._connection.execute("SELECT batches FROM journal").fetchone()
             rows = self._connection.execute(_ASSIGN, (batch, LARGEST_BATCH)).rowcount
@@ -158,49 +169,83 @@ class JournalFile:
     def rows(self, batch: int) -> list[CallRow]:
         """The rows of a batch, always the same in the same order."""
         query = f"SELECT {_COLUMNS} FROM answers WHERE batch = ? ORDER BY seq"
-        with self._lock:
+        with self._transaction():
             found = self._connection.execute(query, (batch,)).fetchall()
         return [_row(values) for values in found]
 
     def forget(self, batch: int) -> None:
         """Remove a batch that has arrived; its place in the file is used again."""
-        with self._lock, self._connection:
+        with self._transaction():
             self._connection.execute("DELETE FROM answers WHERE batch = ?", (batch,))
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
-        self._held.close()
+        _close(self._held)
 
 
-def _held(path: Path) -> IO[bytes]:
-    """The open file beside the journal whose lock says that the journal is in use.
+@contextlib.contextmanager
+def _told(path: Path, kind: type[MiraError]) -> Iterator[None]:
+    """Say an error of the disk or of SQLite in a line, as an error of this kind."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise kind(
+            f"judge.journal: {path}: {why}. What is in it was paid for and stays there; make room "
+            "or mend the disk, or set judge.journal to another file, then run the step again"
+        ) from error
 
-    The lock ends with the process, however that ends. It is not on the journal itself: closing
-    any handle of a file lets go of SQLite's own locks on it.
+
+def _held(path: Path) -> list[IO[bytes]]:
+    """Open files whose locks say that the journal is in use; they end with the process.
+
+    A file beside it keeps this process from opening the journal twice, since closing any handle of
+    the journal lets go of SQLite's own locks on it. That file may be deleted: the journal itself is
+    locked as well, and its handle is closed after SQLite's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(f"{path}.lock", "ab")  # noqa: SIM115
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    held: list[IO[bytes]] = []
+    for each in (f"{path}.lock", path):
+        file = open(each, "ab")  # noqa: SIM115
+        held.append(file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            _close(held)
+            raise BusyError(
+                f"judge.journal: another process holds {path}; try again when it has ended"
+            ) from error
+    return held
+
+
+def _close(files: Iterable[IO[bytes]]) -> None:
+    for file in files:
         file.close()
-        raise BusyError(
-            f"judge.journal: another process holds {path}; try again when it has ended"
-        ) from error
-    return file
 
 
 def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
-    # Not every file system has the shared memory that WAL needs.
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_SCHEMA)
-    except sqlite3.OperationalError:
-        connection.execute("PRAGMA journal_mode = DELETE")
-        connection.executescript(_SCHEMA)
-    connection.execute("PRAGMA synchronous = FULL")
+        # Not every file system has the shared memory that WAL needs.
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+        except sqlite3.OperationalError:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.executescript(_SCHEMA)
+        connection.execute("PRAGMA synchronous = FULL")
+        for table, more in {"intents": [], "answers": ["seq", "batch"]}.items():
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            if columns != [*more, *_NAMES]:
+                raise ConfigError(
+                    f"judge.journal: {path} is of another version of mira_spark, by the columns of "
+                    f"{table}. Its answers were paid for: run the step with that version, which "
+                    "hands them over, then move the file away"
+                )
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

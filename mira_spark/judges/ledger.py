@@ -7,14 +7,13 @@ from typing import Generic, TypeVar
 
 from mira_spark.judges import reading
 from mira_spark.judges.desk import Asked, Desk
-from mira_spark.judges.protocol import Answer, Outcome, Request
+from mira_spark.judges.protocol import UNREADABLE, Answer, Request
 
 T = TypeVar("T")
 
 CHUNK = 1_024
 """Keys looked up at once, and requests at work meanwhile: a second's worth and more, so that the
 judge does not wait for a look-up."""
-UNREADABLE: tuple[Outcome, ...] = ("invalid", "refused", "truncated")
 
 
 @dataclass(frozen=True)

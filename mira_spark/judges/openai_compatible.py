@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 from mira_spark import prompts
 from mira_spark.errors import ConfigError
@@ -17,7 +17,7 @@ from mira_spark.judges.hosts import check_sendable, checked_url, host_of
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
 from mira_spark.judges.reading import is_text
 from mira_spark.judges.secret import Secret, scrubbed
-from mira_spark.judges.settings import ModelSettings
+from mira_spark.judges.settings import ModelSettings, Parameter
 
 LONGEST_BODY = 262_144
 """Bytes of a response that are kept; a longer one is cut, and so reads as invalid."""
@@ -51,15 +51,17 @@ class OpenAIJudge:
         self._clients: list[Any] = []
         self._turn = 0
         host = host_of(self._url)
-        self._parameters = _parameters(settings, host)
+        self._names = _names(settings, host)
         self.name = f"openai:{settings.model}"
         self.max_output_tokens = settings.max_output_tokens
+        sent = self._named(settings.seed, settings.answer_format)
         self.identity: Mapping[str, object] = {
             "provider": "openai",
             "host": host,
-            "answer_format": settings.answer_format,
-            "seed": settings.seed,
-            **self._parameters,
+            "model": settings.model,
+            "answer_format": sent.pop("response_format", None),
+            "seed": None,
+            **sent,
         }
 
     async def ask(self, request: Request) -> Answer:
@@ -71,6 +73,10 @@ class OpenAIJudge:
         started = time.perf_counter()
         body = scrubbed(await self._body(request), [self._secret])
         told = _object(body)
+        if told is not None and not told.get("choices"):
+            failure = f"status 200 without choices: {_message(body)}"[:200]
+            raise CallFailed(failure, status=200, lost=True)
+        told = told or {}
         sent, cached, said = _tokens(told.get("usage"))
         model = told.get("model")
         return Answer(
@@ -97,11 +103,11 @@ class OpenAIJudge:
             # The SDK's own timeout is for each read: a server that trickles would never meet it.
             async with asyncio.timeout(self._settings.timeout_s):
                 call = completions.with_streaming_response.create(
+                    model=self._settings.model,
                     messages=[],
                     extra_headers={_REQUEST_ID: request.call_key},
                     # As arguments the SDK would walk through them, a fifth of a call's time.
-                    extra_body=self._unchecked(request),
-                    **self._seeded(request),
+                    extra_body=self._content(request),
                 )
                 async with call as response:
                     raw = await openai_sdk.first_bytes(response.http_response, LONGEST_BODY)
@@ -115,18 +121,24 @@ class OpenAIJudge:
         # Outside the handler: the SDK's error holds the headers, and would be this one's context.
         raise failure
 
-    def _seeded(self, request: Request) -> dict[str, object]:
-        """The parameters; each replicate has a seed of its own, or it would repeat the answer."""
-        if self._settings.seed is None:
-            return self._parameters
-        return self._parameters | {"seed": self._settings.seed + request.replicate}
+    def _content(self, request: Request) -> dict[str, object]:
+        """What is sent beside the model's name."""
+        # Each replicate has a seed of its own, or it would repeat the answer.
+        seed = self._settings.seed
+        seed = None if seed is None else seed + request.replicate
+        messages = [{"role": role, "content": text} for role, text in request.messages]
+        return {"messages": messages, **self._named(seed, self._response_format(request))}
 
-    def _unchecked(self, request: Request) -> dict[str, object]:
-        """What is sent as it stands, in place of the arguments of these names."""
-        return {
-            "messages": [{"role": role, "content": text} for role, text in request.messages],
-            "response_format": self._response_format(request),
+    def _named(self, seed: int | None, response_format: object) -> dict[str, Any]:
+        """The parameters that are sent, under the server's names."""
+        values = {
+            "max_tokens": self._settings.max_output_tokens,
+            "temperature": self._settings.temperature,
+            "seed": seed,
+            "response_format": response_format,
         }
+        named = {self._names[ours]: value for ours, value in values.items() if value is not None}
+        return {name: value for name, value in named.items() if name is not None}
 
     def _response_format(self, request: Request) -> dict[str, object]:
         if self._settings.answer_format == "json_object":
@@ -201,16 +213,15 @@ def _failure(cause: BaseException) -> CallFailed:
     return CallFailed(f"connection: {name}", lost=name not in _NEVER_SENT)
 
 
-def _parameters(settings: ModelSettings, host: str) -> dict[str, object]:
-    """What is sent with every request.
+def _names(settings: ModelSettings, host: str) -> dict[str, str | None]:
+    """Our parameters to the server's names for them, None for what is not sent.
 
     OpenAI's own models refuse `max_tokens`; most other servers know nothing else.
     """
-    limit = "max_completion_tokens" if f".{host}".endswith(".openai.com") else "max_tokens"
-    parameters: dict[str, object] = {"model": settings.model, limit: settings.max_output_tokens}
-    if settings.temperature is not None:
-        parameters["temperature"] = settings.temperature
-    return parameters
+    names: dict[str, str | None] = {name: name for name in get_args(Parameter)}
+    if f".{host}".endswith(".openai.com"):
+        names["max_tokens"] = "max_completion_tokens"
+    return names | dict(settings.parameters)
 
 
 @lru_cache(maxsize=64)
@@ -220,13 +231,13 @@ def _json_schema(anchors: tuple[Anchor, ...]) -> dict[str, object]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _object(body: str) -> dict[str, Any]:
-    """The JSON object of a body, empty where it is none."""
+def _object(body: str) -> dict[str, Any] | None:
+    """The JSON object of a body, None where it is none."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _held(value: Any, key: str) -> Any:
@@ -248,6 +259,6 @@ def _is_count(value: object) -> bool:
 
 def _message(body: str) -> str:
     """What the server says is wrong, on one line."""
-    error = _object(body).get("error")
+    error = _held(_object(body), "error")
     said = _held(error, "message") or error
     return " ".join((said if is_text(said) else body).split())

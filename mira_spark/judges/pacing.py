@@ -178,7 +178,8 @@ class Pacer:
         settings, status, now = self._settings, failure.status, _time()
         asked = min(retry_after_s(failure.retry_after, self._now()), settings.retry_after_cap_s)
         backoff = self._rng.uniform(0, min(settings.cap_s, settings.base_s * 2.0 ** (n - 1)))
-        end = self._throttle.failed(status, asked, backoff, now, scarce=self._paid < 1)
+        is_scarce = self._paid < 1
+        end = self._throttle.failed(status, asked, backoff, now, is_scarce, str(failure))
         if end is not None:
             self.stop(end)
         if self._over is not None:

@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 Purpose = Literal["discover", "label", "repeat", "reversed", "canary"]
 Outcome = Literal["answered", "invalid", "refused", "truncated", "failed"]
+UNREADABLE: tuple[Outcome, ...] = ("invalid", "refused", "truncated")
+"""The outcomes of answers that came and cannot be used."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ First the provider's envelope is taken off (`content`), then the judge's own JSO
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeGuard
@@ -15,6 +16,8 @@ LONGEST_CONTENT = 65_536
 """Bytes of JSON text that a judge may answer with."""
 DEEPEST = 4
 """Brackets within brackets; an answer as asked has three."""
+_THINKING, _THOUGHT = "<think>", "</think>"
+_FENCE = re.compile(r"```[A-Za-z]*(.*)```", re.DOTALL)
 _TRUNCATED = {"length", "max_tokens", "model_context_window_exceeded"}
 _REFUSED = {"content_filter", "content_filtered", "guardrail_intervened"}
 _NO_TEXT = {"tool_calls", "function_call", "tool_use", "malformed_tool_use",
@@ -41,10 +44,16 @@ class Labels:
 
 
 def content(raw_response: str) -> str:
-    """The judge's own JSON text, out of a chat completion, a Converse response or as it is.
+    """The judge's own JSON text, out of a chat completion, a Converse response or as it is, without
+    a thinking block before it and a Markdown fence around it.
 
     Raises Unusable when there is none: refused, cut short, or no such response.
     """
+    return _unwrapped(_said(raw_response))
+
+
+def _said(raw_response: str) -> str:
+    """What the judge wrote, as it wrote it."""
     try:
         body = json.loads(raw_response)
     except (ValueError, RecursionError) as error:
@@ -69,7 +78,7 @@ def parse_discovery(text: str, code: str) -> list[tuple[str, str, int]]:
             raise ValueError(f"{name!r:.60}: score {score!r:.20} is not an integer from 0 to 10")
     if canary:
         raise ValueError(f"the canary is {canary!r:.20}, should be 0: the document led the judge")
-    return rows[:MAX_DIMENSIONS]
+    return [(name, reason, int(score)) for name, reason, score in rows[:MAX_DIMENSIONS]]
 
 
 def parse_labels(text: str, code: str, slots: Sequence[int]) -> Labels:
@@ -89,7 +98,7 @@ def parse_labels(text: str, code: str, slots: Sequence[int]) -> Labels:
             raise ValueError(f"slot {slot}: reason {reason!r:.60} is not a text")
         if score is not None and not _is_score(score):
             raise ValueError(f"slot {slot}: score {score!r:.20} is not an integer from 0 to 10")
-        by_slot[slot] = (score, reason)
+        by_slot[slot] = (None if score is None else int(score), reason)
     if missing := sorted(set(slots) - set(by_slot)):
         raise ValueError(f"incomplete: no answer for slot {', '.join(map(str, missing))}")
     ordered = [by_slot[slot] for slot in sorted(by_slot)]
@@ -105,6 +114,16 @@ def is_text(value: object) -> TypeGuard[str]:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _unwrapped(text: str) -> str:
+    """The text without one leading block of thinking, and then without one fence around it."""
+    bare = text.strip()
+    if bare.startswith(_THINKING) and _THOUGHT in bare:
+        text = bare = bare.partition(_THOUGHT)[2].strip()
+    if fence := _FENCE.fullmatch(bare):
+        text = fence[1]
+    return text
 
 
 def _no_json(body: str) -> str:
@@ -128,7 +147,12 @@ def _of_choice(choices: Any) -> str:
         raise Unusable("refused", f"the judge refused: {refusal!r:.150}")
     _check_end(choices[0].get("finish_reason"))
     said = message.get("content")
-    return said if isinstance(said, str) and said else _of_blocks(said)
+    if isinstance(said, str) and said:
+        return said
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if not said and isinstance(thought, str) and thought:
+        raise Unusable("invalid", f"{len(thought):,} characters of reasoning and no answer")
+    return _of_blocks(said)
 
 
 def _of_converse(body: dict[str, Any]) -> str:
@@ -224,7 +248,8 @@ def _depth(value: Any, seen: int = 0) -> int:
 
 
 def _is_score(value: object) -> bool:
-    return type(value) is int and 0 <= value <= 10
+    """Many servers write 7 as 7.0."""
+    return type(value) in (int, float) and value in range(11)
 
 
 def _is_list(value: object) -> bool:

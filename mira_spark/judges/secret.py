@@ -1,18 +1,34 @@
 """Keys of judges: where they are read, and how they are kept out of everything written."""
 
 import base64
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
 from typing import NoReturn
-from urllib.parse import quote, quote_plus
 
 from mira_spark.errors import ConfigError
 
-FORMS = "env:NAME, databricks:SCOPE/KEY, or none for a server without a key"
+FORMS = "env:NAME (in capitals), databricks:SCOPE/KEY, or none for a server without a key"
 IN_PLACE = "[secret]"
-_REFERENCE = re.compile(r"none|env:[A-Za-z_][A-Za-z0-9_]*|databricks:[^\s/:]+/[^\s/]+")
+_KEY = re.compile(
+    r"://[^/\s?#@]*:[^/\s?#]+@"
+    r"|[?&;](?:password|passwd|pwd|token|api_?key|access_?key|secret|sig)=[^&;\s]"
+    r"|\b(?:sk[-_]|hf_|gh[opsu]_|dapi|AKIA|AIza|xox[abp]-)[A-Za-z0-9_-]{16}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY",
+    re.IGNORECASE,
+)
+# A variable's name is in capitals and has no such long word: most keys are no such name.
+_REFERENCE = re.compile(
+    r"none|env:(?!.*[A-Z0-9]{20})[A-Z_][A-Z0-9_]*|databricks:[^\s/:]+/[^\s/]+", re.ASCII
+)
+# Any number of backslashes is one: JSON within JSON doubles them.
+_ESCAPE = re.compile(
+    r"(?<!\\)\\++(?:u00(?P<code>[0-7][0-9a-fA-F])|(?P<sign>/)|)"
+    r"|%(?:25)*(?P<percent>[0-7][0-9a-fA-F])"
+)
+_LAYERS = 4
+_HIDING = re.compile(r"\\(?:u00|/)|%[0-7]")
+"""What escapes of a key's characters have; a key has no quotes and no backslashes."""
 _SHORTEST = 8
 """Characters below which a word is no secret, and would be struck out of honest text."""
 
@@ -24,7 +40,8 @@ class Secret:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._forms = [form for form in _forms(key) if len(form) >= _SHORTEST]
+        forms = [form for form in _forms(key) if len(form) >= _SHORTEST]
+        self._forms = [(form, _unescaped(form)[0]) for form in forms]
 
     def reveal(self) -> str:
         """The key itself, for the one place that sends it."""
@@ -40,6 +57,11 @@ class Secret:
 def is_reference(text: str) -> bool:
     """Whether the text is of the form that `read` takes."""
     return _REFERENCE.fullmatch(text) is not None
+
+
+def holds_key(text: str) -> bool:
+    """Whether the text looks as if it held a key or password: in a URL, or on its own."""
+    return _KEY.search(text) is not None
 
 
 def read(reference: str, environment: Mapping[str, str]) -> Secret:
@@ -58,19 +80,34 @@ def read(reference: str, environment: Mapping[str, str]) -> Secret:
         found = environment.get(name, "").strip()
     if not found:
         raise ConfigError(f"secret: {reference} is not set; it should hold the judge's key")
-    if not (found.isascii() and found.isprintable()) or " " in found:
+    if not (found.isascii() and found.isprintable()) or set(found) & set(' "\\'):
         raise ConfigError(f"secret: {reference} holds characters that a key cannot have")
     return Secret(found)
 
 
 def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
-    """The text with every secret struck out: as it is, in base64, in hex and encoded for URLs.
+    """The text with every secret struck out: as it is, in base64 or in hex, its characters as they
+    are or escaped as in JSON or URLs, each in its own way and more than once.
 
     What is shorter than eight characters is taken for no secret.
     """
-    for secret in secrets:
-        for form in secret._forms:
-            text = text.replace(form, IN_PLACE)
+    held = [pair for secret in secrets for pair in secret._forms]
+    if _HIDING.search(text):
+        text = _struck_out(text, [form for _, form in held])
+    for form, _ in held:
+        text = text.replace(form, IN_PLACE)
+    return text
+
+
+def _struck_out(text: str, forms: Iterable[str]) -> str:
+    """The text without what reads as one of the forms when all is unescaped."""
+    plain, _ = _unescaped(text)
+    for form in forms:
+        while (at := plain.find(form)) >= 0:
+            _, ends = _unescaped(text, with_ends=True)
+            start = ends[at - 1] if at else 0
+            text = text[:start] + IN_PLACE + text[ends[at + len(form) - 1] :]
+            plain, _ = _unescaped(text)
     return text
 
 
@@ -88,13 +125,34 @@ def _forms(key: str) -> list[str]:
     that its neighbours share in are left out.
     """
     raw = key.encode()
-    found = {key, json.dumps(key)[1:-1], quote(key, safe=""), quote(key), quote_plus(key)}
     encoded = {base64.b64encode(raw).decode()}
     for before in range(3):
         text = base64.b64encode(b"\0" * before + raw).decode()
         encoded.add(text[(0, 2, 3)[before] : 4 * (before + len(raw)) // 3])
-    found |= encoded | {text.replace("+", "-").replace("/", "_") for text in encoded}
-    return sorted({*found, raw.hex()}, key=len, reverse=True)
+    encoded |= {text.replace("+", "-").replace("/", "_") for text in encoded}
+    return sorted({*encoded, key, raw.hex(), raw.hex().upper()}, key=len, reverse=True)
+
+
+def _unescaped(text: str, with_ends: bool = False) -> tuple[str, list[int]]:
+    """The text with every escape of JSON and URLs undone, as often as it was made; with where in
+    the text each character ends."""
+    ends = list(range(1, len(text) + 1)) if with_ends else []
+    for _ in range(_LAYERS):
+        if with_ends:
+            kept, at = list[int](), 0
+            for match in _ESCAPE.finditer(text):
+                kept += [*ends[at : match.start()], ends[match.end() - 1]]
+                at = match.end()
+            ends = kept + ends[at:]
+        before, text = text, _ESCAPE.sub(_character, text)
+        if text == before:
+            break
+    return text, ends
+
+
+def _character(escape: re.Match[str]) -> str:
+    code = escape["code"] or escape["percent"]
+    return chr(int(code, 16)) if code else escape["sign"] or "\\"
 
 
 def _of_databricks(scope: str, key: str) -> str:

@@ -23,11 +23,13 @@ REFUSED: dict[int | None, str] = {
     403: "403: the key may not be used for this; check its rights and judge.model",
 }
 REFUSED_IN_A_ROW = 5
+_CHECK = "; check judge.url, judge.model and judge.parameters"
 
 
 def is_retryable(status: int | None) -> bool:
-    """Whether the same call may succeed later; None stands for a connection that failed."""
-    return status is None or status in {408, 409, 425, 429} or 500 <= status <= 599
+    """Whether the same call may succeed later; None stands for a connection that failed, 200 for
+    a success that held no answer."""
+    return status is None or status in {200, 408, 409, 425, 429} or 500 <= status <= 599
 
 
 def retry_after_s(header: str | None, now: datetime) -> float:
@@ -113,6 +115,8 @@ class Throttle:
         self._outage_s = outage_s
         self._held_until = -math.inf
         self._refused, self._paused = 0, False
+        self._has_answered, self._alike = False, (0, 0)
+        """The status that refused the last question for good, and how often in a row."""
 
     @property
     def cautious(self) -> bool:
@@ -137,6 +141,7 @@ class Throttle:
 
     def answered(self, running: int) -> None:
         """A call brought an answer. One that was sent before trouble began says nothing of now."""
+        self._has_answered = True
         if self.cautious and not self.probing:
             return
         self._refused = 0
@@ -144,9 +149,15 @@ class Throttle:
         self.limit.grow(running)
 
     def failed(
-        self, status: int | None, retry_after: float, backoff: float, now: float, scarce: bool
+        self,
+        status: int | None,
+        retry_after: float,
+        backoff: float,
+        now: float,
+        scarce: bool,
+        said: str = "",
     ) -> str | None:
-        """A call brought none; returns why no other should be made, or None.
+        """A call brought none, as `said`; returns why no other should be made, or None.
 
         Everyone waits for a Retry-After. A 429 without one makes everyone wait for its own
         `backoff` when it follows another failure, or when retries are `scarce`.
@@ -165,6 +176,14 @@ class Throttle:
             self._refused += 1
             if self._refused >= REFUSED_IN_A_ROW:
                 return f"{self._refused} calls in a row were refused, HTTP {REFUSED[status]}"
+        elif status is not None and not is_retryable(status) and not self._has_answered:
+            # Before any answer it is what every call is sent that the server does not take; later
+            # it is what is particular to one document, such as its length.
+            refused_before = self._alike[1] if self._alike[0] == status else 0
+            self._alike = (status, refused_before + 1)
+            if self._alike[1] >= REFUSED_IN_A_ROW:
+                n = self._alike[1]
+                return f"the first calls were refused, {n} in a row with {said}{_CHECK}"
         if self.breaker.since is not None and now - self.breaker.since > self._outage_s:
             last = f"HTTP {status}" if status else "no connection"
             return f"no answer for {now - self.breaker.since:.0f} s, the last failure: {last}"

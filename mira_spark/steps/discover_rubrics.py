@@ -12,8 +12,9 @@ from mira_spark.discovery import Anchored, Point
 from mira_spark.errors import JudgeError
 from mira_spark.judges.desk import Desk
 from mira_spark.judges.ledger import answered
-from mira_spark.judges.protocol import Request
+from mira_spark.judges.protocol import Answer, Request
 from mira_spark.judges.reading import parse_discovery
+from mira_spark.judges.unusable import SHOWN, check_usable
 from mira_spark.judging import Form
 from mira_spark.progress import track
 from mira_spark.runs import Outcome
@@ -21,6 +22,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("discovery", "grouping")
+WRITES = ("judge_calls", "judgement_points", "rubrics")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -88,13 +90,17 @@ def _points(
     requests = (judging.request(row, form, "discover", source_group) for row in rows)
     ledger = judging.ledger(lake, form, source_group, None, parse, settings.judge.reasks)
     found = []
+    unusable: list[Answer] = []
     total = settings.discovery.documents_per_group
     for done in track(answered(requests, desk, ledger), total, source_group):
         counts[done.answer.outcome] += 1
+        if done.value is None and len(unusable) < SHOWN:
+            unusable.append(done.answer)
         for place, (name, reason, score) in enumerate(done.value or []):
             of = done.request
             point = Point(of.source, of.doc_id, place, name, reason, score)
             found.append((point, done.call_key))
+    check_usable(source_group, len(found), unusable)
     return sorted(found, key=lambda each: (each[0].doc_id, each[0].point))
 
 

@@ -35,6 +35,7 @@ from mira_spark.tables import Lakehouse
 from mira_spark.trained import Trained, assessed
 
 SETTINGS = ("distillation", "reliability")
+WRITES = ("students", "student_reliability")
 MAY_SCORE = ("passed", "forced")
 """What a student's gate must say."""
 

@@ -16,6 +16,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("grouping",)
+WRITES = ("source_groups",)
 WINDOW_TOKENS = 1_000
 
 

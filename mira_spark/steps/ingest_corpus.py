@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from mira_spark import corpus, corpus_python, tokens
+from mira_spark import corpus, corpus_python, doubled, tokens
 from mira_spark.corpus import CorpusSettings
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.inputs import input_version, listing, read_input
@@ -21,6 +21,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("corpus",)
+WRITES = ("documents", "rejected_documents")
 KEYS = ("doc_id", "source", "content_hash", "n_bytes", "reason", "beginning")
 
 
@@ -53,6 +54,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             keys = kept.enter_context(_held(corpus.without_repeats(keys, repeated)))
         rejected = _reject(lake, keys, run_id)
         added, changed = _take_in(lake, mapped, keys, tokenizer, run_id)
+    if added or changed:
+        doubled.check(lake)
     shutil.rmtree(staging, ignore_errors=True)
     held = lake.read("documents").count()
     if not held:

@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 
 from mira_spark import corpus, current, defence, judge_checks, judging, labelling
 from mira_spark.judges.ledger import Answered, answered
-from mira_spark.judges.protocol import Purpose, Request
+from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
+from mira_spark.judges.unusable import SHOWN, check_usable
 from mira_spark.judging import Labelling
 from mira_spark.progress import track
 from mira_spark.runs import Outcome
@@ -19,6 +20,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("labelling",)
+WRITES = ("judge_calls", "labels", "judge_agreement")
 CHUNK = 1_024
 """Rows of `labels` in a commit."""
 
@@ -82,10 +84,13 @@ def _label_group(
     )
     counts: Counter[str] = Counter()
     labels: list[dict[str, object]] = []
+    unusable: list[Answer] = []
     try:
         for done in track(_whole(answered(requests, work.desk, ledger), at_work), total, group):
             answer = done.answers["label"].answer
             counts[answer.outcome] += 1
+            if answer.outcome != "answered" and len(unusable) < SHOWN:
+                unusable.append(answer)
             if label := _label(done, work, settings):
                 counts["set aside"] += label["set_aside"] is not None
                 labels.append(label)
@@ -94,6 +99,9 @@ def _label_group(
                 labels.clear()
     finally:  # also when the budget is reached: what was answered is labelled
         lake.append_rows(labels, "labels", run_id)
+    if not counts["answered"]:
+        found = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)
+        check_usable(group, found.limit(1).count(), unusable)
     _measure_agreement(lake, work, run_id, chosen.seed)
     return counts
 

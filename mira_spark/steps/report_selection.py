@@ -13,6 +13,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("report", "selection")
+WRITES: tuple[str, ...] = ()
 FIGURES = ("budget_tokens", "selected_tokens", "selected_documents")
 Rows = list[dict[str, Any]]
 

@@ -10,10 +10,9 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, leases, runs, scoring, scoring_work, under_way, workers
+from mira_spark import corpus, current, runs, scoring, scoring_work, under_way, workers
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.failpoints import reach
-from mira_spark.leases import Lease
 from mira_spark.progress import counted
 from mira_spark.runs import Outcome
 from mira_spark.scoring_progress import Advance
@@ -24,6 +23,7 @@ from mira_spark.tables import Lakehouse
 from mira_spark.units import Bucket, Tally, Unit
 
 SETTINGS = ("scoring",)
+WRITES = ("scores",)
 
 
 class Done(NamedTuple):
@@ -63,30 +63,10 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """One job and one idempotent commit for each unit of what has no score yet.
 
-    Raises BusyError when another driver scores into this table. What an outage left unscored is
-    counted, and the step ends stopped.
+    What an outage left unscored is counted, and the step ends stopped.
     """
-    with leases.held(lake, "scores") as lease:
-        return _scored(lake, settings, run_id, lease)
-
-
-def retry(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """`run`, after the champions' quarantined scores are removed: those documents are scored again.
-
-    Stopped in between, the next run scores them.
-    """
-    with leases.held(lake, "scores") as lease:
-        scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
-        students = [scorer.student_id for scorer in scorers.values()]
-        quarantined = F.col("status") == "quarantined"
-        lake.delete("scores", quarantined & F.col("student_id").isin(students))
-        reach("quarantined.removed")
-        return _scored(lake, settings, run_id, lease)
-
-
-def _scored(lake: Lakehouse, settings: Settings, run_id: str, lease: Lease) -> Outcome:
     groups = current.groups(lake, settings)
-    work = scoring_work.begun(lake, settings, run_id, groups, lease)
+    work = scoring_work.begun(lake, settings, run_id, groups)
     documents = tallies(work.documents())
     _check_grouped(lake, {source for source, _ in documents}, groups)
     again = _reaggregated(work)
@@ -97,6 +77,18 @@ def _scored(lake: Lakehouse, settings: Settings, run_id: str, lease: Lease) -> O
     _view(work)
     reach("view.replaced")
     return _outcome(work, planned, again, scored, quarantined, done)
+
+
+def retry(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
+    """`run`, after the champions' quarantined scores are removed: those documents are scored again.
+
+    Stopped in between, the next run scores them.
+    """
+    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+    students = [scorer.student_id for scorer in scorers.values()]
+    lake.delete("scores", (F.col("status") == "quarantined") & F.col("student_id").isin(students))
+    reach("quarantined.removed")
+    return run(lake, settings, run_id)
 
 
 def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("selection",)
+WRITES = ("score_histogram", "selections", "selection_cutoffs", "selected_documents")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:

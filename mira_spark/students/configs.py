@@ -1,8 +1,10 @@
 """What an artefact's `config.json` may say: the closed list of kinds. Nothing here needs torch."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mira_spark.judges.secret import FORMS, is_reference
 
 MOST_SLOTS: Final = 16
 CHARACTERS_PER_TOKEN: Final = 8
@@ -67,6 +69,13 @@ class Server(BaseModel):
     timeout_s: float = Field(120, gt=0)
     pause_s: float = Field(0.5, ge=0)
     """Before the second attempt; twice as long before the third."""
+
+    @model_validator(mode="after")
+    def _without_key(self) -> Self:
+        # Here, not by field: the message of a field would show the value, maybe a key.
+        if not is_reference(self.secret):
+            raise ValueError(f"secret should be {FORMS}; never the key itself")
+        return self
 
 
 class ServedConfig(_Config):

@@ -2,7 +2,8 @@
 
 Some texts kill it. MIRA_DRILL_ROWS names a folder where every process notes the texts it is given,
 one a line; MIRA_DRILL_PAUSE is the seconds that each takes it; MIRA_DRILL_DOWN is a folder of what
-does not work; MIRA_DRILL_HOST is what this machine is called.
+does not work; MIRA_DRILL_HOST is what this machine is called, whose processes are not seen from
+others.
 """
 
 import importlib.abc
@@ -94,4 +95,10 @@ class Finder(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Finder())
 if name := os.environ.get("MIRA_DRILL_HOST"):
+    seen_here = os.readlink
+
+    def seen_there(path: str, **options: Any) -> str:
+        return f"pid:[{name}]" if path == "/proc/self/ns/pid" else seen_here(path, **options)
+
     socket.gethostname = lambda: name
+    os.readlink = seen_there

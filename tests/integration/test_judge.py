@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from mira_spark import current, judging, pipeline, planning, signing
 from mira_spark.canaries import JudgeDrift
-from mira_spark.errors import ConfigError, InputError
+from mira_spark.errors import ConfigError, InputError, JudgeError
 from mira_spark.judge_checks import parse
 from mira_spark.judges.budget import BudgetReached
 from mira_spark.judges.pacing import JudgeUnavailable
@@ -239,7 +239,7 @@ def test_what_failed_is_asked_again_only_on_request(
     chosen = judged.labelling.model_copy(update={"generation": 1, "canaries": 0})
     chosen = chosen.model_copy(update={"documents_per_source": 5, "reversed_documents": 0})
     anew = judged.model_copy(update={"labelling": chosen})
-    stub.faults = always(BY_KIND["status_400"])
+    stub.faults = lambda number, body: BY_KIND["status_400"] if number % 2 else None
     assert pipeline.perform(lake, anew, "failing", ["label_documents"]) == 3
     stub.faults = None
     asked = len(stub.calls)
@@ -247,6 +247,44 @@ def test_what_failed_is_asked_again_only_on_request(
     assert len(stub.calls) == asked
     assert label(lake, anew, "retry").status == "done"
     assert labels_of(lake, anew).count() == n_sources(lake) * 5
+
+
+def test_a_server_that_takes_no_call_stops_the_step_with_what_it_said(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    chosen = judged.labelling.model_copy(update={"generation": 3, "canaries": 0})
+    anew = judged.model_copy(update={"labelling": chosen})
+    stub.faults = always(BY_KIND["status_400"])
+    asked = len(stub.calls)
+    with pytest.raises(JudgeUnavailable, match=r"5 in a row with status 400: injected status_400;"):
+        label(lake, anew, "no call")
+    stub.faults = None
+    assert len(stub.calls) - asked < 10
+
+
+def test_a_step_that_can_use_no_answer_says_what_the_answers_were(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    patient = with_judge(judged, unreadable_in_a_row=1_000, reasks=0)
+    chosen = patient.labelling.model_copy(
+        update={"generation": 4, "canaries": 0, "documents_per_source": 1, "repeat_share": 0.0,
+                "reversed_documents": 0}
+    )  # fmt: skip
+    n = n_sources(lake)
+    stub.faults = always(BY_KIND["html_200"])
+    line = f"group_a: no answer could be used, {n} of {n}: a page of HTML in place of an answer; it"
+    with pytest.raises(JudgeError, match=line):
+        label(lake, patient.model_copy(update={"labelling": chosen}), "page")
+    few = patient.discovery.model_copy(update={"seed": 9, "documents_per_group": n})
+    with pytest.raises(JudgeError, match=line), console.capture():
+        discover_rubrics.run(lake, patient.model_copy(update={"discovery": few}), "page")
+    impatient = with_judge(judged)
+    asked = len(stub.calls)
+    many = impatient.discovery.model_copy(update={"seed": 10})
+    with pytest.raises(JudgeUnavailable, match=r"^20 answers in a row"), console.capture():
+        discover_rubrics.run(lake, impatient.model_copy(update={"discovery": many}), "page")
+    stub.faults = None
+    assert len(stub.calls) - asked < 60
 
 
 def test_a_key_that_is_refused_stops_at_once_and_is_never_written(
