@@ -12,7 +12,7 @@ kept, and at most one document per source and one per pool is wanting to fill it
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, NamedTuple
@@ -26,6 +26,7 @@ KEEP_ALL = -1
 KEEP_NONE = 10_001
 """A quality_cut above every quality."""
 _SHARE = re.compile(r"\d{1,18}(\.\d{1,18})?%?|\d{1,18}/[1-9]\d{0,17}", re.ASCII)
+FORM = "should be from 0 to 1, e.g. 0.05, 5% or 1/20"
 
 Kind = Literal["pool", "floor", "cap"]
 Key = tuple[Kind, str]
@@ -79,6 +80,23 @@ def walks(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps) -
     for source, cap in limits.caps.items():
         found["cap", source] = Walk(budget * cap, {source: none}, {})
     return found
+
+
+def readable(text: str) -> Fraction | None:
+    """The share of a budget that a text gives; None when it gives none from 0 to 1."""
+    if not _SHARE.fullmatch(text):
+        return None
+    share = Fraction(text.removesuffix("%")) * (Fraction(1, 100) if text.endswith("%") else 1)
+    return share if share <= 1 else None
+
+
+def contradictions(floors: Mapping[str, Fraction], caps: Mapping[str, Fraction]) -> Iterator[str]:
+    """Why no corpus could be selected from by these floors and caps of sources."""
+    for source in sorted(floors.keys() & caps.keys()):
+        if caps[source] < floors[source]:
+            yield f"caps.{source}: {caps[source]} is below the source's floor, {floors[source]}"
+    if sum(floors.values()) > 1:
+        yield f"floors: sum to {sum(floors.values())}, should be at most 1"
 
 
 def boundaries(
@@ -141,7 +159,8 @@ def _limits(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps)
     shares = _shares(policy, members, bins, problems)
     floors = _read("floors", policy.floors, groups, problems)
     caps = _read("caps", policy.caps, groups, problems)
-    problems += _conflicts(members, shares, floors, caps)
+    problems += contradictions(floors, caps)
+    problems += _conflicts(members, shares, floors)
     if problems:
         raise InputError(joined(problems))
     return _Limits(members, shares, {s: floor for s, floor in floors.items() if floor}, caps)
@@ -173,12 +192,11 @@ def _read(
     names, kind = sorted(known), "pool" if name == "shares" else "source"
     found = {}
     for key, text in given.items():
-        percent = Fraction(1, 100) if text.endswith("%") else 1
-        share = Fraction(text.removesuffix("%")) * percent if _SHARE.fullmatch(text) else None
+        share = readable(text)
         if key not in known:
             problems.append(f"{name}.{key}: there is no such {kind}; there are {', '.join(names)}")
-        elif share is None or share > 1:
-            problems.append(f"{name}.{key}: {text} should be from 0 to 1, e.g. 0.05, 5% or 1/20")
+        elif share is None:
+            problems.append(f"{name}.{key}: {text} {FORM}")
         else:
             found[key] = share
     return found
@@ -188,13 +206,7 @@ def _conflicts(
     members: Mapping[str, Sequence[str]],
     shares: Mapping[str, Fraction],
     floors: Mapping[str, Fraction],
-    caps: Mapping[str, Fraction],
-) -> Iterable[str]:
-    for source in sorted(floors.keys() & caps.keys()):
-        if caps[source] < floors[source]:
-            yield f"caps.{source}: {caps[source]} is below the source's floor, {floors[source]}"
-    if sum(floors.values()) > 1:
-        yield f"floors: sum to {sum(floors.values())}, should be at most 1"
+) -> Iterator[str]:
     for pool, sources in members.items():
         floor = sum((floors[s] for s in sources if s in floors), Fraction(0))
         if pool in shares and shares[pool] < floor <= 1:

@@ -47,11 +47,12 @@ app.command("doctor")(cli_doctor.doctor_command)
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 
-DEMO = (
-    "labelling.documents_per_source=700",
-    "scoring.unit_tokens=10_000_000",
-)
-"""What the demo, like conf/local.yaml, sets smaller than the defaults."""
+DEMO = {
+    "corpus": {"input": "python_environment"},
+    "labelling": {"documents_per_source": 700},
+    "scoring": {"unit_tokens": 10_000_000},
+}
+"""What the demo, like conf/local.yaml, does where neither file nor options say otherwise."""
 
 
 def run_steps(
@@ -59,6 +60,7 @@ def run_steps(
 ) -> int:
     """Load the settings, do the steps; the exit code."""
     settings = load(config, overrides)
+    pipeline.check(settings, steps)
     lake = open_lakehouse(settings, creates=True)
     return pipeline.perform(lake, settings, run_id or runs.new_run_id(), steps)
 
@@ -85,7 +87,7 @@ def run_command(config: Config = None, overrides: Overrides = None, run_id: RunI
 def demo_command(config: Config = None, overrides: Overrides = None, run_id: RunId = None) -> None:
     """The whole pipeline on the Python files of this machine, and what came out of it."""
     started = time.monotonic()
-    settings = load(config, (*DEMO, *(overrides or ())))
+    settings = load(config, overrides or (), DEMO)
     lake = open_lakehouse(settings, creates=True)
     code = pipeline.perform(lake, settings, run_id or runs.new_run_id())
     if code in (0, 3):

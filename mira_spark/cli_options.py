@@ -1,5 +1,6 @@
 """The options that commands have in common, and the tables they lead to."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from mira_spark import adoption, interruption, session
 from mira_spark.errors import InputError
+from mira_spark.setting_types import NAME
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
@@ -16,7 +18,17 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value over the file, e.g. selection.budget=30%"),
 ]
-RunId = Annotated[str | None, typer.Option("--run-id", help="names the run in the tables")]
+
+
+def _name(run_id: str | None) -> str | None:
+    if run_id is not None and not re.fullmatch(NAME, run_id):
+        raise typer.BadParameter(f"should be 1 to 64 of a to z, 0 to 9 and _, found {run_id!r}")
+    return run_id
+
+
+RunId = Annotated[
+    str | None, typer.Option("--run-id", help="names the run in the tables", callback=_name)
+]
 
 
 def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:

@@ -1,18 +1,22 @@
 """From whatever rows the user has to `documents` and `rejected_documents`, and samples of them."""
 
 import re
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from mira_spark.columns import BUCKETS
-from mira_spark.errors import InputError, joined
+from mira_spark.errors import ConfigError, InputError, joined
 from mira_spark.prompts import CHARACTERS_PER_TOKEN, WINDOW_MARK
 
 HASH_RANGE = 2**32
 TABLE_NAME = re.compile(r"^[A-Za-z_]\w{0,127}(\.[A-Za-z_]\w{0,127}){0,2}$", re.ASCII)
+
+
+Input = Literal["python_environment", "parquet", "json", "csv", "delta", "table"]
+NO_INPUT = f"corpus.input: is missing; it should be one of {', '.join(get_args(Input))}"
 
 
 class ColumnMapping(BaseModel):
@@ -35,13 +39,12 @@ OWN_COLUMNS = ColumnMapping(
 
 
 class CorpusSettings(BaseModel):
-    """What `ingest_corpus` reads. `max_*_per_source` bound the python_environment input alone."""
+    """What `ingest_corpus` reads; with `input` None there is nothing it could. `max_*_per_source`
+    bound the python_environment input alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    input: Literal["python_environment", "parquet", "json", "csv", "delta", "table"] = (
-        "python_environment"
-    )
+    input: Input | None = None
     path: str | None = None
     source: str | None = None
     columns: ColumnMapping = ColumnMapping()
@@ -52,13 +55,22 @@ class CorpusSettings(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.input != "python_environment" and not self.path:
+        if self.input == "python_environment" and self.path is not None:
+            raise ValueError("path is not for python_environment: name the kind of its files")
+        if self.input in get_args(Input)[1:] and not self.path:
             raise ValueError(f"path is needed with input: {self.input} (files, or a table's name)")
         if self.input == "table" and not TABLE_NAME.match(self.path or ""):
             raise ValueError("path should be a table's name: table, schema.table or with a catalog")
         if self.source is None and self.columns.source is None:
             raise ValueError("source (a constant) or columns.source (a column) is needed")
         return self
+
+
+def named_input(settings: CorpusSettings) -> Input:
+    """What is to be read; ConfigError when the settings do not name it."""
+    if settings.input is None:
+        raise ConfigError(NO_INPUT)
+    return settings.input
 
 
 def missing_columns(settings: CorpusSettings, found: list[str]) -> None:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from mira_spark import candidates as competing
 from mira_spark import discovery, grouping, judging, labelling, registry, selection
-from mira_spark.errors import ArtefactError, InputError, joined
+from mira_spark.errors import ArtefactError, InputError, UnsignedError, joined
 from mira_spark.inputs import input_version, user_table
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics import Rubric
@@ -51,7 +51,8 @@ def discovery_ids(settings: Settings, source_groups: Iterable[str]) -> dict[str,
 
 
 def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
-    """Group to its approved rubric; InputError when a group has none yet."""
+    """Group to its approved rubric. InputError when a group has none yet; UnsignedError when all
+    that is missing are signatures."""
     discoveries = discovery_ids(settings, groups(lake, settings).values())
     signed = rubrics(lake, discoveries, "approved")
     found: dict[str, Rubric] = {}
@@ -62,12 +63,14 @@ def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
         return found
     drafts = {r.source_group for r in rubrics(lake, discoveries, "draft")}
     problems = [
-        f"{g}: its rubric waits to be signed: mira rubrics export, then approve"
+        f"{g}: its rubric waits to be signed: read it with mira rubrics export --out FILE, sign it "
+        "with mira rubrics approve --by NAME"
         if g in drafts
         else f"no rubric for {g}: run discover_rubrics first"
         for g in missing
     ]
-    raise InputError(joined(problems))
+    kind = UnsignedError if drafts.issuperset(missing) else InputError
+    raise kind(joined(problems))
 
 
 def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> list[Rubric]:

@@ -18,6 +18,7 @@ from mira_spark.judges.protocol import Anchor
 from mira_spark.labelling import share_of
 from mira_spark.prompts import MAX_DIMENSIONS
 from mira_spark.rubric_lint import problems
+from mira_spark.setting_types import SEEDS, Seed
 
 DOCUMENTS_PER_ANCHOR = 3
 """A dimension named in fewer documents is left out: no document alone can make one."""
@@ -38,7 +39,7 @@ class DiscoverySettings(BaseModel):
     dimensions: int = Field(15, ge=3, le=MAX_DIMENSIONS)
     same_above: float = Field(0.92, gt=0, le=1)
     require_approval: bool = False
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _documents(points: Iterable[Point]) -> frozenset[tuple[str, str]]:
 
 def _clusters(vectors: Vectors, k: int, seed: int) -> list[npt.NDArray[np.intp]]:
     """The members of each cluster, nearest to the centre first; largest cluster first."""
-    fitted = KMeans(k, n_init=3, random_state=seed).fit(vectors)
+    fitted = KMeans(k, n_init=3, random_state=seed % SEEDS).fit(vectors)
     found = []
     for label, centre in enumerate(fitted.cluster_centers_):
         members = np.flatnonzero(fitted.labels_ == label)

@@ -1,16 +1,21 @@
 """Students from the judge's labels: the settings of each kind, training, and what one predicts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mira_spark import shards as training
+from mira_spark.errors import ConfigError
+from mira_spark.judges import secret
+from mira_spark.judges.hosts import checked_url
 from mira_spark.rubrics import Rubric
+from mira_spark.setting_types import Seed
 from mira_spark.shards import Floats, Split
 from mira_spark.students.configs import ServedConfig, Server
 from mira_spark.students.protocol import Student, score
@@ -50,7 +55,7 @@ class EncoderSettings(BaseModel):
     """Gradients are summed over so many tokens, padding not counted, before a step."""
     patience: int = Field(1, ge=0)
     """Epochs without a better loss on the rows kept aside before the training ends."""
-    seed: int = 0
+    seed: Seed = 0
 
 
 class GenerativeSettings(BaseModel):
@@ -67,7 +72,7 @@ class GenerativeSettings(BaseModel):
     """The highest, after warm-up; it falls to 0 as a cosine."""
     tokens_per_step: int = Field(65_536, ge=1)
     """Tokens of one step of the optimiser, prompts included; a step has at least one document."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Of the documents' order and of dropout; on a CPU the same seed gives the same weights."""
 
 
@@ -84,6 +89,27 @@ class DistillationSettings(BaseModel):
     """A scorer behind a server: nothing is trained; it is calibrated, measured and gated."""
     retrain_after: float = Field(0.1, ge=0)
     """Share by which labels must grow before their student is stale."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        models = {"encoder": self.encoder.model, "generative": self.generative.model}
+        if not models.get(self.kind, "any"):
+            raise ValueError(f"{self.kind} needs {self.kind}.model: a folder or a hub id")
+        if self.kind == "served" and (problems := list(_unusable(self.served))):
+            raise ValueError("; ".join(f"served.{problem}" for problem in problems))
+        return self
+
+
+def _unusable(server: Server) -> Iterator[str]:
+    """Why the server could not be asked."""
+    if not server.model:
+        yield "model: is missing: the server's name for it"
+    try:
+        checked_url(server.url, server.hosts)
+    except ConfigError as error:
+        yield str(error)
+    if not secret.is_reference(server.secret):
+        yield f"secret: should be {secret.FORMS}; never the key itself"
 
 
 @dataclass(frozen=True)

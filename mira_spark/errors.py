@@ -17,6 +17,12 @@ class InputError(MiraError):
     """The data a step was pointed at cannot be used (missing, empty, without a column)."""
 
 
+class UnsignedError(InputError):
+    """A rubric waits for a person to sign it; nothing else keeps the step from going on."""
+
+    exit_code = 4
+
+
 class SchemaError(MiraError):
     """A table exists with other columns than this version writes."""
 

@@ -19,6 +19,7 @@ from mira_spark import descent, labelling, shards
 from mira_spark.checkpoints import AfterEpoch, Checkpoints, Progress, identity
 from mira_spark.distillation import EncoderSettings
 from mira_spark.errors import InputError
+from mira_spark.setting_types import SEEDS
 from mira_spark.students import encoder, packing, windows
 from mira_spark.students.encoder import EncoderStudent
 from mira_spark.students.protocol import Batch
@@ -67,7 +68,7 @@ def tuned(
     InputError when there is no such row, or when no epoch had a finite loss.
     """
     labels = _labels(folder, student.slots)
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(settings.seed % SEEDS)
     packing.unpack(student.model)
     model = _Tuned(student).to(student.heads.device).float()
     optimiser = descent.adamw(model, BETAS)
@@ -130,7 +131,9 @@ def _epoch(
 ) -> None:
     """One pass over the rows that are not aside, a step every `tokens_per_step`."""
     model.train()
-    torch.manual_seed(settings.seed * 1_000 + progress.epoch)  # dropout's, the same when resumed
+    torch.manual_seed(
+        settings.seed % SEEDS * 1_000 + progress.epoch
+    )  # dropout's, the same when resumed
     planned = max(round(labels.counts.total() * (1 - ASIDE)) * settings.epochs, 1)
     tokens, rows, total = 0, 0, 0.0
 
@@ -162,7 +165,7 @@ def _batches(
 ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
     """Rows to learn from, in an order of this epoch's own: batches of like length out of windows of
     ROWS_SHUFFLED, with targets [B, S] and weights [B, S], 0 where there is no label."""
-    order = np.random.default_rng([settings.seed, epoch])
+    order = np.random.default_rng([settings.seed % SEEDS, epoch])
     for batches in _windows(student, folder, labels, aside=False):
         for i in order.permutation(len(batches)):
             yield batches[i]

@@ -23,6 +23,7 @@ from mira_spark.checkpoints import AfterEpoch, Checkpoints, identity
 from mira_spark.distillation import GenerativeSettings
 from mira_spark.errors import InputError
 from mira_spark.generative_examples import REASON, SCORE, Examples
+from mira_spark.setting_types import SEEDS
 from mira_spark.students import architecture, windows
 from mira_spark.students.configs import GenerativeConfig
 from mira_spark.students.generative import (
@@ -94,7 +95,9 @@ def _train(
     progress = kept.resumed()
     planned = settings.epochs * len(examples)
     while progress.epoch < settings.epochs:
-        torch.manual_seed(settings.seed * 1_000 + progress.epoch)  # dropout's, the same if resumed
+        torch.manual_seed(
+            settings.seed % SEEDS * 1_000 + progress.epoch
+        )  # dropout's, the same if resumed
         loss = 0.0
         for rows in _steps(examples, settings, progress.epoch):
             loss = _accumulated(student, examples, rows)
@@ -117,7 +120,7 @@ def _steps(examples: Examples, settings: GenerativeSettings, epoch: int) -> Iter
     lengths = np.diff(examples.starts)
     step: list[int] = []
     held = 0
-    for row in np.random.default_rng([settings.seed, epoch]).permutation(len(examples)):
+    for row in np.random.default_rng([settings.seed % SEEDS, epoch]).permutation(len(examples)):
         if step and held + lengths[row] > settings.tokens_per_step:
             yield step
             step, held = [], 0

@@ -13,6 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from mira_spark.embedding import Vectors, unit
+from mira_spark.setting_types import SEEDS, Name, Seed
 
 MOST_GROUPS = 8
 
@@ -25,8 +26,8 @@ class GroupingSettings(BaseModel):
     documents_per_source: int = Field(200, ge=1, le=10_000)
     groups: int | None = Field(None, ge=1)
     outlier_below: float = Field(0.3, ge=-1, le=1)
-    mapping: Mapping[str, str] = {}
-    seed: int = 0
+    mapping: Mapping[str, Name] = {}
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def _clusters(vectors: Vectors, settings: GroupingSettings) -> npt.NDArray[np.in
 
 
 def _kmeans(vectors: Vectors, k: int, seed: int) -> npt.NDArray[np.int32]:
-    labels: npt.NDArray[np.int32] = KMeans(k, n_init=10, random_state=seed).fit_predict(vectors)
+    labels: npt.NDArray[np.int32] = KMeans(k, n_init=10, random_state=seed % SEEDS).fit_predict(
+        vectors
+    )
     return labels
 
 

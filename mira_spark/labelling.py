@@ -4,6 +4,8 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mira_spark.setting_types import Seed
+
 
 class LabellingSettings(BaseModel):
     """How many documents the judge labels. Shares are drawn by hash of doc_id.
@@ -23,7 +25,7 @@ class LabellingSettings(BaseModel):
     canaries: int = Field(10, ge=0)
     max_shift: float = Field(0.3, gt=0)
     generation: int = Field(0, ge=0)
-    seed: int = 0
+    seed: Seed = 0
 
 
 def labelling_id(rubric_id: str, asked_as: str) -> str:

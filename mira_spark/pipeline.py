@@ -5,7 +5,7 @@ from types import ModuleType
 
 from pyspark.sql import Row
 
-from mira_spark import judging, leases, runs
+from mira_spark import corpus, judging, leases, runs
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import say
 from mira_spark.runs import Outcome
@@ -39,6 +39,14 @@ STEPS: dict[str, ModuleType] = {
 EXIT_CODES = {"done": 0, "degraded": 3, "stopped": 75}
 
 
+def check(settings: Settings, steps: Sequence[str]) -> None:
+    """ConfigError for what would keep one of the steps from its work, whatever the tables hold."""
+    if "ingest_corpus" in steps:
+        corpus.named_input(settings.corpus)
+    if {"discover_rubrics", "label_documents"} & set(steps):
+        judging.check(settings)
+
+
 def perform(
     lake: Lakehouse,
     settings: Settings,
@@ -53,8 +61,7 @@ def perform(
     missing(lake, settings) (what of its work was removed since). A step that stops ends the
     sequence. Raises BusyError when another driver writes the same tables.
     """
-    if {"discover_rubrics", "label_documents"} & set(steps):
-        judging.check(settings)
+    check(settings, steps)
     lake.create()
     finished = runs.finished(lake)
     idle: list[dict[str, object]] = []

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mira_spark import mlflow_runs
 from mira_spark.errors import InputError
+from mira_spark.setting_types import LocalPath
 
 if TYPE_CHECKING:
     from mira_spark.settings import Settings
@@ -31,9 +32,9 @@ class RegistrySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tracking_uri: str | None = None
-    experiment: str = "mira_spark"
-    students_folder: Path | None = None
-    prefix: str = Field("mira", pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,199}$")
+    experiment: str = Field("mira_spark", min_length=1)
+    students_folder: LocalPath | None = None
+    prefix: str = Field("mira", pattern=r"^([a-z0-9_]{1,64}\.){0,2}[a-z0-9_]{1,64}$")
 
 
 def model_name(settings: "Settings", source_group: str) -> str:

@@ -8,13 +8,13 @@ forbids the browser to load anything.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from mira_spark import report_groups, report_plots
 from mira_spark.errors import ConfigError
+from mira_spark.setting_types import LocalPath
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -28,7 +28,7 @@ class ReportSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Path | None = None
+    path: LocalPath | None = None
 
 
 @dataclass(frozen=True)

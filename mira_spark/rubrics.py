@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mira_spark import rubric_lint
+from mira_spark import rubric_lint, yaml_files
 from mira_spark.errors import ConfigError, joined
 from mira_spark.judges.protocol import Anchor
 from mira_spark.prompts import MAX_DIMENSIONS
@@ -117,12 +117,8 @@ def from_yaml(text: str) -> list[Draft]:
     dimensions, and whatever the lint has against a name or definition. Every scalar is read as the
     text it is, so that a dimension may be called `no` or `2024`.
     """
-    try:
-        loader = yaml.BaseLoader(text)
-        root = loader.get_single_node()
-        tree = loader.construct_document(root) if root else None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"rubrics: is not YAML: {error}") from error
+    document = yaml_files.parsed(text, "rubrics", as_text=True)
+    root, tree = document.root, document.value
     if root is None or not isinstance(tree, dict):
         raise ConfigError("rubrics: should hold the key rubrics and below it a list of groups")
     problems = list(_beyond_types(tree))
@@ -131,7 +127,7 @@ def from_yaml(text: str) -> list[Draft]:
         drafts = _File.model_validate(tree).rubrics
     except ValidationError as error:
         problems += _invalid(error)
-    found = [*_doubled_keys(root), *((_line(root, place), what) for place, what in problems)]
+    found = [*document.problems, *((_line(root, place), what) for place, what in problems)]
     if found:
         raise ConfigError(joined(f"line {line}: {what}" for line, what in sorted(found)))
     return drafts
@@ -182,24 +178,6 @@ def _comment(text: str, indent: int) -> str:
     shown = "".join(c if c.isprintable() else " " for c in text)
     begin = f"{' ' * indent}# "
     return textwrap.fill(shown, _WIDTH, initial_indent=begin, subsequent_indent=begin) + "\n"
-
-
-def _doubled_keys(root: yaml.Node) -> Iterator[tuple[int, str]]:
-    todo, seen = [root], set()
-    while todo:
-        node = todo.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            keys = set()
-            for key, value in node.value:
-                if key.value in keys:
-                    yield key.start_mark.line + 1, f"{key.value} comes twice"
-                keys.add(key.value)
-                todo.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            todo += node.value
 
 
 def _beyond_types(tree: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:

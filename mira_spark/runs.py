@@ -40,7 +40,7 @@ class Plan:
 
 def new_run_id() -> str:
     """A fresh id that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}_{secrets.token_hex(3)}"
 
 
 @functools.cache

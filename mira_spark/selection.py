@@ -9,21 +9,34 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from mira_spark.allocation import Policy
+from mira_spark.allocation import FORM, Policy, contradictions, readable
 from mira_spark.errors import InputError
+from mira_spark.schemas import TABLES
+from mira_spark.setting_types import Name, Seed
 
-_BUDGET = re.compile(r"^(\d+(?:\.\d+)?)%$|^(\d[\d_]*)$")
+_BUDGET = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?%|[0-9][0-9_]{0,24}")
+_MOST_TOKENS = 2**63 - 1
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 _TABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127}){0,2}$"
 HIGHEST = 10_000
 
 Scalar = bool | int | float | str
+
+
+def _readable(share: str) -> str:
+    if readable(share) is None:
+        raise ValueError(FORM)
+    return share
+
+
+Share = Annotated[str, AfterValidator(_readable)]
+"""Of the budget, as in `allocation.Policy`."""
 
 
 class _Settings(BaseModel):
@@ -64,31 +77,57 @@ class SelectionSettings(_Settings):
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
-    name: str = Field("default", pattern=r"^[a-z][a-z0-9_]{0,59}$")
+    name: Name = "default"
     policy: Literal["group", "global", "source"] = "group"
     budget: str = "40%"
     shares: Literal["tokens", "equal"] | dict[str, str] = "tokens"
-    floors: dict[str, str] = {}
-    caps: dict[str, str] = {}
+    floors: dict[str, Share] = {}
+    caps: dict[str, Share] = {}
     score: Literal["quality", "random", "length"] | ScoreColumn = "quality"
     where: tuple[Filter, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
     duplicates: Literal["keep", "first"] = "keep"
     materialize: Literal["view", "manifest", "text"] = "view"
     keep_days: int = Field(30, ge=0)
-    seed: int = 0
+    seed: Seed = 0
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_table(cls, name: str) -> str:
+        if f"selected_{name}" in TABLES:
+            raise ValueError(f"selected_{name} is a table of ours, not a view: use another name")
+        return name
 
     @field_validator("budget")
     @classmethod
     def _readable(cls, budget: str) -> str:
-        if not _BUDGET.match(budget):
+        if not _BUDGET.fullmatch(budget):
             raise ValueError("should be a number of tokens, e.g. 25_000_000_000, or e.g. 40%")
         share = Fraction(budget.removesuffix("%").replace("_", ""))
         if share <= 0:
             raise ValueError("should be more than 0")
         if budget.endswith("%") and share > 100:
             raise ValueError("should be at most 100%")
+        if share > _MOST_TOKENS:
+            raise ValueError(f"should be at most {_MOST_TOKENS:,} tokens")
         return budget
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        floors, caps = ({s: readable(text) or Fraction(0) for s, text in given.items()}
+                        for given in (self.floors, self.caps))  # fmt: skip
+        problems = list(contradictions(floors, caps))
+        if not isinstance(self.shares, str):
+            shares = {pool: readable(text) for pool, text in self.shares.items()}
+            problems += [
+                f"shares.{pool}: {FORM}" for pool, share in shares.items() if share is None
+            ]
+            total = sum(share for share in shares.values() if share is not None)
+            if total != 1 and None not in shares.values():
+                problems.append(f"shares: sum to {total}, should be exactly 1")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @property
     def allocation(self) -> Policy:

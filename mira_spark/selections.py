@@ -14,10 +14,11 @@ from mira_spark import candidates, current, selection
 from mira_spark.errors import InputError, joined
 from mira_spark.inputs import user_table
 from mira_spark.selection import ScoreColumn, SelectionSettings
+from mira_spark.setting_types import NAME
 from mira_spark.tables import Lakehouse
 from mira_spark.walk import Cut
 
-NAME_OR_ID = re.compile(r"[a-z][a-z0-9_]{0,59}|[0-9a-f]{16}")
+NAME_OR_ID = re.compile(NAME)
 PINNED = ("documents", "scores")
 WRITES = ("selected_documents", "selection_cutoffs", "selections")
 COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")

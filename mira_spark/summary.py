@@ -1,10 +1,12 @@
 """What the demo shows at its end: what was kept, the best and the worst, and where to go on."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import DataFrame
 
+from mira_spark import judging
 from mira_spark.columns import POINT
 from mira_spark.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, Estimate
 from mira_spark.progress import say, show_table
@@ -13,7 +15,8 @@ from mira_spark.tables import Lakehouse
 
 
 def show(lake: Lakehouse, settings: Settings) -> None:
-    """Print the kept shares, six documents of one source with their dimensions, and what next."""
+    """Print the kept shares, six documents of one source with their dimensions, and what next;
+    leaves the settings in `demo.yaml` in their folder for that."""
     _shares(lake)
     _examples(lake)
     _next(lake, settings)
@@ -132,15 +135,20 @@ def _next(lake: Lakehouse, settings: Settings) -> None:
     folder = settings.folder
     say()
     say(f"The tables are in {folder}/warehouse/{lake.namespace}.db, MLflow in {folder}/mlflow.db.")
-    say(
-        "Qualities were learnt from the heuristic judge, a stand-in: it measures, it does not read."
-    )
+    judge = judging.model_of(settings.judge, "labelling")
+    asked = f"the judge {judging.name_of(judge)}"
+    if judge.kind == "heuristic":
+        asked = "the heuristic judge, a stand-in: it measures, it does not read"
+    say(f"Qualities were learnt from {asked}.")
+    file = folder / "demo.yaml"
+    file.write_text(settings.as_yaml(), encoding="utf-8")
+    same = f"--config {shlex.quote(str(file))}"
     say()
     say("Next:")
     for command in (
-        'mira sql "select source, count(*), sum(n_tokens) from selected group by source"',
-        "mira demo --set selection.budget=20%",
-        "mira status",
+        f'mira sql {same} "select source, count(*), sum(n_tokens) from selected group by source"',
+        f"mira demo {same} --set selection.budget=20%",
+        f"mira status {same}",
         "mira run --config my.yaml    # your own corpus, see conf/local.yaml",
     ):
         say(f"  .venv/bin/{command}")

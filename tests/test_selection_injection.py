@@ -66,10 +66,11 @@ def test_no_filter_is_on_a_column_of_that_name() -> None:
 @pytest.mark.parametrize("where", ["shares", "floors", "caps"])
 def test_no_pool_and_no_source_has_that_name_or_share(where: str) -> None:
     for text in ALL:
-        for given in ({text: "0.5"}, {"web": text}):
-            policy = SelectionSettings.model_validate({where: given, "policy": "source"}).allocation
-            with pytest.raises(InputError, match=rf"^{where}\."):
-                walks(policy, 70, {"web": "x"}, levels(["web"], [9], [1], [40]))
+        with pytest.raises(ValidationError, match="should be from 0 to 1"):
+            SelectionSettings.model_validate({where: {"web": text}})
+        policy = SelectionSettings.model_validate({where: {text: "1"}, "policy": "source"})
+        with pytest.raises(InputError, match=rf"^{where}\."):
+            walks(policy.allocation, 70, {"web": "x"}, levels(["web"], [9], [1], [40]))
 
 
 def test_a_source_may_have_any_name() -> None:

@@ -7,15 +7,24 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from mira_spark import cli
 from mira_spark.errors import ConfigError
+from mira_spark.schemas import TABLES
 from mira_spark.settings import NAME, Settings, load
+from tests import hostile_strings
 
 CONF = Path(__file__).parent.parent / "conf"
 SECTIONS = (
     "corpus, discovery, distillation, folder, grouping, judge, labelling, local_cores, "
     "local_memory, namespace, registry, reliability, report, scoring, selection, session"
 )
+CORPUS = "corpus: {input: python_environment}\n"
+PLAIN = Settings.model_validate({"corpus": {"input": "python_environment"}})
 UNREADABLE = "should be a number of tokens, e.g. 25_000_000_000, or e.g. 40%"
 
 
@@ -25,8 +34,13 @@ def file(tmp_path: Path) -> Path:
 
 
 def loaded(file: Path, text: str, *overrides: str) -> Settings:
-    file.write_text(text, encoding="utf-8")
+    file.write_text(with_corpus(text), encoding="utf-8")
     return load(file, overrides)
+
+
+def with_corpus(text: str) -> str:
+    """The text with the section that every file needs, where it has none."""
+    return text if "corpus:" in text else f"{text}\n{CORPUS}"
 
 
 def refusal(path: Path | None, *overrides: str) -> str:
@@ -36,7 +50,7 @@ def refusal(path: Path | None, *overrides: str) -> str:
 
 
 def refusal_of(file: Path, text: str, *overrides: str) -> str:
-    file.write_text(text, encoding="utf-8")
+    file.write_text(with_corpus(text), encoding="utf-8")
     return refusal(file, *overrides)
 
 
@@ -55,7 +69,8 @@ DEFAULTS = leaves(Settings().model_dump(mode="json"))
 
 
 def test_without_a_file_and_with_an_empty_one_all_is_default(file: Path) -> None:
-    assert load() == loaded(file, "") == loaded(file, "# nothing\n") == Settings()
+    assert load() == Settings()
+    assert loaded(file, "") == loaded(file, "# nothing\n") == PLAIN
 
 
 def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> None:
@@ -63,7 +78,7 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
         namspace: x
         zzz: 1
         selection: {bugdet: 1, seed: x}
-        corpus: {columns: {txt: a}}
+        corpus: {input: csv, columns: {txt: a}}
         judge: {window_tokens: 3}
         """
     found = refusal_of(file, text, "labelling.validation_share=1", "discovery.dimension=12")
@@ -123,9 +138,9 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
         ),
         (
             "selection: {name: No-1}",
-            "selection.name: String should match pattern '^[a-z][a-z0-9_]{0,59}$', found 'No-1'",
+            "selection.name: String should match pattern '^[a-z0-9_]{1,64}$', found 'No-1'",
         ),
-        ("1: 2", "1: Keys should be strings, found 1"),
+        ("1: 2", f"1 is not a setting. Known: {SECTIONS}"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_was_found(file: Path, text: str, problem: str) -> None:
@@ -177,7 +192,10 @@ def test_a_budget_is_tokens_or_per_cent(file: Path, budget: str, read: str) -> N
 
 
 def test_overrides_are_set_on_top_of_the_file(file: Path) -> None:
-    text = "namespace: a.b\nselection: {budget: 10%, seed: 3}\ncorpus: {columns: {text: body}}"
+    text = (
+        "namespace: a.b\nselection: {budget: 10%, seed: 3}\n"
+        "corpus: {input: csv, columns: {text: body}}"
+    )
     overrides = (
         "selection.budget = 1000",
         "corpus.columns.doc_id=id",
@@ -191,7 +209,11 @@ def test_overrides_are_set_on_top_of_the_file(file: Path) -> None:
         {
             "namespace": "a.b",
             "selection": {"budget": "1000", "seed": 3},
-            "corpus": {"columns": {"text": "body", "doc_id": "id"}, "path": "s3://bucket/a=b"},
+            "corpus": {
+                "input": "csv",
+                "columns": {"text": "body", "doc_id": "id"},
+                "path": "s3://bucket/a=b",
+            },
             "grouping": {"groups": None, "mapping": {"x": "group_a"}},
         }
     )
@@ -206,9 +228,9 @@ def test_overrides_are_set_on_top_of_the_file(file: Path) -> None:
         ),
         (
             "selection.budget.x=1",
-            "--set selection.budget.x=1: budget is a value, not a section",
+            "--set selection.budget.x: budget is a value, not a section",
         ),
-        ("namespace.x=1", "--set namespace.x=1: namespace is a value, not a section"),
+        ("namespace.x=1", "--set namespace.x: namespace is a value, not a section"),
         ("=3", f"F:  is not a setting. Known: {SECTIONS}"),
     ],
 )
@@ -219,7 +241,10 @@ def test_a_wrong_override_is_named(file: Path, override: str, problem: str) -> N
 
 def test_an_override_that_is_not_yaml_is_refused() -> None:
     found = refusal(None, "selection.budget=[")
-    assert found.startswith("--set selection.budget=[: ")
+    assert found == (
+        "--set selection.budget: line 1: is not YAML: expected the node content, but found "
+        "'<stream end>'"
+    )
 
 
 def test_problems_of_overrides_alone_name_the_settings() -> None:
@@ -239,12 +264,9 @@ def test_a_file_that_is_not_utf_8_is_refused(file: Path) -> None:
 
 
 def test_a_file_that_is_not_yaml_is_refused_with_the_place(file: Path) -> None:
-    assert refusal_of(file, "namespace: [\n") == (
-        "F: is not YAML: while parsing a flow node\n"
-        "expected the node content, but found '<stream end>'\n"
-        '  in "<unicode string>", line 2, column 1:\n'
-        "    \n"
-        "    ^"
+    file.write_text("corpus:\n  input: csv\nnamespace: [\n")
+    assert refusal(file) == (
+        "F: line 4: is not YAML: expected the node content, but found '<stream end>'"
     )
 
 
@@ -253,7 +275,8 @@ def test_a_file_that_is_not_yaml_is_refused_with_the_place(file: Path) -> None:
     [("- a\n", "['a']"), ("just text", "'just text'"), ("5", "5"), ("x" * 99, "'" + "x" * 59)],
 )
 def test_a_file_without_sections_is_refused(file: Path, text: str, shown: str) -> None:
-    assert refusal_of(file, text) == f"F: should hold sections of settings, found {shown}"
+    file.write_text(text)
+    assert refusal(file) == f"F: should hold sections of settings, found {shown}"
 
 
 @pytest.mark.parametrize("name", ["mira", "a.b", "_x", "Main.mira_2", "a" * 128])
@@ -282,10 +305,10 @@ def test_a_corpus_of_files_or_a_table_needs_its_path(file: Path, kind: str) -> N
 
 
 def test_a_corpus_needs_a_source(file: Path) -> None:
-    assert refusal_of(file, "corpus: {columns: {source: null}}") == (
+    assert refusal_of(file, "corpus: {input: delta, path: p, columns: {source: null}}") == (
         "F: corpus: source (a constant) or columns.source (a column) is needed"
     )
-    assert loaded(file, "corpus: {source: web, columns: {source: null}}").corpus.source == "web"
+    assert loaded(file, "corpus: {input: python_environment, source: web}").corpus.source == "web"
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:
@@ -325,7 +348,8 @@ def test_the_local_file_shows_every_setting_and_says_where_it_leaves_the_default
         if value != DEFAULTS[key]:
             name = key.rpartition(".")[2]
             lines = [line for line in text.splitlines() if line.strip().startswith(f"{name}: ")]
-            assert any(f"the default is {DEFAULTS[key]:_}" in line for line in lines), key
+            default = "none" if DEFAULTS[key] is None else f"{DEFAULTS[key]:_}"
+            assert any(f"the default is {default}" in line for line in lines), key
 
 
 def test_the_cluster_file_holds_only_what_differs_from_the_defaults() -> None:
@@ -363,7 +387,7 @@ def test_an_unknown_key_is_named_however_deep(override: str, said: str) -> None:
         ("registry.tracking_uri", "https://ada:hunter2-of-ada@mlflow.example/"),
         ("registry.tracking_uri", "postgresql://mira:p%40ss@db.example/mlflow"),
         ("registry.tracking_uri", "https://mlflow.example/?token=hunter2"),
-        ("registry.students_folder", "s3://AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI@bucket/students"),
+        ("registry.experiment", "s3://AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI@bucket/students"),
         ("registry.experiment", "sk-proj-0123456789abcdefXYZ"),
         ("corpus.path", "jdbc:postgresql://db.example/corpus?user=mira&password=hunter2"),
         ("corpus.path", "https://store.example/c?sv=1&sig=abc%3D"),
@@ -401,3 +425,158 @@ def test_a_value_that_may_be_a_key_is_not_shown_where_it_is_wrong(override: str)
     with pytest.raises(ConfigError) as caught:
         load(None, [override])
     assert "live" not in "".join(traceback.format_exception(caught.value))
+
+
+thorough = hypothesis(
+    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+SECTION_NAMES = [name for name, value in Settings() if isinstance(value, BaseModel)]
+SECTION_NAMES.remove("corpus")
+
+
+@thorough
+@given(section=st.sampled_from(SECTION_NAMES), beside=st.sets(st.sampled_from(SECTION_NAMES)))
+def test_an_empty_section_is_an_empty_section_in_a_file_and_with_set(
+    file: Path, section: str, beside: set[str]
+) -> None:
+    text = "".join(f"{name}:\n" for name in sorted({section, *beside}))
+    assert loaded(file, text) == PLAIN
+    assert loaded(file, "judge: {window_tokens: 99}", f"{section}=", "judge=") == PLAIN
+    assert loaded(file, "judge:\n", "judge.window_tokens=99").judge.window_tokens == 99
+
+
+def test_a_section_in_a_section_and_a_mapping_may_be_empty(file: Path) -> None:
+    text = "judge:\n  prices:\n  budget:\n    per_run:\ngrouping: {mapping: }\n"
+    assert loaded(file, text) == PLAIN
+
+
+@thorough
+@given(section=st.sampled_from(["judge", "selection", "labelling"]), cap=st.integers(1, 10**6))
+def test_a_second_section_of_the_same_name_is_refused(file: Path, section: str, cap: int) -> None:
+    first = f"judge:\n  budget: {{per_run: {{usd: {cap}}}}}\n"
+    text = f"{first}{section}: {{}}\njudge: {{reasks: 2}}\n"
+    lines = refusal_of(file, text).splitlines()
+    assert "F: line 4: judge comes twice" in lines
+    inner = f"judge:\n  budget:\n    per_run: {{usd: {cap}}}\n    per_run: {{tokens: 1}}\n"
+    assert refusal_of(file, inner) == "F: line 4: per_run comes twice"
+
+
+SEEDS = ["grouping.seed", "discovery.seed", "labelling.seed", "selection.seed", "judge.seed",
+         "distillation.encoder.seed", "distillation.generative.seed"]  # fmt: skip
+
+
+@thorough
+@given(key=st.sampled_from(SEEDS), seed=st.integers(-(2**70), 2**70))
+def test_a_seed_is_a_signed_integer_of_64_bits(key: str, seed: int) -> None:
+    if -(2**63) <= seed < 2**63:
+        load(None, [f"{key}={seed}"])
+    else:
+        assert refusal(None, f"{key}={seed}") == f"settings: {key}: should fit in 64 bits"
+
+
+@thorough
+@given(
+    key=st.sampled_from(["selection.budget", "selection.floors.a", "judge.budget.per_run.usd",
+                         "selection.seed", "scoring.max_quarantined", "judge.timeout_s"]),
+    digits=st.text("0123456789\uff11\uff12\u0663\u096a\u0e55", min_size=1, max_size=3),
+)  # fmt: skip
+def test_only_ascii_digits_are_digits(key: str, digits: str) -> None:
+    if not digits.isascii():
+        assert refusal(None, f"{key}='{digits}'").startswith(f"settings: {key}: ")
+        assert refusal(None, f"{key}='0.{digits}%'").startswith(f"settings: {key}: ")
+
+
+NAMED = {"selection.name": "selection.name", "grouping.mapping.web": "grouping.mapping.web",
+         "registry.prefix": "registry.prefix"}  # fmt: skip
+
+
+@thorough
+@given(
+    key=st.sampled_from(sorted(NAMED)),
+    name=st.text("a9_/.\\'\"`; -A\n\x00\u00e9~$%", max_size=70)
+    | st.sampled_from(hostile_strings.ALL),
+)  # fmt: skip
+def test_a_name_that_becomes_a_path_or_a_table_is_of_plain_characters(key: str, name: str) -> None:
+    tree: dict[str, Any] = {}
+    section, _, rest = key.partition(".")
+    tree[section] = {"mapping": {"web": name}} if section == "grouping" else {rest: name}
+    before = r"([a-z0-9_]{1,64}\.){0,2}" if section == "registry" else ""
+    pattern = f"{before}[a-z0-9_]{{1,64}}"
+    if re.fullmatch(pattern, name):
+        Settings.model_validate(tree)
+    else:
+        with pytest.raises(ValueError, match="String should match pattern"):
+            Settings.model_validate(tree)
+
+
+@pytest.mark.parametrize("table", [t for t in TABLES if t.startswith("selected_")])
+def test_no_selection_is_called_so_that_its_view_would_be_a_table_of_ours(table: str) -> None:
+    name = table.removeprefix("selected_")
+    assert refusal(None, f"selection.name={name}") == (
+        f"settings: selection.name: {table} is a table of ours, not a view: use another name, "
+        f"found {name!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("distillation.kind=encoder",
+         "distillation: encoder needs encoder.model: a folder or a hub id"),
+        ("distillation.kind=generative",
+         "distillation: generative needs generative.model: a folder or a hub id"),
+        ("distillation={kind: served, served: {model: m, url: https://a/v1}}",
+         "distillation: served.url: host a is not in hosts (none); list it if it is meant"),
+        ("selection.floors={a: much}",
+         "selection.floors.a: should be from 0 to 1, e.g. 0.05, 5% or 1/20, found 'much'"),
+        ("selection.caps={a: 2}",
+         "selection.caps.a: should be from 0 to 1, e.g. 0.05, 5% or 1/20, found 2"),
+        ("selection={floors: {a: 20%}, caps: {a: 10%}}",
+         "selection: caps.a: 1/10 is below the source's floor, 1/5"),
+        ("selection.floors={a: 60%, b: 60%}", "selection: floors: sum to 6/5, should be at most 1"),
+        ("selection.shares={a: 1/2, b: 1/4}",
+         "selection: shares: sum to 3/4, should be exactly 1"),
+        ("selection.shares={a: x, b: 1}",
+         "selection: shares.a: should be from 0 to 1, e.g. 0.05, 5% or 1/20"),
+        ("selection.budget='9223372036854775808'",
+         "selection.budget: should be at most 9,223,372,036,854,775,807 tokens, found "
+         "'9223372036854775808'"),
+        ("folder=s3://bucket/mira", "folder: should be a path of this machine's file system, not a "
+         "URI, found 's3://bucket/mira'"),
+        ("registry.students_folder=dbfs:/x", "registry.students_folder: should be a path of this "
+         "machine's file system, not a URI"),
+        ("report.path=''", "report.path: should be a path, found ''"),
+        ("corpus={input: python_environment, path: /data}",
+         "corpus: path is not for python_environment: name the kind of its files"),
+    ],
+)  # fmt: skip
+def test_what_can_only_fail_later_fails_at_load(override: str, problem: str) -> None:
+    assert refusal(None, override) == f"settings: {problem}"
+
+
+@pytest.mark.parametrize("text", ["", "corpus:\n", "corpus: {}\n", "corpus: {source: web}\n"])
+def test_a_file_says_what_the_corpus_is(file: Path, text: str) -> None:
+    file.write_text(f"{text}selection: {{seed: x}}\n")
+    assert refusal(file).splitlines() == [
+        "F: corpus.input: is missing; it should be one of python_environment, parquet, json, csv, "
+        "delta, table",
+        "F: selection.seed: Input should be a valid integer, unable to parse string as an integer, "
+        "found 'x'",
+    ]
+
+
+def test_defaults_from_elsewhere_lie_beneath_the_file_and_the_overrides(file: Path) -> None:
+    file.write_text("labelling: {documents_per_source: 5}\n")
+    found = load(file, ["scoring.unit_tokens=7"], cli.DEMO)
+    assert (found.labelling.documents_per_source, found.scoring.unit_tokens) == (5, 7)
+    assert found.corpus.input == "python_environment"
+    assert load(None, (), cli.DEMO).labelling.documents_per_source == 700
+
+
+def test_the_settings_are_written_as_a_file_that_says_the_same(file: Path) -> None:
+    read_on = "{m: {input: 0.1, output: 2, read_on: 2026-11-01}}"
+    for overrides in ([], ["judge.prices=" + read_on, "grouping.mapping={'no': a, '1': b}",
+                           "folder=a b", "selection.budget=30%"]):  # fmt: skip
+        settings = load(CONF / "local.yaml", overrides)
+        file.write_text(settings.as_yaml(), encoding="utf-8")
+        assert load(file) == settings

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mira_spark.errors import MiraError
 from mira_spark.judges.prices import NANOS, Price, Usage, cost_nanos, most_nanos, nanos
 from mira_spark.judges.protocol import Answer
+from mira_spark.setting_types import Usd
 
 _REMEDY = {
     "per_run": "run the step again to go on under a run's new cap, or raise it.",
@@ -31,7 +32,7 @@ class Caps(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    usd: Decimal | None = Field(None, ge=0, max_digits=18, decimal_places=9)
+    usd: Usd | None = None
     tokens: int | None = Field(None, ge=0)
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from mira_spark.errors import ConfigError
 from mira_spark.judges.protocol import Answer
+from mira_spark.setting_types import Usd
 
 NANOS = 10**9
 TOKENS_AROUND_A_MESSAGE = 256
@@ -26,9 +27,9 @@ class Price(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    input: Decimal = Field(ge=0, max_digits=18, decimal_places=9)
-    cached_input: Decimal | None = Field(None, ge=0, max_digits=18, decimal_places=9)
-    output: Decimal = Field(ge=0, max_digits=18, decimal_places=9)
+    input: Usd
+    cached_input: Usd | None = None
+    output: Usd
     read_on: date
 
 

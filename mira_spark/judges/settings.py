@@ -1,6 +1,5 @@
 """Which judge answers, where, and how much of a document it is shown."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,6 +10,7 @@ from mira_spark.judges.budget import BudgetSettings
 from mira_spark.judges.hosts import checked_url
 from mira_spark.judges.pacing import PacingSettings
 from mira_spark.judges.prices import Price
+from mira_spark.setting_types import LocalPath, Seed
 
 Name = Annotated[str, Field(min_length=1)]
 Parameter = Literal["max_tokens", "temperature", "seed", "response_format"]
@@ -36,7 +36,7 @@ class ModelSettings(BaseModel):
     region: Name | None = None
     profile: Name | None = None
     temperature: float | None = Field(0.0, ge=0, le=2)
-    seed: int | None = None
+    seed: Seed | None = None
     max_output_tokens: int = Field(2_000, ge=1)
     answer_format: Literal["json_schema", "json_object"] = "json_schema"
     parameters: dict[Parameter, ParameterName | None] = {}
@@ -89,8 +89,8 @@ class JudgeSettings(ModelSettings):
 
     window_tokens: int = Field(1_000, ge=16, le=100_000)
     labelling: ModelSettings | None = None
-    prompts: Path | None = None
-    journal: Path | None = None
+    prompts: LocalPath | None = None
+    journal: LocalPath | None = None
     licenses: tuple[Name, ...] = ()
     reasks: int = Field(1, ge=0)
     unreadable_in_a_row: int = Field(20, ge=1)

@@ -28,12 +28,13 @@ KEYS = ("doc_id", "source", "content_hash", "n_bytes", "reason", "beginning")
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The input's fingerprint: files by name, size and time; a Delta table by its version."""
     chosen = settings.corpus
-    if chosen.input == "python_environment":
+    kind = corpus.named_input(chosen)
+    if kind == "python_environment":
         limits = _limits(chosen)
         files = corpus_python.find_files(corpus_python.this_environment(), limits)
         return {"files": corpus_python.fingerprint(files, limits)}
     path = chosen.path or ""
-    if chosen.input == "table":
+    if kind == "table":
         return {path: input_version(lake.spark, path)}
     return {path: hashlib.sha256("\n".join(listing(lake.spark, path)).encode()).hexdigest()}
 
@@ -110,8 +111,9 @@ def _raw(
     lake: Lakehouse, settings: CorpusSettings, staging: Path
 ) -> tuple[CorpusSettings, DataFrame]:
     """The input's rows and how their columns map; the local environment is laid in `staging`."""
-    if settings.input != "python_environment":
-        return settings, read_input(lake.spark, settings.input, settings.path or "")
+    kind = corpus.named_input(settings)
+    if kind != "python_environment":
+        return settings, read_input(lake.spark, kind, settings.path or "")
     limits = _limits(settings)
     files = corpus_python.find_files(corpus_python.this_environment(), limits)
     shutil.rmtree(staging, ignore_errors=True)

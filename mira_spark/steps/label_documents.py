@@ -16,6 +16,7 @@ from mira_spark.judges.unusable import SHOWN, check_usable
 from mira_spark.judging import Labelling
 from mira_spark.progress import track
 from mira_spark.runs import Outcome
+from mira_spark.setting_types import SEEDS
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
@@ -102,7 +103,7 @@ def _label_group(
     if not counts["answered"]:
         found = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)
         check_usable(group, found.limit(1).count(), unusable)
-    _measure_agreement(lake, work, run_id, chosen.seed)
+    _measure_agreement(lake, work, run_id, chosen.seed % SEEDS)
     return counts
 
 

@@ -121,7 +121,7 @@ def main(arguments: Sequence[str]) -> None:
     own = Path(tempfile.mkdtemp())
     try:
         lake = opened(folder, own)
-        settings = load(None, [*cli.DEMO, f"folder={folder}"])
+        settings = load(None, [f"folder={folder}"], cli.DEMO)
         groups = current.groups(lake, settings)
         champions = current.scorers(lake, settings, groups.values())
         groups = {s: g for s, g in groups.items() if g in champions}

@@ -63,7 +63,7 @@ def test_a_job_scores_on_separate_executors_from_an_empty_directory(
     empty.mkdir()
     (empty / "cluster.yaml").write_text(
         f"session: platform\nfolder: {left}\nnamespace: {settings.namespace}\n"
-        "grouping: {groups: 2}\n"
+        "grouping: {groups: 2}\ncorpus: {input: table, path: not.read}\n"
     )
     command = cluster.spark_submit(left, ["--config", "cluster.yaml"], 2)
     ended = run(command, empty, env=cluster.environment(tmp_path / "python"))

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from mira_spark import current, judging, pipeline, planning, signing
 from mira_spark.canaries import JudgeDrift
-from mira_spark.errors import ConfigError, InputError, JudgeError
+from mira_spark.errors import ConfigError, InputError, JudgeError, UnsignedError
 from mira_spark.judge_checks import parse
 from mira_spark.judges.budget import BudgetReached
 from mira_spark.judges.pacing import JudgeUnavailable
@@ -135,8 +135,10 @@ def test_labelling_waits_for_a_signature(
     lake: Lakehouse, judged: Settings, stub: JudgeStub
 ) -> None:
     asked = len(stub.calls)
-    with pytest.raises(InputError, match="group_a: its rubric waits to be signed"):
+    with pytest.raises(UnsignedError, match="group_a: its rubric waits to be signed") as waiting:
         pipeline.perform(lake, judged, "r", ["label_documents"])
+    assert waiting.value.exit_code == 4
+    assert "sign it with mira rubrics approve --by NAME" in str(waiting.value)
     assert len(stub.calls) == asked
 
 

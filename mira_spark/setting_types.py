@@ -1,0 +1,42 @@
+"""The types of settings that several sections share, each defined once."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+NAME = "[a-z0-9_]{1,64}"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+"""Of a group, a selection, a part of a student's name or a run: it is also a folder's name, part of
+a view's name, and a value in SQL."""
+
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What Spark's 64-bit hashes take. For numpy, scikit-learn and torch use `seed % SEEDS`."""
+SEEDS = 2**32
+
+
+def local_path(value: object) -> object:
+    """The value, when it can name a file or folder of this machine; else ValueError."""
+    text = str(value)
+    if _URI.match(text):
+        raise ValueError("should be a path of this machine's file system, not a URI")
+    if value is None or not text or "\0" in text:
+        raise ValueError("should be a path")
+    return value
+
+
+def _in_ascii(value: object) -> object:
+    if isinstance(value, str) and not value.isascii():
+        raise ValueError("should be a number in the digits 0 to 9")
+    return value
+
+
+LocalPath = Annotated[Path, BeforeValidator(local_path)]
+"""A path on this machine or on what is mounted there; `s3://…` would become a folder `s3:`."""
+
+Usd = Annotated[Decimal, BeforeValidator(_in_ascii), Field(ge=0, max_digits=18, decimal_places=9)]
+"""US dollars, to the billionth."""
