@@ -1,7 +1,6 @@
 """Train one student for each group on its labels. Reads `labels`, `documents`; writes a model per
 group in MLflow, `students`, `student_reliability`."""
 
-import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from mira_spark import (
     calibration,
     current,
     distillation,
+    own_folders,
     registry,
     reliability,
     runs,
@@ -77,8 +77,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     rows = made = 0
     for rubric in track(list(rubrics.values()), len(rubrics), "students"):
         group = rubric.source_group
-        shards = settings.folder.absolute() / "staging" / group
+        shards = own_folders.own_folder(settings.folder, "staging", group)
         labels = _labels(lake, [ids[group]])
+        own_folders.remove(shards)
         _stage(lake, labels, shards)
         try:
             trained = _train(lake, settings, rubric, ids[group], shards, versions["labels"])
@@ -86,14 +87,14 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             failed.append(f"{group}: {error}")
             continue
         finally:
-            shutil.rmtree(shards, ignore_errors=True)
+            own_folders.remove(shards)
         for check in trained.gate.met:
             say(f"  {group}: met: {check}")
         for check in trained.gate.reasons:
             say(f"  {group}: ", ("not met", "red"), f": {check}")
         _publish(lake, settings, trained, versions, run_id)
         if trained.gate.passed:
-            shutil.rmtree(_checkpoints(settings, group), ignore_errors=True)
+            own_folders.remove(_checkpoints(settings, group))
         made, rows = made + 1, rows + trained.labels
         if not trained.gate.passed:
             failed.append(f"{group}: {'; '.join(trained.gate.reasons)}")
@@ -201,7 +202,7 @@ def _train(
 
 def _checkpoints(settings: Settings, group: str) -> Path:
     """Where an interrupted training leaves what it goes on from."""
-    return settings.folder.absolute() / "checkpoints" / group
+    return own_folders.own_folder(settings.folder, "checkpoints", group)
 
 
 def _champion_spearman(

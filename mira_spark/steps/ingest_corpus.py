@@ -3,7 +3,6 @@
 
 import contextlib
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from mira_spark import corpus, corpus_python, doubled, tokens
+from mira_spark import corpus, corpus_python, doubled, own_folders, tokens
 from mira_spark.corpus import CorpusSettings
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.inputs import input_version, listing, read_input
@@ -43,7 +42,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """At most one commit to each table; the order and partitioning of the input do not matter."""
     tokenizer = tokens.tokenizer(settings.corpus.tokenizer)
     _pin(lake, tokenizer)
-    staging = settings.folder.absolute() / "staging" / "corpus"
+    staging = own_folders.own_folder(settings.folder, "staging", "corpus")
     chosen, raw = _raw(lake, settings.corpus, staging)
     corpus.missing_columns(chosen, raw.columns)
     mapped = corpus.mapped(raw, chosen)
@@ -57,7 +56,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         added, changed = _take_in(lake, mapped, keys, tokenizer, run_id)
     if added or changed:
         doubled.check(lake)
-    shutil.rmtree(staging, ignore_errors=True)
+    own_folders.remove(staging)
     held = lake.read("documents").count()
     if not held:
         raise InputError("the corpus is empty: the input holds no document that could be taken in")
@@ -116,7 +115,7 @@ def _raw(
         return settings, read_input(lake.spark, kind, settings.path or "")
     limits = _limits(settings)
     files = corpus_python.find_files(corpus_python.this_environment(), limits)
-    shutil.rmtree(staging, ignore_errors=True)
+    own_folders.remove(staging)
     corpus_python.stage(files, limits, staging)
     own = settings.model_copy(update={"columns": corpus.OWN_COLUMNS, "source": None})
     return own, read_input(lake.spark, "parquet", staging.as_uri())
