@@ -2,7 +2,8 @@
 
 The text is normalised (L0), put between lines its author cannot guess with every line marked and
 look-alikes of a prompt's own parts broken (L1), and flagged where it hides characters or talks to
-a grader (L5). A label is set aside only where such a text also got what it wanted (L4). Marking
+a grader (L5). A label is set aside where the judge's extra score is not 0 (L4), or where a flagged
+text also got top marks; a text that steers its judge without a flag or with less is not. Marking
 after Hines et al., "Defending against indirect prompt injection attacks with spotlighting",
 arXiv:2403.14720.
 """
@@ -80,7 +81,7 @@ def normalised(text: str) -> str:
 
 
 def flags(text: str) -> tuple[str, ...]:
-    """What a raw text does that a document seldom does, in a fixed order.
+    """What a text, before it is normalised, does that a document seldom does, in a fixed order.
 
     `hidden_characters`: it holds invisible characters that typography does not explain.
     `addresses_grader`: it talks to the one who judges it, see `addressing`.
@@ -93,7 +94,8 @@ def flags(text: str) -> tuple[str, ...]:
 def boundary(text: str, salt: bytes) -> str:
     """Eight hex digits for a document: HMAC-SHA256 keyed by the installation's salt.
 
-    Who wrote the text cannot guess them, and they are the same on every run.
+    Who wrote the text without knowing the salt guesses them once in 2**32; they are the same on
+    every run with the same salt.
     """
     return hmac.new(salt, text.encode(), hashlib.sha256).hexdigest()[:8]
 

@@ -1,7 +1,6 @@
 """Rubrics on their way to a signature: out as YAML, back as a draft, approved by name."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -102,7 +101,7 @@ def _unsigned(there: Mapping[str, Sequence[Row]]) -> dict[str, str]:
 def _set(lake: Lakehouse, ids: Sequence[str], values: Mapping[str, str]) -> None:
     changes = {name: F.lit(value) for name, value in values.items()}
     if "approved_by" in values:
-        changes["approved_at"] = F.lit(datetime.now(UTC))
+        changes["approved_at"] = F.lit(lake.clock("rubrics", "approved_at")())
     lake.update("rubrics", F.col("rubric_id").isin(list(ids)), changes)
 
 

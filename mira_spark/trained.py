@@ -1,7 +1,7 @@
 """A student just trained, with what was measured of it, as the tables and MLflow record it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ class Trained:
             for cell in self.cells
         ]
 
-    def row(self, student_id: str, folder: Path, digest: str) -> dict[str, Any]:
+    def row(self, student_id: str, folder: Path, digest: str, now: datetime) -> dict[str, Any]:
         """The row of `students`; its artefact with this digest lies in `folder`."""
         manifest = self.manifest
         return {
@@ -118,5 +118,5 @@ class Trained:
             "spearman": reliability.mean_spearman(self.cells),
             "gate": "passed" if self.gate.passed else "failed",
             "gate_reasons": self.gate.reasons,
-            "created_at": datetime.now(UTC),
+            "created_at": now,
         }

@@ -26,6 +26,7 @@ from mira_spark.judges.ledger import CHUNK, Answered, Ledger, answered
 from mira_spark.judges.pacing import JudgeUnavailable, Pacer, PacingSettings
 from mira_spark.judges.prices import Price, upper_bound_tokens
 from mira_spark.judges.protocol import Answer, CallFailed, Request
+from mira_spark.judges.throttle import AT_FIRST
 from mira_spark.prompts import schema
 
 PRICE = Price(input=Decimal(1), output=Decimal(2), read_on=date(2026, 1, 1))
@@ -272,6 +273,24 @@ def test_what_cannot_be_used_is_asked_once_more_under_the_next_replicate(
     again = office.run("7")["7"]
     assert office.judge.asked == []
     assert (again.value, again.call_key) == (7, "7+")
+
+
+def test_a_server_that_bills_ten_times_the_limit_passes_a_cap_by_its_first_calls_at_most(
+    office: Office,
+) -> None:
+    """Four calls are in flight before the first answer; without learning some hundred more went."""
+    bill = 10 * office.max_output_tokens
+    office.say = lambda r: Answer(r.document, "answered", None, 10, 0, bill, 1, 30, "voice-1")
+    cap = 100 * (PROMPT_TOKENS + office.max_output_tokens)
+    office.caps = Caps(tokens=cap)
+    with pytest.raises(BudgetReached):
+        office.run(*keys(3_000))
+    assert cap - MOST.tokens - bill < office.budget.spent.tokens <= cap
+    tight = 4 * (PROMPT_TOKENS + office.max_output_tokens)
+    office.caps, office.table = Caps(tokens=tight), []
+    with pytest.raises(BudgetReached):
+        office.run(*map(str, range(5_000, 6_000)))
+    assert office.budget.spent.tokens <= tight + AT_FIRST * bill
 
 
 PAGE = "<!DOCTYPE html><html><body>Please sign in</body></html>"

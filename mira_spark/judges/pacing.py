@@ -1,4 +1,5 @@
-"""The only retry loop: how many calls run at once, when one is tried again, and when to stop."""
+"""The only retry loop of judges: how many calls run at once, when one is tried again, and when to
+stop."""
 
 import asyncio
 import heapq
@@ -28,11 +29,12 @@ T = TypeVar("T")
 
 
 class PacingSettings(BaseModel):
-    """`in_flight`: the most calls at once. `attempts` and `seconds` bound one question's tries.
+    """`in_flight`: the most calls at once. A question is tried at most `attempts` times, and no try
+    begins later than `seconds` after its first.
 
     Before the next try a wait is drawn from 0 to `base_s` doubled each time, at most `cap_s`; a
-    server's Retry-After counts up to `retry_after_cap_s`. `retry_share`: retries per first call.
-    An outage longer than `seconds` ends the step.
+    server's Retry-After counts up to `retry_after_cap_s`. `retry_share`: retries per first call,
+    beyond the first ten. The first failure after an outage of more than `seconds` ends the step.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -256,7 +256,9 @@ def _publish(
     )
     reach("student.registered")
     # Replaced, not appended: a registry that was emptied gives the same student the same id again.
-    cells, row = trained.reliability_rows(student_id), trained.row(student_id, folder, digest)
+    now = lake.clock("students", "created_at")()
+    cells = trained.reliability_rows(student_id)
+    row = trained.row(student_id, folder, digest, now)
     lake.replace_rows(cells, "student_reliability", "student_id", student_id, run_id)
     lake.replace_rows([row], "students", "student_id", student_id, run_id)
     reach("student.recorded")

@@ -2,7 +2,7 @@
 `selections`, `selection_cutoffs`, `selected_documents` and the views `selected`,
 `selected_<name>`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -52,7 +52,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     here = ("selection_id", made.selection_id, run_id)
     lake.replace_rows(_cutoffs(made, found), "selection_cutoffs", *here)
     reach("cutoffs.written")
-    lake.replace_rows([_row(made, digest)], "selections", *here)
+    now = lake.clock("selections", "created_at")()
+    lake.replace_rows([_row(made, digest, now)], "selections", *here)
     reach("selection.written")
     selection_views.replace(lake, settings, made)
     unscored = lake.read("documents", state.versions[0]).count() - found.documents
@@ -105,7 +106,7 @@ def _cutoffs(made: Choice, found: Bins) -> list[dict[str, object]]:
     return rows
 
 
-def _row(made: Choice, digest: str | None) -> dict[str, object]:
+def _row(made: Choice, digest: str | None, now: datetime) -> dict[str, object]:
     return {
         "selection_id": made.selection_id,
         "name": made.settings.name,
@@ -119,7 +120,7 @@ def _row(made: Choice, digest: str | None) -> dict[str, object]:
         "selected_tokens": made.tokens,
         "selected_documents": made.documents,
         "digest": digest,
-        "created_at": datetime.now(UTC),
+        "created_at": now,
     }
 
 
