@@ -54,6 +54,15 @@ class Bins:
         return sum(part.tokens for part in self.parts)
 
     @property
+    def set_aside(self) -> dict[str, int]:
+        """Documents that do not compete, by reason."""
+        counts: dict[str, int] = {}
+        for part in self.parts:
+            if part.aside:
+                counts[part.aside] = counts.get(part.aside, 0) + part.documents
+        return counts
+
+    @property
     def groups(self) -> dict[str, str]:
         """Source to group."""
         return {part.source: part.source_group for part in self.parts}
@@ -91,7 +100,8 @@ def recorded(
     """The bins of `candidates.of`, which `rows` gives; those of students that are not recorded yet
     are counted and recorded first.
 
-    InputError when a group has scores of two students, or none of its champion.
+    InputError when a group has scores of two students, or none of its champion, or when no document
+    competes.
     """
     found, students = _read(lake, settings, state), set(state.students.values())
     if missing := sorted(students - _students(found)):
@@ -159,6 +169,11 @@ def _check(found: Bins, champions: Mapping[str, str]) -> None:
     ]
     if problems:
         raise InputError(joined(problems))
+    if not any(part.aside is None and part.documents for part in found.parts):
+        aside = ", ".join(f"{n:,} {why}" for why, n in sorted(found.set_aside.items()))
+        raise InputError(
+            f"selection: no document competes, {aside}: see selection.where, exclude and score"
+        )
     if (np.diff(found.levels.place) == 0).any():
         raise ReconciliationError(
             "score_histogram has some of these bins twice: delete its rows, then select again"

@@ -6,7 +6,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from mira_spark import bins, candidates, current, leases, selection
+from mira_spark import bins, candidates, current, leases, selection, unscored
 from mira_spark.bins import Bins
 from mira_spark.columns import POINT
 from mira_spark.errors import InputError, joined
@@ -61,13 +61,14 @@ def alternatives(chosen: SelectionSettings, budgets: str, policies: str) -> list
     return found
 
 
-def answers(found: Bins, asked: Iterable[SelectionSettings]) -> list[Answer]:
-    """What each would keep, from the bins of all documents alone; InputError as of `what_if`."""
+def answers(found: Bins, asked: Iterable[SelectionSettings], corpus_tokens: int) -> list[Answer]:
+    """What each would keep, from the bins alone; a budget in per cent is of `corpus_tokens`.
+    InputError as of `what_if`."""
     groups = found.groups
     totals = {source: own.tokens for source, own in found.by_source().items()}
     result = []
     for chosen in asked:
-        budget = selection.budget_tokens(chosen.budget, found.tokens, smallest=1)
+        budget = selection.budget_tokens(chosen.budget, corpus_tokens, smallest=1)
         kept = what_if(chosen.allocation, budget, groups, found.levels, MORE)
         result.append(Answer(chosen, budget, _lines(kept, groups, totals), kept.entropy_bits))
     return result
@@ -131,8 +132,12 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
         counted = partial(current.candidates, lake, settings, state)
         with leases.writing(lake, settings.session, bins.WRITES) as claimed:
             found = bins.recorded(claimed, settings.selection, state, counted, run_id)
-    for answer in answers(found, asked):
+    left = unscored.count(lake, settings, state, found)
+    left.check(settings.selection)
+    for answer in answers(found, asked, left.corpus_tokens):
         _show_answer(answer)
+    for line in left.lines():
+        say(line)
     versions = "documents version {}, scores version {}".format(*state.versions)
     say(f"from the histogram of {versions}; the documents at the cut are in proportion")
 

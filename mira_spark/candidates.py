@@ -1,8 +1,11 @@
 """Which documents compete in a selection, by what, and why others do not."""
 
-from collections.abc import Sequence
+import operator
+import re
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import and_
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -22,7 +25,17 @@ TEXTS = ("source", "source_group", "domain", "license")
 FLAGS = ("sendable", "repaired")
 NUMBERS = ("n_bytes", "n_tokens", "quality")
 OF_DOCUMENTS = ("domain", "license", "sendable", "repaired", "n_bytes", "metadata")
-FILTERED, EXCLUDED, DUPLICATE, UNSCORED = "filtered", "excluded", "duplicate", "without a score"
+FILTERED, EXCLUDED, DUPLICATE = "filtered", "excluded", "duplicate"
+UNSCORED, NOT_FINITE = "without a score", "without a finite score"
+COMPARED: dict[str, Callable[[Any, Any], Column]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 KEY = ["doc_id", "content_hash", "source", "bucket"]
 
 
@@ -46,8 +59,10 @@ def _problem(one: Filter) -> str | None:
             return f"{column} {operator}: {value!r} should be true or false"
         if column in NUMBERS and not _is_number(value):
             return f"{column} {operator}: {value!r} should be a number"
-        if column not in FLAGS + NUMBERS and not isinstance(value, str):
+        if column in TEXTS and not isinstance(value, str):
             return f"{column} {operator}: {value!r} should be a text, in quotes"
+        if column.startswith("metadata.") and not (isinstance(value, str) or _is_number(value)):
+            return f"{column} {operator}: {value!r} should be a number, or a text in quotes"
     return None
 
 
@@ -68,8 +83,8 @@ def of(
     """The current scores with `quality` replaced by what documents compete by (0-10,000; null:
     quarantined), `tie_hash`, and `set_aside`: why one does not compete, null for a candidate.
 
-    `excluded` are (column, table) of documents never to select, `given` is the table of a
-    ScoreColumn, at most one row per doc_id. A document that fails twice has the first reason.
+    `excluded` are (column, keys) of documents never to select, as `user_tables.exclusions` gives
+    them, `given` are `user_tables.scores`. A document that fails twice has the first reason.
     """
     rows = scores.withColumn("set_aside", F.lit(None).cast("string"))
     wanted = sorted({f.column.split(".")[0] for f in settings.where} & set(OF_DOCUMENTS))
@@ -78,9 +93,8 @@ def of(
     if settings.where:
         passes = reduce(and_, (holds(f) for f in settings.where))
         rows = _aside(rows, ~F.coalesce(passes, F.lit(False)), FILTERED)
-    for column, table in excluded:
-        listed = table.select(column).distinct().withColumn("listed", F.lit(True))
-        rows = rows.join(listed, on=column, how="left")
+    for column, keys in excluded:
+        rows = rows.join(keys.withColumn("listed", F.lit(True)), on=column, how="left")
         rows = _aside(rows, F.col("listed").isNotNull(), EXCLUDED).drop("listed")
     rows = _competing(rows, given, settings).withColumn("tie_hash", tie_hash(settings.seed))
     if settings.duplicates == "first":
@@ -94,37 +108,50 @@ def _aside(rows: DataFrame, condition: Column, reason: str) -> DataFrame:
 
 
 def holds(one: Filter) -> Column:
-    """Whether the filter holds of a row; null where its column is."""
+    """Whether the filter holds of a row; null where its column is, or is no number where a number
+    is asked for.
+
+    Metadata are texts. With a number they are compared as numbers; with a text as texts, but by
+    <, <=, > and >= as numbers where both are numbers.
+    """
     name, _, key = one.column.partition(".")
     column = F.col(name)[key] if key else F.col(name)
-    value = one.value
-    if isinstance(value, tuple):
-        found = column.isin(list(value))
+    number = F.nanvl(column.try_cast("double"), F.lit(None).cast("double")) if key else column
+    if isinstance(one.value, tuple):
+        texts = [value for value in one.value if isinstance(value, str)]
+        found = column.isin(texts) | number.isin([v for v in one.value if not isinstance(v, str)])
         return found if one.operator == "in" else ~found
-    return {
-        "=": column == value,
-        "!=": column != value,
-        "<": column < value,
-        "<=": column <= value,
-        ">": column > value,
-        ">=": column >= value,
-    }[one.operator]
+    compare = COMPARED[one.operator]
+    if not isinstance(one.value, str):
+        return compare(number, one.value)
+    as_text = compare(column, one.value)
+    if not key or one.operator in ("=", "!=") or not _NUMBER.fullmatch(one.value):
+        return as_text
+    return F.coalesce(compare(number, float(one.value)), as_text)
 
 
 def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSettings) -> DataFrame:
+    """Values of the user's are spread evenly from 0, the lowest, to HIGHEST; where all are equal
+    each is 0."""
     if not isinstance(settings.score, ScoreColumn):
         return rows.withColumn("quality", F.expr(level(settings.score)))
     assert given is not None
-    value = F.col(settings.score.column).cast("double")
-    known = given.select("doc_id", value.alias("given")).filter("given IS NOT NULL")
-    known = known.filter(~F.isnan("given"))
-    ends = known.agg(F.min("given").alias("low"), F.max("given").alias("high"))
-    part = (F.col("given") - F.col("low")) / (F.col("high") - F.col("low"))
+    is_finite = ~F.isnan("given") & (F.abs("given") != float("inf"))
+    half = F.when(is_finite, F.col("given") / 2)  # the difference of halves is always finite
+    halves = given.select("doc_id", half.alias("half"))
+    ends = halves.agg(F.min("half").alias("low"), F.max("half").alias("high"))
+    part = F.try_divide(F.col("half") - F.col("low"), F.col("high") - F.col("low"))
     scaled = F.floor(F.coalesce(part, F.lit(0.0)) * HIGHEST).cast("smallint")
-    levels = known.crossJoin(F.broadcast(ends)).select("doc_id", scaled.alias("level"))
+    levels = halves.crossJoin(F.broadcast(ends)).select(
+        "doc_id",
+        F.when(F.col("half").isNotNull(), scaled).alias("level"),
+        F.lit(True).alias("is_in"),
+    )
     rows = rows.join(levels, on="doc_id", how="left")
-    rows = _aside(rows, F.col("level").isNull(), UNSCORED)
-    return rows.withColumn("quality", F.expr("if(quality IS NULL, NULL, level)")).drop("level")
+    rows = _aside(rows, F.col("is_in").isNull(), UNSCORED)
+    rows = _aside(rows, F.col("level").isNull(), NOT_FINITE)
+    quality = F.expr("if(quality IS NULL, NULL, level)")
+    return rows.withColumn("quality", quality).drop("level", "is_in")
 
 
 def _firsts(rows: DataFrame) -> DataFrame:

@@ -57,11 +57,13 @@ def choose(
     state: Pinned,
     found: Bins,
     competing: DataFrame,
+    corpus_tokens: int,
 ) -> Choice:
-    """The choice that the settings lead to; `found` are the bins of all documents, `competing` the
-    rows of those that compete. InputError as of `allocation.walks` and `selection.budget_tokens`;
+    """The choice that the settings lead to; `found` are the bins of all scored documents,
+    `competing` the rows of those that compete, `corpus_tokens` what a budget in per cent is of.
+    InputError as of `allocation.walks` and `selection.budget_tokens`;
     ReconciliationError when the budget would be passed."""
-    budget = selection.budget_tokens(settings.budget, found.tokens, smallest=1)
+    budget = selection.budget_tokens(settings.budget, corpus_tokens, smallest=1)
     walks = allocation.walks(settings.allocation, budget, found.groups, found.levels)
     cuts = refined(lake, competing, walks, allocation.boundaries(walks, found.levels))
     sums = kept(lake, competing, cuts, settings.seed).groupBy("source")
@@ -72,7 +74,7 @@ def choose(
         raise ReconciliationError(f"selected {choice.tokens:,} tokens over a budget of {budget:,}")
     if not choice.documents:
         smallest = competing.agg(F.min("n_tokens")).collect()[0][0] or 0
-        selection.budget_tokens(settings.budget, found.tokens, smallest)
+        selection.budget_tokens(settings.budget, corpus_tokens, smallest)
     return choice
 
 

@@ -196,6 +196,7 @@ def explain_command(
     lake.create()
     one = selections.named(lake, selection or settings.selection.name)
     cli_selection.show_explanation(explanation.of(lake, one, doc_id))
+    cli_selection.say_unscored(lake, one)
 
 
 @app.command("export")
@@ -209,8 +210,10 @@ def export_command(
     """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""
     lake = open_lakehouse(load(config, overrides or ()))
     lake.create()
-    done = export.export(lake, selections.named(lake, name), format_, to)
+    one = selections.named(lake, name)
+    done = export.export(lake, one, format_, to)
     say(
         f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "
         f"{to}; {done.found:,} of the files were there"
     )
+    cli_selection.say_unscored(lake, one)

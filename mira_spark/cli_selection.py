@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark import leases, selection_diff, selections
+from mira_spark import leases, selection_diff, selections, unscored
 from mira_spark.cli_options import Config, Overrides, open_lakehouse
 from mira_spark.columns import POINT
 from mira_spark.progress import say, show_table
@@ -64,6 +64,13 @@ def show_command(name: Name, config: Config = None, overrides: Overrides = None)
         rows.append((*names, *(f"{row[count]:,}" for count in counts)))
     show_table(headings, rows, texts=3)
     for line in selections.gone(lake, [one]).values():
+        say(line)
+    say_unscored(lake, one)
+
+
+def say_unscored(lake: Lakehouse, one: Selection) -> None:
+    """Say how many documents had no score when the selection was made, where some had none."""
+    if line := unscored.when_made(lake, one):
         say(line)
 
 

@@ -11,9 +11,9 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark import candidates as competing
-from mira_spark import discovery, grouping, judging, labelling, registry, selection
+from mira_spark import discovery, grouping, judging, labelling, registry, selection, user_tables
 from mira_spark.errors import ArtefactError, InputError, UnsignedError, joined
-from mira_spark.inputs import input_version, user_table
+from mira_spark.inputs import input_version
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics import Rubric
 from mira_spark.rubrics import rubric_id as rubric_id_of
@@ -250,10 +250,5 @@ def candidates(lake: Lakehouse, settings: Settings, state: Pinned) -> DataFrame:
     """`candidates.of` for the pinned state."""
     chosen = settings.selection
     rows = scores(lake, settings, state.students.values(), *state.versions)
-    excluded = [(one.by, user_table(lake.spark, one.table, [one.by])) for one in chosen.exclude]
-    given = None
-    if isinstance(chosen.score, ScoreColumn):
-        columns = ["doc_id", chosen.score.column]
-        given = user_table(lake.spark, chosen.score.table, columns)
     documents = lake.read("documents", state.versions[0])
-    return competing.of(rows, documents, excluded, given, chosen)
+    return competing.of(rows, documents, *user_tables.read(lake.spark, chosen), chosen)

@@ -157,6 +157,7 @@ def _explained(known: _Known, doc_id: str) -> Explanation:
     found["cut"] = selections.cut_of(cutoff)
     if doc_id not in known.candidates:
         because = f"{cutoff['student_id']} had not scored it at version {one.version('scores')}"
+        because += ": run score_documents, then select_documents"
         return Explanation(**found, set_aside=NO_SCORE, because=because)
     return Explanation(**found, **_scored(known, cutoff, known.candidates[doc_id]))
 
@@ -184,6 +185,8 @@ def _set_aside(known: _Known, row: Row) -> tuple[str | None, str]:
         return aside, f"a duplicate of {', '.join(kept)}"
     if aside == candidates.UNSCORED and isinstance(score, ScoreColumn):
         return aside, f"{score.table} has no {score.column} of it"
+    if aside == candidates.NOT_FINITE and isinstance(score, ScoreColumn):
+        return aside, f"its {score.column} in {score.table} is not finite"
     if aside:
         return aside, f"{aside} by the settings of the selection"
     if row["quality"] is None:

@@ -46,7 +46,8 @@ class _Settings(BaseModel):
 class Filter(_Settings):
     """A document is a candidate when this holds of it; a null is no value, and holds of nothing.
 
-    `column` is one of `documents`, or `metadata.<key>`; `value` a list for `in` and `not in`.
+    `column` is one of `documents`, or `metadata.<key>`; `value` a list for `in` and `not in`. How
+    metadata, which are texts, are compared: `candidates.holds`.
     """
 
     column: str = Field(pattern=r"^[a-z_]+(\..+)?$")
@@ -69,7 +70,7 @@ class ScoreColumn(_Settings):
 
 
 class SelectionSettings(_Settings):
-    """`budget`: tokens (`25_000_000_000`) or per cent of the corpus' tokens (`40%`).
+    """`budget`: tokens (`25_000_000_000`) or per cent of the tokens of all documents (`40%`).
 
     `score` is what documents compete by: their quality, or a baseline: `random`, `length` (tokens),
     or a column. `shares`, `floors` and `caps` are as in `allocation.Policy`.

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import candidates, current, selection
+from mira_spark import candidates, current, selection, user_tables
 from mira_spark.errors import InputError, joined
-from mira_spark.inputs import user_table
-from mira_spark.selection import ScoreColumn, SelectionSettings
+from mira_spark.selection import SelectionSettings
 from mira_spark.setting_types import NAME
 from mira_spark.tables import Lakehouse
 from mira_spark.walk import Cut
@@ -201,13 +200,9 @@ def scored(lake: Lakehouse, one: Selection) -> DataFrame:
 
 def competing(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFrame:
     """`candidates.of` for these of its `scored` rows; users' tables as they are now."""
-    settings = one.settings
-    excluded = [(x.by, user_table(lake.spark, x.table, [x.by])) for x in settings.exclude]
-    given = None
-    if isinstance(settings.score, ScoreColumn):
-        given = user_table(lake.spark, settings.score.table, ["doc_id", settings.score.column])
     documents = lake.read("documents", one.version("documents"))
-    return candidates.of(rows, documents, excluded, given, settings)
+    given = user_tables.read(lake.spark, one.settings)
+    return candidates.of(rows, documents, *given, one.settings)
 
 
 def selected(lake: Lakehouse, one: Selection) -> DataFrame:
@@ -226,6 +221,18 @@ def items(lake: Lakehouse, one: Selection) -> DataFrame:
     return rows.filter(F.col("selection_id") == one.selection_id)
 
 
+def _show_another(lake: Lakehouse, others: Sequence[Selection]) -> str:
+    """Make the view `selected` show the first of these selections that has a view, or drop it; what
+    was done."""
+    for other in others:
+        if query := lake.view_query(f"selected_{other.name}"):
+            comment = f"the documents of selection {other.name}, the latest made"
+            lake.create_view("selected", query, comment)
+            return f"the view selected, which showed it, shows {other.title} now"
+    lake.drop_view("selected")
+    return "dropped the view selected, which showed it; the next selection makes it anew"
+
+
 def drop(lake: Lakehouse, name: str) -> list[str]:
     """Remove the view and all selections of this name; what was done, a line each. InputError as
     of `named`.
@@ -240,8 +247,7 @@ def drop(lake: Lakehouse, name: str) -> list[str]:
     shown = lake.view_query("selected") or ""
     done = [f"dropped the view selected_{name} and {len(ids)} selections made under this name"]
     if any(f"'{selection_id}'" in shown for selection_id in ids):
-        lake.drop_view("selected")
-        done.append("dropped the view selected, which showed it; the next selection makes it anew")
+        done.append(_show_another(lake, [s for s in found if s.name != name]))
     lake.drop_view(f"selected_{name}")
     for table in WRITES:
         lake.delete(table, F.col("selection_id").isin(ids))

@@ -153,7 +153,7 @@ def chosen_ids(made: Made) -> str:
     rows = current.candidates(lake, asked, state)
     found = bins.recorded(lake, asked.selection, state, lambda: rows, "r")
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
-    cuts = choice.choose(lake, asked.selection, state, found, competing).cuts
+    cuts = choice.choose(lake, asked.selection, state, found, competing, found.tokens).cuts
     kept_rows = choice.kept(lake, competing, cuts, asked.selection.seed).select("doc_id").collect()
     return hashlib.sha256("\n".join(sorted(r[0] for r in kept_rows)).encode()).hexdigest()
 
@@ -248,7 +248,8 @@ def test_a_budget_over_the_corpus_keeps_all_and_says_so(made: Made) -> None:
                 ({"shares": {"group_a": "0.5", "group_b": "0.6"}}, "shares: sum to 11/10"),
                 ({"shares": {"group_z": "1"}}, "shares.group_z: there is no such pool"),
                 ({"floors": {"web": "0.3"}, "caps": {"web": "0.2"}}, "below the source's floor"),
-                ({"where": [{"column": "metadata.n", "operator": ">", "value": 5}]}, "a text"),
+                ({"where": [{"column": "metadata.n", "operator": ">", "value": True}]},
+                 "True should be a number, or a text in quotes"),
                 ({"score": {"table": "selecting.gone", "column": "x"}}, "there is no table"),
                 ({"score": {"table": "selecting.documents", "column": "x"}}, "has no column x"),
                 ({"keep_days": 365}, r"ALTER TABLE selecting.documents SET TBLPROPERTIES"),
@@ -317,7 +318,9 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
 ) -> None:
     settings = selection_lake.prepared(lake, home, tmp_path)
     lake.delete("scores", F.col("doc_id") == "code 1")
-    assert select_documents.run(lake, settings, "r").message.endswith("; 1 not scored")
+    assert select_documents.run(lake, settings, "r").message.endswith(
+        "; 1 not scored (code): run score_documents"
+    )
     before, one = lake.version("selections"), selections.named(lake, "default")
     for table, problem in (
         ("source_groups", "source_groups has no grouping yet: run group_sources first"),

@@ -5,7 +5,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current, registry, report, report_rows, runs
+from mira_spark import current, registry, report, report_rows, runs, selections, unscored
 from mira_spark.errors import InputError
 from mira_spark.report import ReportData
 from mira_spark.runs import Outcome
@@ -30,7 +30,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report.render(data), encoding="utf-8")
     registry.log_report(settings, path, {name: float(data.selection[name]) for name in FIGURES})
-    return Outcome(f"the report is {path}")
+    left = unscored.when_made(lake, selections.named(lake, settings.selection.name))
+    return Outcome(f"the report is {path}" + (f"; {left}" if left else ""))
 
 
 def _selection(lake: Lakehouse, settings: Settings) -> dict[str, Any]:

@@ -7,9 +7,20 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import bins, candidates, choice, current, retention, selection_views, selections
+from mira_spark import (
+    bins,
+    candidates,
+    choice,
+    current,
+    retention,
+    selection_views,
+    selections,
+    unscored,
+    user_tables,
+)
 from mira_spark.bins import QUARANTINED, Bins
 from mira_spark.choice import Choice
+from mira_spark.current import Pinned
 from mira_spark.failpoints import reach
 from mira_spark.runs import Outcome
 from mira_spark.settings import Settings
@@ -45,8 +56,10 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     rows = current.candidates(lake, settings, state)
     found = bins.recorded(lake, chosen, state, lambda: rows, run_id)
     reach("histogram.written")
+    left = unscored.count(lake, settings, state, found)
+    left.check(chosen)
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
-    made = choice.choose(lake, chosen, state, found, competing)
+    made = choice.choose(lake, chosen, state, found, competing, left.corpus_tokens)
     digest = None if chosen.is_predicate else _list(lake, made, competing, run_id)
     reach("list.written")
     here = ("selection_id", made.selection_id, run_id)
@@ -56,9 +69,19 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     lake.replace_rows([_row(made, digest, now)], "selections", *here)
     reach("selection.written")
     selection_views.replace(lake, settings, made)
-    unscored = lake.read("documents", state.versions[0]).count() - found.documents
-    message = _message(made, found) + (f"; {unscored:,} not scored" if unscored else "")
+    idle = _idle_exclusions(lake, settings, state)
+    message = "; ".join([_message(made, found, left.corpus_tokens), *idle, *left.lines()])
     return Outcome(message, rows_in=found.documents, rows_out=made.documents)
+
+
+def _idle_exclusions(lake: Lakehouse, settings: Settings, state: Pinned) -> list[str]:
+    """A line for each exclusion that names no document with a score."""
+    scored = current.scores(lake, settings, state.students.values(), *state.versions)
+    return [
+        f"nothing is excluded by {one.table}: none of its {one.by} is that of a scored document"
+        for one in settings.selection.exclude
+        if scored.join(user_tables.exclusions(lake.spark, one), one.by, "left_semi").isEmpty()
+    ]
 
 
 def _list(lake: Lakehouse, made: Choice, competing: DataFrame, run_id: str) -> str:
@@ -86,7 +109,7 @@ def _cutoffs(made: Choice, found: Bins) -> list[dict[str, object]]:
     rows, groups = [], found.groups
     for source, of_source in sorted(found.by_source().items()):
         group = groups[source]
-        aside = _aside(of_source)
+        aside = of_source.set_aside
         cut, (documents, tokens) = made.cuts[source], made.kept.get(source, (0, 0))
         rows.append(
             {
@@ -124,21 +147,12 @@ def _row(made: Choice, digest: str | None, now: datetime) -> dict[str, object]:
     }
 
 
-def _message(made: Choice, found: Bins) -> str:
-    total, tokens = found.documents, found.tokens
+def _message(made: Choice, found: Bins, tokens: int) -> str:
+    total = found.documents
     message = (
         f"{made.documents:,} of {total:,} documents, {made.tokens:,} of {made.budget:,} tokens"
     )
     if made.budget >= tokens:
         message += f"; the budget holds the whole corpus of {tokens:,} tokens"
-    aside = sorted(_aside(found).items())
+    aside = sorted(found.set_aside.items())
     return message + "".join(f"; {count:,} {why}" for why, count in aside)
-
-
-def _aside(found: Bins) -> dict[str, int]:
-    """Documents that do not compete, by reason."""
-    counts: dict[str, int] = {}
-    for part in found.parts:
-        if part.aside:
-            counts[part.aside] = counts.get(part.aside, 0) + part.documents
-    return counts

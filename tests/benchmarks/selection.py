@@ -80,7 +80,9 @@ def by_histogram(lake: Lakehouse, rows: DataFrame, version: int, policy: str) ->
     state, chosen = pinned(version), CHOSEN.model_copy(update={"policy": policy})
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
     found, counting = timed(partial(bins.recorded, lake, chosen, state, lambda: rows, "bench"))
-    made, choosing = timed(partial(choice.choose, lake, chosen, state, found, competing))
+    made, choosing = timed(
+        partial(choice.choose, lake, chosen, state, found, competing, found.tokens)
+    )
     return Found((made.documents, made.tokens), counting, choosing)
 
 
@@ -95,7 +97,7 @@ def what_if(lake: Lakehouse, version: int) -> int:
     found = bins.standing(lake, CHOSEN, pinned(version))
     assert found is not None
     asked = budgets.alternatives(CHOSEN, "10%,20%,50%", "group,global")
-    return len(budgets.answers(found, asked))
+    return len(budgets.answers(found, asked, found.tokens))
 
 
 def by_sort(rows: DataFrame, policy: str) -> tuple[int, int]:
