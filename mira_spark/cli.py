@@ -108,7 +108,7 @@ def status_command(config: Config = None, overrides: Overrides = None) -> None:
             say(f"scoring: {line}")
         raise
     lake.create()
-    finished = runs.finished(lake)
+    finished = runs.finished(lake, settings.selection.name)
     rows = []
     for step, state in pipeline.status(lake, settings).items():
         last = finished.get(step)

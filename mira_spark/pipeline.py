@@ -63,7 +63,7 @@ def perform(
     """
     check(settings, steps)
     lake.create()
-    finished = runs.finished(lake)
+    finished = runs.finished(lake, settings.selection.name)
     idle: list[dict[str, object]] = []
     worst = 0
     for name in steps:
@@ -93,7 +93,7 @@ def _performed(
     force: bool,
 ) -> Outcome:
     """Do the step, unless another driver has done so since it ended as `last` says."""
-    now = runs.finished(lake).get(plan.step) if lake.claim else last
+    now = runs.finished(lake, settings.selection.name).get(plan.step) if lake.claim else last
     if now is not None and now != last and not force:
         plan = plan_of(lake, settings, plan.step)
         if not _reasons(lake, settings, plan, now):
@@ -135,14 +135,19 @@ def _reasons(lake: Lakehouse, settings: Settings, plan: runs.Plan, last: Row | N
 
 
 def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    """Per step: `done`, `stale: why`, or `waiting: for what` when its inputs are not there yet."""
-    last = runs.finished(lake)
+    """Per step: `done`, `degraded: with what`, `stale: why`, or `waiting: for what` when its inputs
+    are not there yet."""
+    finished = runs.finished(lake, settings.selection.name)
     found = {}
     for name in STEPS:
+        last = finished.get(name)
         try:
-            reasons = _reasons(lake, settings, plan_of(lake, settings, name), last.get(name))
+            reasons = _reasons(lake, settings, plan_of(lake, settings, name), last)
         except (InputError, ConfigError) as error:
             found[name] = f"waiting: {error}"
             continue
-        found[name] = f"stale: {'; '.join(reasons)}" if reasons else "done"
+        if reasons or last is None:
+            found[name] = f"stale: {'; '.join(reasons)}"
+        else:
+            found[name] = "done" if last["status"] == "done" else f"degraded: {last['message']}"
     return found

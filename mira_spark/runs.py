@@ -16,6 +16,8 @@ from mira_spark.failpoints import reach
 from mira_spark.tables import Lakehouse
 
 NOTHING_TO_DO = "nothing to do"
+SELECTION_NAME = "selection name"
+"""The key in the inputs of a step that works on one selection."""
 
 
 @dataclass
@@ -52,9 +54,12 @@ def package_version() -> str:
         return "unknown"
 
 
-def finished(lake: Lakehouse) -> dict[str, Row]:
-    """Step to its latest row that ended done or degraded; steps that never did are absent."""
+def finished(lake: Lakehouse, selection: str) -> dict[str, Row]:
+    """Step to its latest row that ended done or degraded, when it last had something to do; steps
+    that never did are absent. Of a step that works on one selection, the latest of this name."""
     ended = lake.read("runs").filter(F.col("status").isin("done", "degraded"))
+    ended = ended.filter(F.col("message") != NOTHING_TO_DO)
+    ended = ended.filter(F.coalesce(F.col("inputs")[SELECTION_NAME], F.lit(selection)) == selection)
     latest = F.max_by(F.struct("*"), F.struct("started_at", "run_id")).alias("row")
     return {r["step"]: r["row"] for r in ended.groupBy("step").agg(latest).collect()}
 

@@ -99,7 +99,7 @@ def test_the_latest_run_is_the_last_one_also_after_the_clock_was_set_back(lake: 
     )  # fmt: skip
     with runs.recorded(lake, new, "2") as outcomes:
         outcomes.append(Outcome("did it"))
-    last = runs.finished(lake)["label_documents"]
+    last = runs.finished(lake, "default")["label_documents"]
     assert (last["run_id"], last["settings_digest"]) == ("2", "new")
     assert runs.stale(new, last) == []
     seconds = (last["finished_at"] - last["started_at"]).total_seconds()

@@ -119,7 +119,7 @@ def _counts(lake: Lakehouse, ids: dict[str, str]) -> dict[str, int]:
 
 def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:
     """The groups of which nothing changed since the step last ended, and whose student passed."""
-    last = runs.finished(lake).get("distill_students")
+    last = runs.finished(lake, settings.selection.name).get("distill_students")
     if last is None or last["settings_digest"] != settings.digest(SETTINGS):
         return set()
     now, gone = inputs(lake, settings), _gone(lake, settings)

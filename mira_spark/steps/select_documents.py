@@ -22,7 +22,7 @@ from mira_spark.bins import QUARANTINED, Bins
 from mira_spark.choice import Choice
 from mira_spark.current import Pinned
 from mira_spark.failpoints import reach
-from mira_spark.runs import Outcome
+from mira_spark.runs import SELECTION_NAME, Outcome
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
@@ -31,13 +31,15 @@ WRITES = ("score_histogram", "selections", "selection_cutoffs", "selected_docume
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    """The versions of `documents`, `scores` and the user's tables, and every group's champion."""
+    """The selection's name, the versions of `documents`, `scores` and the user's tables, and every
+    group's champion."""
     chosen = settings.selection
     candidates.check(chosen)
     scorers = current.selecting(lake, settings)
     versions = {table: str(lake.version(table)) for table in ("documents", "scores")}
     others = current.others(lake, chosen)
-    return versions | others | {f"student of {g}": s.student_id for g, s in scorers.items()}
+    name = {SELECTION_NAME: chosen.name}
+    return name | versions | others | {f"student of {g}": s.student_id for g, s in scorers.items()}
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
