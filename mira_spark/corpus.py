@@ -1,6 +1,9 @@
-"""From whatever rows the user has to `documents` and `rejected_documents`, and samples of them."""
+"""From whatever rows the user has to `documents` and `rejected_documents`."""
 
 import re
+from collections.abc import Mapping
+from functools import reduce
+from operator import and_
 from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,9 +12,9 @@ from pyspark.sql import functions as F
 
 from mira_spark.columns import BUCKETS
 from mira_spark.errors import ConfigError, InputError, joined
-from mira_spark.prompts import CHARACTERS_PER_TOKEN, WINDOW_MARK
+from mira_spark.inputs import FILE, OF_LINES, UNREADABLE
 
-HASH_RANGE = 2**32
+NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 TABLE_NAME = re.compile(r"^[A-Za-z_]\w{0,127}(\.[A-Za-z_]\w{0,127}){0,2}$", re.ASCII)
 
 
@@ -31,6 +34,11 @@ class ColumnMapping(BaseModel):
     license: str | None = None
     sendable: str | None = None
 
+    @property
+    def not_given(self) -> frozenset[str]:
+        """Columns of `documents` that the input does not have: a known document keeps its own."""
+        return frozenset(c for c in ("domain", "license", "sendable") if getattr(self, c) is None)
+
 
 OWN_COLUMNS = ColumnMapping(
     doc_id="doc_id", domain="domain", license="license", sendable="sendable"
@@ -40,7 +48,11 @@ OWN_COLUMNS = ColumnMapping(
 
 class CorpusSettings(BaseModel):
     """What `ingest_corpus` reads; with `input` None there is nothing it could. `max_*_per_source`
-    bound the python_environment input alone."""
+    bound the python_environment input alone.
+
+    `removed` is what becomes of a document that the input no longer holds: `keep` it, or `withdraw`
+    it from `documents`, so that nothing samples, sends, scores or selects it any more.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,6 +62,7 @@ class CorpusSettings(BaseModel):
     columns: ColumnMapping = ColumnMapping()
     max_document_bytes: int = Field(33_554_432, ge=1, le=1_073_741_824)
     tokenizer: str = "bytes4"
+    removed: Literal["keep", "withdraw"] = "keep"
     max_documents_per_source: int = Field(12_000, ge=1)
     max_bytes_per_source: int = Field(18_000_000, ge=1)
 
@@ -78,8 +91,9 @@ def missing_columns(settings: CorpusSettings, found: list[str]) -> None:
     mapped = settings.columns.model_dump()
     if settings.source is not None:
         mapped.pop("source")
+    has = ", ".join(c for c in found if c not in OF_LINES)
     problems = [
-        f"corpus.columns.{ours}: the input has no column {theirs}; it has: {', '.join(found)}"
+        f"corpus.columns.{ours}: the input has no column {theirs}; it has: {has or 'none'}"
         for ours, theirs in mapped.items()
         if theirs is not None and theirs not in found
     ]
@@ -90,24 +104,32 @@ def missing_columns(settings: CorpusSettings, found: list[str]) -> None:
 def mapped(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
     """The input in our columns, one row per input row: text valid UTF-8, ids and hashes computed.
 
-    `reason` says why a row may not come in (empty, too_large, no_source), `beginning` how its text
-    begins; both are null for the others.
+    `reason` says why a row may not come in (unreadable, empty, too_large, no_source), `beginning`
+    how its text begins, `file` where an unreadable one stands; they are null for the others.
+    `described` is a digest of domain and metadata, `unclear` whether `sendable` is no boolean.
     """
     m = settings.columns
-    taken = {c for c in (m.doc_id, m.text, m.domain, m.license, m.sendable) if c}
+    kinds = dict(raw.dtypes)
+    taken = {c for c in (m.doc_id, m.text, m.domain, m.license, m.sendable, *OF_LINES) if c}
     taken |= {m.source} if settings.source is None and m.source else set()
     rest = [c for c in raw.columns if c not in taken]
-    source = F.lit(settings.source) if settings.source is not None else F.col(m.source or "source")
-    text = F.col(m.text).cast("string")
+    source = F.lit(settings.source) if settings.source is not None else _as_string(m.source)
+    unreadable = column(UNREADABLE) if UNREADABLE in kinds else F.lit(None).cast("string")
+    text = F.coalesce(_as_string(m.text), unreadable)
+    sendable = _boolean(m.sendable, kinds[m.sendable]) if m.sendable else F.lit(True)
     named = raw.select(
-        F.nullif(_optional(m.doc_id), F.lit("")).alias("doc_id"),
-        F.nullif(F.trim(source.cast("string")), F.lit("")).alias("source"),
+        F.nullif(_as_string(m.doc_id), F.lit("")).alias("doc_id"),
+        F.nullif(F.trim(source), F.lit("")).alias("source"),
         F.make_valid_utf8(text).alias("text"),
         (~F.is_valid_utf8(text)).alias("repaired"),
-        _optional(m.domain).alias("domain"),
-        _optional(m.license).alias("license"),
-        (F.col(m.sendable).cast("boolean") if m.sendable else F.lit(True)).alias("sendable"),
-        _metadata(raw, rest).alias("metadata"),
+        _as_string(m.domain).alias("domain"),
+        _as_string(m.license).alias("license"),
+        # A text that nobody marked may not leave the house where a column says which may.
+        F.coalesce(sendable, F.lit(False)).alias("sendable"),
+        (_as_string(m.sendable).isNotNull() & sendable.isNull()).alias("unclear"),
+        _metadata(rest, kinds).alias("metadata"),
+        unreadable.isNotNull().alias("unreadable"),
+        _as_string(FILE if FILE in kinds else None).alias("file"),
     )
     computed = F.sha2(F.concat_ws("\x00", "source", "text"), 256).substr(1, 32)
     return (
@@ -116,19 +138,36 @@ def mapped(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
                 "doc_id": F.coalesce("doc_id", computed),
                 "n_bytes": F.octet_length("text").cast("bigint"),
                 "content_hash": F.unhex(F.sha2("text", 256).substr(1, 32)),
-                # A text that nobody marked may not leave the house where a column says which may.
-                "sendable": F.coalesce("sendable", F.lit(False)),
+                "described": _described(m.domain is not None),
                 "reason": _reason(settings.max_document_bytes),
             }
         )
         .withColumn("bucket", F.expr(f"pmod(xxhash64(doc_id), {BUCKETS})").cast("smallint"))
         .withColumn("beginning", F.when(F.col("reason").isNotNull(), _beginning()))
+        .withColumn("file", F.when(F.col("unreadable"), F.col("file")))
+        .drop("unreadable")
     )
+
+
+def column(name: str) -> Column:
+    """A user's column, whatever its name holds."""
+    return F.col(quoted(name))
+
+
+def quoted(name: str) -> str:
+    """The name as one part of an identifier of Spark's."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _described(has_domain: bool) -> Column:
+    entries = F.sort_array(F.map_entries("metadata")).alias("metadata")
+    return F.sha2(F.to_json(F.struct(entries, *["domain"] * has_domain)), 256)
 
 
 def _reason(max_bytes: int) -> Column:
     return (
-        F.when(F.col("source").isNull(), "no_source")
+        F.when(F.col("unreadable"), "unreadable")
+        .when(F.col("source").isNull(), "no_source")
         .when(F.col("text").isNull() | ~F.col("text").rlike(r"\S"), "empty")
         .when(F.octet_length("text") > max_bytes, "too_large")
     )
@@ -138,115 +177,87 @@ def _beginning() -> Column:
     return F.regexp_replace(F.substring("text", 1, 200), r"[\p{Cc}\p{Cf}]", "\ufffd")
 
 
-def _optional(column: str | None) -> Column:
-    return F.col(column).cast("string") if column else F.lit(None).cast("string")
+def _as_string(name: str | None) -> Column:
+    return column(name).try_cast("string") if name else F.lit(None).cast("string")
 
 
-def _metadata(raw: DataFrame, rest: list[str]) -> Column:
+def _boolean(name: str, kind: str) -> Column:
+    """Null where the value is no boolean: of numbers 0 and 1 are, of texts what Spark takes."""
+    value = column(name)
+    if kind == "boolean":
+        return value
+    if kind.startswith(NUMBERS):
+        return F.when(value == 1, True).when(value == 0, False)
+    return value.try_cast("string").try_cast("boolean")
+
+
+def _metadata(rest: list[str], kinds: Mapping[str, str]) -> Column:
     """The other columns as strings; a map column called metadata is taken over as it is."""
-    kinds = dict(raw.dtypes)
     if rest == ["metadata"] and kinds["metadata"] == "map<string,string>":
         return F.coalesce("metadata", F.create_map().cast("map<string,string>"))
     pairs = [part for c in rest for part in (F.lit(c), _as_text(c, kinds[c]))]
     return F.create_map(*pairs).cast("map<string,string>")
 
 
-def _as_text(column: str, kind: str) -> Column:
+def _as_text(name: str, kind: str) -> Column:
     simple = not kind.startswith(("array", "map", "struct"))
-    return F.col(column).cast("string") if simple else F.to_json(F.col(column))
+    return _as_string(name) if simple else F.to_json(column(name))
 
 
 def repeated_ids(mapped: DataFrame) -> DataFrame:
-    """The doc_ids that more than one row without a reason has."""
-    good = mapped.filter(F.col("reason").isNull())
-    return good.groupBy("doc_id").count().filter("count > 1").select("doc_id")
+    """The doc_ids of rows without a reason that more than one row has."""
+    counts = mapped.groupBy("doc_id").agg(
+        F.count("*").alias("rows"), F.count_if(F.col("reason").isNull()).alias("good")
+    )
+    return counts.filter("rows > 1 AND good > 0").select("doc_id")
 
 
 def without_repeats(mapped: DataFrame, repeated: DataFrame) -> DataFrame:
     """`mapped` with the reason duplicate_id on all but one row of every repeated doc_id.
 
-    The one with the smallest (content_hash, source) comes in. Only rows of repeated ids are
-    sorted: the texts of the others are not shuffled.
+    The one with the smallest (content_hash, source, described) comes in; it may be sent where all
+    may, and has a licence where all have the same. Only rows of repeated ids are sorted: the texts
+    of the others are not shuffled.
     """
-    good, bad = mapped.filter(F.col("reason").isNull()), mapped.filter(F.col("reason").isNotNull())
-    order = Window.partitionBy("doc_id").orderBy("content_hash", "source")
-    ranked = (
-        good.join(repeated, on="doc_id", how="left_semi")
-        .withColumn("place", F.row_number().over(order))
-        .withColumn("reason", F.when(F.col("place") > 1, F.lit("duplicate_id")))
-        .drop("place")
+    of_id = Window.partitionBy("doc_id")
+    order = of_id.orderBy(F.col("reason").isNotNull(), "content_hash", "source", "described")
+    is_first = F.row_number().over(order) == 1
+    alike = F.min("license").over(of_id).eqNullSafe(F.max("license").over(of_id))
+    alike &= F.count("license").over(of_id) == F.count("*").over(of_id)
+    ranked = mapped.join(repeated, on="doc_id", how="left_semi").withColumns(
+        {
+            "reason": F.coalesce("reason", F.when(~is_first, F.lit("duplicate_id"))),
+            "sendable": F.min("sendable").over(of_id),
+            "license": F.when(alike, F.col("license")),
+        }
     )
-    single = good.join(repeated, on="doc_id", how="left_anti")
-    return single.unionByName(ranked).unionByName(bad)
+    return mapped.join(repeated, on="doc_id", how="left_anti").unionByName(ranked)
 
 
-def new_or_changed(incoming: DataFrame, documents: DataFrame) -> DataFrame:
-    """doc_ids of the incoming documents that `documents` lacks, or holds with another text or
-    source; `changed` is true where the doc_id is there already."""
-    have = documents.select(
-        "doc_id", F.col("content_hash").alias("old_hash"), F.col("source").alias("old_source")
-    )
-    same = (F.col("content_hash") == F.col("old_hash")) & (F.col("source") == F.col("old_source"))
+def new_or_changed(incoming: DataFrame, documents: DataFrame, columns: ColumnMapping) -> DataFrame:
+    """doc_ids of the incoming documents that `documents` lacks, or holds with another text, source
+    or other value of a column that the mapping names, or other metadata.
+
+    `changed` is true where the doc_id is there already; `known_tokens` are those of the same text.
+    """
+    have = documents.withColumn("described", _described(columns.domain is not None))
+    names = ("content_hash", "source", "license", "sendable", "described")
+    compared = [c for c in names if c not in columns.not_given]
+    old = (F.col(c).alias(f"old_{c}") for c in compared)
+    have = have.select("doc_id", *old, F.col("n_tokens").alias("old_tokens"))
+    same = reduce(and_, (F.col(c).eqNullSafe(F.col(f"old_{c}")) for c in compared))
+    same_text = F.col("content_hash") == F.col("old_content_hash")
     return (
         incoming.join(have, on="doc_id", how="left")
-        .filter(F.col("old_hash").isNull() | ~same)
-        .select("doc_id", F.col("old_hash").isNotNull().alias("changed"))
+        .filter(F.col("old_content_hash").isNull() | ~same)
+        .withColumn("changed", F.col("old_content_hash").isNotNull())
+        .withColumn("known_tokens", F.when(same_text, F.col("old_tokens")))
     )
 
 
-def looked_at(text: Column, piece: int | None) -> Column:
-    """What a student looks at of a text, cut before it travels: three pieces of so many characters,
-    as `configs.pieces` has them; None is all of it."""
-    if piece is None:
-        return text
-    length = F.length(text)
-    middle = F.floor((length - piece) / 2).cast("int") + 1
-    parts = (
-        F.substring(text, 1, piece),
-        text.substr(middle, F.lit(piece)),
-        F.right(text, F.lit(piece)),
-    )
-    return F.when(length > 3 * piece, F.concat(*parts)).otherwise(text)
-
-
-def windows_column(text: Column, window_tokens: int) -> Column:
-    """What a judge sees of a text: the same cut as `prompts.windows`, made before it travels."""
-    size = window_tokens * CHARACTERS_PER_TOKEN
-    length = F.length(text)
-    middle = F.floor((length - size) / 2).cast("int") + 1
-    mark = F.lit(WINDOW_MARK)
-    cut = F.concat(
-        F.substring(text, 1, size),
-        mark,
-        text.substr(middle, F.lit(size)),
-        mark,
-        F.right(text, F.lit(size)),
-    )
-    return F.when(length <= 3 * size, text).otherwise(cut)
-
-
-def sample(
-    documents: DataFrame, each: int, seed: int, key: str = "source", per_domain: int | None = None
-) -> DataFrame:
-    """`each` documents of every value of `key` (all where it has fewer), the same at any
-    partitioning: those with the smallest hash of (doc_id, seed).
-
-    `per_domain` keeps at most so many of one (key, domain); documents without a domain are not
-    capped. A first cut by hash leaves about eight times too many, so that only those are sorted.
-    """
-    draw = F.pmod(F.xxhash64("doc_id", F.lit(seed).cast("bigint")), F.lit(HASH_RANGE))
-    sizes = documents.groupBy(key).agg(F.count("*").alias("size"))
-    rough = (
-        documents.withColumn("draw", draw)
-        .join(F.broadcast(sizes), on=key, how="inner")
-        .filter(F.col("draw") * F.col("size") < F.lit(8 * each + 100) * F.lit(HASH_RANGE))
-        .drop("size")
-    )
-    order = [F.col("draw"), F.col("doc_id")]
-    if per_domain is not None:
-        within = Window.partitionBy(key, "domain").orderBy(*order)
-        capped = F.col("domain").isNull() | (F.col("in_domain") <= per_domain)
-        rough = rough.withColumn("in_domain", F.row_number().over(within)).filter(capped)
-        rough = rough.drop("in_domain")
-    place = F.row_number().over(Window.partitionBy(key).orderBy(*order))
-    return rough.withColumn("place", place).filter(F.col("place") <= each).drop("draw", "place")
+def revoked(rejected: DataFrame, documents: DataFrame) -> DataFrame:
+    """The documents that may be sent, and of which a rejected row of the input says they may not;
+    now without that leave. A row without a usable text still says whether it may be sent."""
+    says_no = rejected.filter(~F.col("sendable")).select("doc_id").distinct()
+    found = documents.filter("sendable").join(says_no, on="doc_id", how="left_semi")
+    return found.withColumn("sendable", F.lit(False))

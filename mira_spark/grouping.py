@@ -1,9 +1,10 @@
 """Sources into groups by what their documents hold (paper section on grouping; choices ours)."""
 
 import hashlib
+import itertools
 import json
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from mira_spark.embedding import Vectors, unit
+from mira_spark.embedding import DIMENSIONS, Vectors, embed, unit
 from mira_spark.setting_types import SEEDS, Name, Seed
 
 MOST_GROUPS = 8
+TEXTS_AT_ONCE = 256
+ROWS_AT_ONCE = 1_024
 
 
 class GroupingSettings(BaseModel):
@@ -41,10 +44,18 @@ class Source:
     vector: npt.NDArray[np.float32]
 
 
-def source_vector(document_vectors: Vectors) -> npt.NDArray[np.float32]:
-    """Unit-length mean of the unit vectors of a source's sampled documents."""
-    mean: npt.NDArray[np.float32] = unit(document_vectors.mean(axis=0, keepdims=True))[0]
-    return mean
+def source_vector(texts: Iterable[str]) -> tuple[int, npt.NDArray[np.float32]]:
+    """How many texts there are, at least one, and the unit-length mean of their unit vectors.
+
+    Not more than TEXTS_AT_ONCE are held.
+    """
+    count, total = 0, np.zeros((1, DIMENSIONS), np.float32)
+    remaining = iter(texts)
+    while chunk := list(itertools.islice(remaining, TEXTS_AT_ONCE)):
+        count += len(chunk)
+        total = np.add.reduce([total, embed(chunk).sum(axis=0, keepdims=True)])
+    mean: npt.NDArray[np.float32] = unit(total / np.float32(count))[0]
+    return count, mean
 
 
 def group(sources: Sequence[Source], settings: GroupingSettings) -> dict[str, str]:
@@ -55,9 +66,8 @@ def group(sources: Sequence[Source], settings: GroupingSettings) -> dict[str, st
     is one group.
     """
     vectors = np.stack([s.vector for s in sources])
-    cosine = vectors @ vectors.T
-    np.fill_diagonal(cosine, -1)
-    alone = {i for i in range(len(sources)) if cosine[i].max(initial=-1) < settings.outlier_below}
+    _, cosines = nearest(vectors, range(len(sources)))
+    alone = set(np.flatnonzero(cosines < settings.outlier_below).tolist())
     together = [i for i in range(len(sources)) if i not in alone]
     labels = _clusters(unit(vectors[together] - vectors.mean(axis=0)), settings)
     clusters: dict[int, list[Source]] = {}
@@ -102,14 +112,19 @@ def join_nearest(source: Source, grouped: Mapping[str, tuple[str, npt.NDArray[np
 
 
 def nearest(
-    name: str, vectors: Mapping[str, npt.NDArray[np.float32]]
-) -> tuple[str | None, float | None]:
-    """The most similar other source of `name` and its cosine; (None, None) when it is the only."""
-    others = {n: float(np.dot(vectors[name], v)) for n, v in vectors.items() if n != name}
-    if not others:
-        return None, None
-    best = max(sorted(others), key=lambda n: others[n])
-    return best, others[best]
+    vectors: Vectors, rows: Sequence[int]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """For each of `rows` of the unit vectors the most similar other row, the first among equals,
+    and its cosine; -1 where there is no other. Memory grows with the vectors alone."""
+    chosen = np.asarray(rows, dtype=np.intp)
+    places, cosines = np.zeros(len(chosen), np.intp), np.zeros(len(chosen), np.float32)
+    for first in range(0, len(chosen), ROWS_AT_ONCE):
+        here = slice(first, first + ROWS_AT_ONCE)
+        block = vectors[chosen[here]] @ vectors.T
+        own = np.arange(len(block)), chosen[here]
+        block[own] = -1
+        places[here], cosines[here] = block.argmax(axis=1), block.max(axis=1)
+    return places, cosines
 
 
 def grouping_id(settings: GroupingSettings) -> str:

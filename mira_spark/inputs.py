@@ -8,6 +8,17 @@ from pyspark.sql import DataFrame, SparkSession
 
 from mira_spark.errors import InputError
 
+UNREADABLE = "mira_unreadable"
+"""Column of `read_input`: a line as it stands in its file, where it is no JSON; null for others."""
+FILE = "mira_file"
+"""Column of `read_input`: the file of a row of JSON."""
+OF_LINES = (UNREADABLE, FILE)
+JSON_OPTIONS = {
+    "columnNameOfCorruptRecord": UNREADABLE,
+    "maxStringLen": str(2**31 - 1),  # Spark's own limit of 20 MB makes a long text no JSON
+}
+CSV_OPTIONS = {"header": "true", "multiLine": "true", "escape": '"'}
+
 
 def user_table(spark: SparkSession, name: str, columns: Sequence[str]) -> DataFrame:
     """A table of the user's; InputError when it is not there or lacks one of the columns."""
@@ -25,13 +36,17 @@ def user_table(spark: SparkSession, name: str, columns: Sequence[str]) -> DataFr
 def read_input(spark: SparkSession, kind: str, path: str) -> DataFrame:
     """The user's rows: `kind` is parquet, json, csv or delta (files at `path`) or table (a name).
 
-    Raises InputError when there is nothing, or nothing readable, at `path`.
+    Rows of JSON have the columns OF_LINES too, UNREADABLE only where a line is no JSON. Raises
+    InputError when there is nothing, or nothing readable, at `path`.
     """
-    csv: dict[str, bool | str] = {"header": True, "multiLine": True, "escape": '"'}
+    options = {"json": JSON_OPTIONS, "csv": CSV_OPTIONS}.get(kind, {})
     try:
         if kind == "table":
             return spark.table(path)
-        return spark.read.options(**(csv if kind == "csv" else {})).format(kind).load(path)
+        rows = spark.read.options(**options).format(kind).load(path)
+        if kind != "json":
+            return rows
+        return rows.withColumn(FILE, rows.metadataColumn("_metadata").getField("file_path"))
     except AnalysisException as error:
         raise InputError(
             f"corpus.path: {path} cannot be read as {kind}: {_short(error)}"

@@ -8,7 +8,7 @@ import numpy as np
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import agreement, canaries, corpus, judging
+from mira_spark import agreement, canaries, judging, sampling
 from mira_spark.agreement import Agreement, Estimate, Kind
 from mira_spark.canaries import Asking
 from mira_spark.judges.ledger import answered
@@ -35,7 +35,7 @@ def check_canaries(
     """Ask the group's canaries again and compare with their first asking; raises JudgeDrift.
 
     `documents` are the group's, from so many sources. Those of the first run are asked ever after,
-    as long as they have the same text.
+    as long as they have the same text and may be asked about; new ones when none of them is left.
     """
     chosen, group = settings.labelling, work.rubric.source_group
     if chosen.canaries == 0:
@@ -44,20 +44,19 @@ def check_canaries(
     calls = calls.filter(F.col("rubric_id") == work.rubric.rubric_id)
     before = calls.filter(F.col("outcome") != "failed").select("call_key", "doc_id", "replicate")
     asked = before.collect()
-    if asked:
-        frozen = documents.filter(F.col("doc_id").isin(sorted({row["doc_id"] for row in asked})))
-    else:
+    frozen = documents.filter(F.col("doc_id").isin(sorted({row["doc_id"] for row in asked})))
+    if frozen.isEmpty():
         each = -(-chosen.canaries // sources)
-        frozen = corpus.sample(documents, each, CANARY_SEED).limit(chosen.canaries)
+        frozen = sampling.sample(documents, each, CANARY_SEED).limit(chosen.canaries)
     rows = judging.shown(frozen, settings.judge.window_tokens).orderBy("doc_id").collect()
     number = canaries.replicate_of([row["replicate"] for row in asked])
     first = _questions(work, rows, canaries.FIRST)
-    if not asked:
+    known = {row["call_key"] for row in asked}
+    before_now = [request for request in first if request.call_key in known]
+    if not before_now:
         _answers(lake, work, first)
         return
-    known = {row["call_key"] for row in asked}
-    first = [request for request in first if request.call_key in known]
-    then = _answers(lake, work, first)
+    then = _answers(lake, work, before_now)
     now = _answers(lake, work, _questions(work, rows, number))
     canaries.check(then, now, chosen.max_shift, group)
 

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, defence, judge_calls, prompts
+from mira_spark import defence, judge_calls, prompts, sampling
 from mira_spark.judges import secret
 from mira_spark.judges.bedrock import BedrockJudge
 from mira_spark.judges.budget import Budget, BudgetSettings
@@ -140,7 +140,7 @@ def sendable(documents: DataFrame, settings: Settings, task: Task) -> DataFrame:
 
 def shown_text(window_tokens: int) -> Column:
     """What a judge sees of the column `text`."""
-    return corpus.windows_column(F.col("text"), window_tokens)
+    return sampling.windows_column(F.col("text"), window_tokens)
 
 
 def shown(documents: DataFrame, window_tokens: int) -> DataFrame:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, judging, prompts
+from mira_spark import current, judging, prompts, sampling
 from mira_spark.errors import InputError
 from mira_spark.judges.prices import NANOS, Price, Usage, cost_nanos
 from mira_spark.judges.protocol import Anchor
@@ -85,7 +85,7 @@ def _discoveries(
         each = -(-chosen.documents_per_group // len(by_group[group]))
         documents = _documents(lake, settings, by_group[group], "discovery")
         per_domain = chosen.documents_per_domain
-        sample = corpus.sample(documents, each, chosen.seed, "source", per_domain)
+        sample = sampling.sample(documents, each, chosen.seed, "source", per_domain)
         yield _estimate(lake, settings, "discovery", group, sample, (), 1.0, 0)
 
 
@@ -100,7 +100,7 @@ def _labellings(
     chosen = settings.labelling
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
-        sample = corpus.sample(
+        sample = sampling.sample(
             documents,
             chosen.documents_per_source,
             chosen.seed,

@@ -74,7 +74,7 @@ def windows(text: str, window_tokens: int) -> str:
     """What a judge sees of `text`: all of it, or its begin, middle and end of `window_tokens` each.
 
     A token is taken as four characters; the windows are joined by `WINDOW_MARK`. The same cut is
-    made in SQL by `corpus.windows_column`, so that long texts never reach the driver.
+    made in SQL by `sampling.windows_column`, so that long texts never reach the driver.
     """
     size = window_tokens * CHARACTERS_PER_TOKEN
     if len(text) <= 3 * size:

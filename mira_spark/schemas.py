@@ -56,9 +56,15 @@ TABLES: dict[str, Table] = {
         columns(
             ("source", STRING, "as the input named it", NULL),
             ("doc_id", STRING, "as the input named it, or the computed id", NULL),
-            ("reason", STRING, "empty, too_large, duplicate_id or no_source"),
+            (
+                "reason",
+                STRING,
+                "empty, too_large, duplicate_id, no_source, unreadable (no JSON), "
+                "uncountable (the tokenizer fails on it) or withdrawn (gone from the input)",
+            ),
             ("n_bytes", LONG, "length of the text in bytes", NULL),
             ("beginning", STRING, "the first 200 characters, control characters escaped", NULL),
+            ("file", STRING, "where an unreadable line stands", NULL),
             RUN_ID,
         ),
     ),

@@ -242,22 +242,34 @@ class Lakehouse:
             self._matching(table, where).whenMatchedDelete().execute()
             self._check_claim()
 
+    def remove(self, rows: DataFrame, table: str, key: str) -> None:
+        """Remove the rows that `rows` has by `key`, as one commit."""
+        gone = self._claimed(rows.select(key).distinct(), table).alias("gone")
+        target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
+        with self._change(table, TRUSTED_S):
+            target.merge(gone, f"old.{key} = gone.{key}").whenMatchedDelete().execute()
+
     def upsert(
         self,
         rows: DataFrame,
         table: str,
         key: str,
         only_if: Column | None = None,
+        changes: Mapping[str, Column] | None = None,
     ) -> None:
         """Replace the rows that `rows` has by `key` and add the others, as one commit.
 
-        `only_if` is a condition over `old` and `new` that a replaced row must meet.
+        `only_if` is a condition over `old` and `new` that a replaced row must meet; `changes` are
+        the columns to set of one, in the place of all.
         """
         new = self._claimed(self._typed(rows, table), table).alias("new")
         target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
         merge = target.merge(new, f"old.{key} = new.{key}").whenNotMatchedInsertAll()
         with self._change(table, TRUSTED_S):
-            merge.whenMatchedUpdateAll(only_if).execute()
+            if changes is None:
+                merge.whenMatchedUpdateAll(only_if).execute()
+            else:
+                merge.whenMatchedUpdate(only_if, dict(changes)).execute()
 
     def use(self) -> None:
         """Make the namespace the session's default, so that statements need not name it."""

@@ -1,12 +1,16 @@
 """What comes in, what is set aside and why, and samples that are the same at any partitioning."""
 
 import hashlib
+from datetime import date
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, prompts
+from mira_spark import corpus
 from mira_spark.corpus import ColumnMapping, CorpusSettings
 from mira_spark.errors import InputError
 
@@ -128,53 +132,106 @@ def test_every_missing_column_of_the_mapping_is_named() -> None:
 
 def test_only_new_and_changed_documents_are_told(spark: SparkSession) -> None:
     before = mapped(spark, [("a", "s", b"1"), ("b", "s", b"1"), ("c", "s", b"1")])
+    before = before.withColumn("n_tokens", F.lit(1))
     now = mapped(spark, [("a", "s", b"1"), ("b", "s", b"2"), ("c", "t", b"1"), ("d", "s", b"1")])
-    found = {r["doc_id"]: r["changed"] for r in corpus.new_or_changed(now, before).collect()}
+    found = {
+        r["doc_id"]: r["changed"]
+        for r in corpus.new_or_changed(now, before, SETTINGS.columns).collect()
+    }
     assert found == {"b": True, "c": True, "d": False}
 
 
-@pytest.mark.parametrize("length", [0, 1, 191, 192, 193, 194, 1000, 5001])
-def test_windows_in_sql_are_those_of_the_prompt(spark: SparkSession, length: int) -> None:
-    text = ("aé漢😀\n" * (length // 5 + 1))[:length]
-    row = spark.createDataFrame([(text,)], "text string")
-    cut = row.select(corpus.windows_column(F.col("text"), 16)).collect()[0][0]
-    assert cut == prompts.windows(text, 16)
+NAMES = ["plain", "a.b", "tick`s", "`", "a`.`b", "dot.", " ", "select", "a b", "é漢", "a[0]", "*"]
 
 
-def documents(spark: SparkSession) -> DataFrame:
-    return spark.range(3000).select(
-        F.concat(F.lit("d"), "id").alias("doc_id"),
-        F.when(F.col("id") < 2990, "large").otherwise("small").alias("source"),
-        F.when(F.col("id") % 2 == 0, "one").alias("domain"),
+@pytest.mark.parametrize("mapped_columns", [True, False])
+def test_columns_of_any_name_are_read(spark: SparkSession, mapped_columns: bool) -> None:
+    values = [f"value {i}" for i in range(len(NAMES))]
+    raw = spark.createDataFrame([tuple(values)], NAMES)
+    columns = ColumnMapping(source=NAMES[4], text=NAMES[3])
+    if mapped_columns:
+        columns = ColumnMapping(doc_id=NAMES[1], source=NAMES[2], text=NAMES[3], domain=NAMES[5],
+                                license=NAMES[10], sendable=NAMES[11])  # fmt: skip
+    (row,) = corpus.mapped(raw, SETTINGS.model_copy(update={"columns": columns})).collect()
+    assert row["text"] == "value 3"
+    taken = {name for name in columns.model_dump().values() if name}
+    assert row["metadata"] == {n: v for n, v in zip(NAMES, values, strict=True) if n not in taken}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@hypothesis.settings(max_examples=500, deadline=None)
+def test_a_quoted_name_is_one_name(spark: SparkSession, name: str) -> None:
+    row = spark.range(0).select(F.lit(1).alias(name), F.lit(2).alias(f"not {name}"))
+    assert row.select(corpus.column(name)).columns == [name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "sendable", "unclear"),
+    [
+        (
+            "string",
+            ["true", "no", "perhaps", "", None, "1"],
+            [1, 0, 0, 0, 0, 1],
+            [0, 0, 1, 1, 0, 0],
+        ),
+        ("int", [1, 0, 2, None, -1], [1, 0, 0, 0, 0], [0, 0, 1, 0, 1]),
+        ("double", [1.0, 0.0, float("nan"), None, 0.5], [1, 0, 0, 0, 0], [0, 0, 1, 0, 1]),
+        ("array<int>", [[1], [], None], [0, 0, 0], [1, 1, 0]),
+        ("date", [date(2026, 1, 1), None], [0, 0], [1, 0]),
+    ],
+)
+def test_what_is_no_boolean_may_not_be_sent(
+    spark: SparkSession, kind: str, values: list[object], sendable: list[int], unclear: list[int]
+) -> None:
+    rows = [(f"{i}", "s", "text", value) for i, value in enumerate(values)]
+    raw = spark.createDataFrame(rows, f"id string, source string, text string, ok {kind}")
+    columns = ColumnMapping(doc_id="id", sendable="ok")
+    found = corpus.mapped(raw, SETTINGS.model_copy(update={"columns": columns}))
+    found = found.orderBy("doc_id").collect()
+    assert [int(row["sendable"]) for row in found] == sendable
+    assert [int(row["unclear"]) for row in found] == unclear
+
+
+GIVEN = "id string, source string, text string, host string, law string, ok boolean, note string"
+ALL = ColumnMapping(doc_id="id", domain="host", license="law", sendable="ok")
+
+
+def of_rows(spark: SparkSession, *rows: tuple[object, ...]) -> DataFrame:
+    raw = spark.createDataFrame(rows, GIVEN)
+    found = corpus.mapped(raw, SETTINGS.model_copy(update={"columns": ALL}))
+    return found.withColumn("n_tokens", F.lit(7))
+
+
+def test_any_column_that_changed_is_a_change(spark: SparkSession) -> None:
+    old = ("s", "t", "h", "MIT", True, "n")
+    rows = {i: [*old[:i], None, *old[i + 1 :]] for i in range(2, 6)} | {6: list(old)}
+    before = of_rows(spark, *((str(i), *old) for i in rows))
+    now = of_rows(spark, *((str(i), *row) for i, row in rows.items()))
+    found = corpus.new_or_changed(now, before, ALL).orderBy("doc_id").collect()
+    assert [(r["doc_id"], r["changed"], r["known_tokens"]) for r in found] == [
+        (str(i), True, 7) for i in range(2, 6)
+    ], "domain, license, sendable and metadata; not the row that is the same"
+
+
+def test_of_rows_with_one_id_the_stricter_decides(spark: SparkSession) -> None:
+    rows = of_rows(
+        spark,
+        ("a", "s", "1", None, "MIT", True, None),
+        ("a", "s", "2", None, "MIT", False, None),
+        ("b", "s", "1", None, "MIT", True, None),
+        ("b", "s", "1", None, "GPL", True, None),
+        ("c", "s", "1", None, "MIT", True, None),
+        ("c", "s", None, None, "MIT", False, None),
+        ("d", "s", "1", None, "MIT", True, None),
+        ("d", "s", "1", None, "MIT", True, None),
     )
+    found = corpus.without_repeats(rows, corpus.repeated_ids(rows)).filter("reason IS NULL")
+    said = [(r["doc_id"], r["license"], r["sendable"]) for r in found.orderBy("doc_id").collect()]
+    assert said == [("a", "MIT", False), ("b", None, True), ("c", "MIT", False), ("d", "MIT", True)]
 
 
-def ids(frame: DataFrame) -> set[str]:
-    return {r["doc_id"] for r in frame.select("doc_id").collect()}
-
-
-def test_a_sample_is_the_same_at_any_partitioning_and_another_by_seed(spark: SparkSession) -> None:
-    all_of = documents(spark)
-    first = ids(corpus.sample(all_of.repartition(1), 50, 0))
-    assert first == ids(corpus.sample(all_of.repartition(7, "doc_id"), 50, 0))
-    assert len(first) == 60, "fifty of the large source and all ten of the small"
-    assert first != ids(corpus.sample(all_of, 50, 1))
-
-
-def test_a_larger_sample_holds_the_smaller(spark: SparkSession) -> None:
-    all_of = documents(spark)
-    assert ids(corpus.sample(all_of, 20, 0)) < ids(corpus.sample(all_of, 200, 0))
-
-
-def test_one_domain_cannot_fill_a_sample(spark: SparkSession) -> None:
-    found = corpus.sample(documents(spark), 50, 0, per_domain=3)
-    by_domain = {
-        (r["source"], r["domain"]): r["count"]
-        for r in found.groupBy("source", "domain").count().collect()
-    }
-    assert by_domain == {
-        ("large", "one"): 3,
-        ("large", None): 47,
-        ("small", "one"): 3,
-        ("small", None): 5,
-    }
+def test_a_row_without_a_text_still_takes_the_leave_to_be_sent(spark: SparkSession) -> None:
+    before = of_rows(spark, ("a", "s", "1", None, None, True, None))
+    now = of_rows(spark, ("a", "s", None, None, None, False, None))
+    (row,) = corpus.revoked(now, before).collect()
+    assert (row["doc_id"], row["text"], row["sendable"]) == ("a", "1", False)

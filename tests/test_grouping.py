@@ -1,11 +1,13 @@
 """Sources into groups: by what their documents hold, the same every time."""
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mira_spark.embedding import embed, unit
 from mira_spark.grouping import (
     GroupingSettings,
     Source,
@@ -146,11 +148,38 @@ def test_group_names_go_on_after_the_alphabet() -> None:
     ]  # fmt: skip
 
 
-def test_a_source_s_vector_is_the_unit_mean_of_its_documents() -> None:
-    documents = np.stack([vector(a=1), vector(a=1), vector(b=1), vector(b=1)])
-    np.testing.assert_allclose(source_vector(documents), vector(a=1, b=1), rtol=1e-6)
-    uneven = np.stack([vector(a=1), vector(a=1), vector(a=1), vector(b=1)])
-    np.testing.assert_allclose(source_vector(uneven), vector(a=3, b=1), rtol=1e-6)
+@pytest.mark.parametrize("documents", [1, 200, 700])
+def test_a_source_s_vector_is_the_unit_mean_of_its_documents(documents: int) -> None:
+    texts = [
+        f"def f{i % 7}(x):\n    return {i}" if i % 3 else f"Text {i}." for i in range(documents)
+    ]
+    count, found = source_vector(iter(texts))
+    mean = unit(embed(texts).mean(axis=0, keepdims=True))[0]
+    assert count == documents
+    np.testing.assert_allclose(found, mean, atol=1e-6)
+    if documents <= 256:
+        assert found.tobytes() == mean.tobytes(), "to the last bit in one piece"
+
+
+def test_a_source_is_embedded_as_its_texts_come() -> None:
+    """Never more than a piece of the texts is alive, however many there are."""
+
+    class Text(str):
+        """A text that can be referred to weakly."""
+
+    alive: weakref.WeakSet[Text] = weakref.WeakSet()
+    most = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal most
+        for i in range(2_000):
+            text = Text(f"text {i}")
+            alive.add(text)
+            most = max(most, len(alive))
+            yield text
+
+    assert source_vector(texts())[0] == 2_000
+    assert most <= 2 * 256
 
 
 GROUPED: Mapping[str, tuple[str, Vector]] = {
@@ -171,15 +200,24 @@ def test_a_new_source_as_near_to_two_joins_the_first_by_name() -> None:
 
 
 def test_the_nearest_is_another_source_and_its_cosine() -> None:
-    vectors = {"a": vector(a=1), "b": vector(a=3, b=4), "c": vector(c=1)}
-    assert nearest("a", vectors) == ("b", pytest.approx(0.6))
-    assert nearest("b", vectors) == ("a", pytest.approx(0.6))
-    name, cosine = nearest("c", vectors)
-    assert (name, cosine) == ("a", 0.0)
+    vectors = np.stack([vector(a=1), vector(a=3, b=4), vector(c=1)])
+    places, cosines = nearest(vectors, [0, 1, 2])
+    assert places.tolist() == [1, 0, 0]
+    assert cosines.tolist() == pytest.approx([0.6, 0.6, 0])
+    assert nearest(vectors, [1])[0].tolist() == [0]
+
+
+def test_the_nearest_of_many_sources_are_those_of_a_plain_search() -> None:
+    vectors = unit(np.random.default_rng(0).normal(size=(2_500, AXES)).astype(np.float32))
+    places, cosines = nearest(vectors, range(2_500))
+    alike = vectors @ vectors.T
+    np.fill_diagonal(alike, -1)
+    assert places.tolist() == alike.argmax(axis=1).tolist()
+    np.testing.assert_allclose(cosines, alike.max(axis=1), atol=1e-6)
 
 
 def test_a_single_source_has_no_nearest() -> None:
-    assert nearest("a", {"a": vector(a=1)}) == (None, None)
+    assert nearest(np.stack([vector(a=1)]), [0])[1].tolist() == [-1]
 
 
 def test_a_grouping_is_another_with_every_setting() -> None:

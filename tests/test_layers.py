@@ -26,6 +26,7 @@ SPARK_FREE = (
     "mira_spark.calibration",
     "mira_spark.canaries",
     "mira_spark.checkpoints",
+    "mira_spark.child_process",
     "mira_spark.corpus_python",
     "mira_spark.defence",
     "mira_spark.discovery",
@@ -72,6 +73,7 @@ SPARK_FREE = (
     "mira_spark.units",
 )
 ON_EXECUTORS = (
+    "mira_spark.child_process",
     "mira_spark.corpus_python",
     "mira_spark.engine",
     "mira_spark.stages",

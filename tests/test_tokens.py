@@ -5,13 +5,17 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Regex
 from tokenizers import Tokenizer as HuggingFaceTokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.models import BPE, WordLevel
+from tokenizers.normalizers import Replace
+from tokenizers.normalizers import Sequence as Normalizers
+from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split, Whitespace
 from tokenizers.processors import TemplateProcessing
 
+from mira_spark import tokens
 from mira_spark.errors import ConfigError
 from mira_spark.tokens import Tokenizer, tokenizer
 
@@ -124,3 +128,80 @@ def test_a_name_that_is_no_file_is_refused(name: str) -> None:
         f"corpus.tokenizer: {name} should be bytes4 or a tokenizer.json: "
         f"[Errno 2] No such file or directory: '{name}'"
     )
+
+
+LLAMA = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How Llama 3's tokenizer divides a text, and Qwen's but for the digits."""
+
+
+def bytewise(pattern: str = LLAMA) -> HuggingFaceTokenizer:
+    """One token a byte of what the pattern divides, and a special one that is spelt `<|end|>`."""
+    alphabet = {sign: place for place, sign in enumerate(sorted(ByteLevel.alphabet()))}
+    made = HuggingFaceTokenizer(BPE(alphabet, []))
+    divided = Split(Regex(pattern), "isolated")
+    made.pre_tokenizer = Sequence([divided, ByteLevel(add_prefix_space=False, use_regex=False)])
+    made.add_special_tokens(["<|end|>"])
+    return made
+
+
+def saved(made: HuggingFaceTokenizer) -> Tokenizer:
+    """The tokenizer as it travels."""
+    return Tokenizer("made", "none", made.to_str())
+
+
+BYTEWISE = saved(bytewise())
+
+
+@pytest.mark.parametrize("text", [" " * 12_000_000, "\t" * 12_000_000 + "x"])
+def test_millions_of_spaces_are_counted(text: str) -> None:
+    assert BYTEWISE.count(["before", text, "after"]) == [6, len(text), 5]
+
+
+def test_a_text_that_a_tokenizer_gives_up_on_has_no_count_and_the_others_have() -> None:
+    """A pattern that backtracks without end: the library panics."""
+    texts = ["a" * 40 + "!", "fine", "", "a" * 40 + "?"]
+    assert saved(bytewise(r"(?:a|aa)+$|[^a]+")).count(texts) == [None, 4, 0, None]
+
+
+def test_a_tokenizer_that_makes_thousands_of_each_sign_counts_or_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grows = bytewise()
+    grows.normalizer = Normalizers([Replace("x", "y" * 3_000), Replace("y", "z" * 10)])
+    made = saved(grows)
+    monkeypatch.setattr(tokens, "MEMORY", 400 << 20)
+    assert made.count(["one", "x" * 20_000, "x", "two"]) == [3, None, 30_000, 3]
+
+
+def test_a_text_that_takes_too_long_has_no_count_and_the_others_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grows = bytewise()
+    grows.normalizer = Normalizers([Replace("x", "y" * 1_000)] + [Replace("y", "y")] * 9)
+    made = saved(grows)
+    monkeypatch.setattr(tokens, "LEAST_S", 6.0)
+    assert made.count(["one", "x" * 20_000, "two"]) == [3, None, 3]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text(),
+            st.from_regex(r"(?:<\|end\|>|[ \t\r\n]{1,9}|'ll|x+)+", fullmatch=True),
+            st.tuples(st.sampled_from(" \n\r\x00a1-'\u3000\U0001f468"), st.integers(1, 99_999))
+            .map(lambda of: of[0] * of[1]),
+        ),
+        max_size=4,
+    )
+)  # fmt: skip
+@settings(deadline=None, max_examples=500)
+def test_whatever_a_text_holds_it_has_its_bytes_as_tokens(texts: list[str]) -> None:
+    """Special tokens, runs of one sign over several pieces, anything: it is text."""
+    assert BYTEWISE.count(texts) == [len(text.encode()) for text in texts]
+
+
+def test_a_special_token_spelt_in_a_text_is_text() -> None:
+    assert BYTEWISE.count(["<|end|>", "a<|end|>"]) == [7, 8]

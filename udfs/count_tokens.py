@@ -1,6 +1,7 @@
 """SQL: count_tokens(text STRING) -> INT
 
-Tokens of a text by the tokenizer the corpus is counted with; null for a null text.
+Tokens of a text by the tokenizer the corpus is counted with; null for a null text, and for one that
+the tokenizer cannot count.
 
     SELECT sum(count_tokens(text)) FROM documents
 """
@@ -20,7 +21,7 @@ def register(spark: SparkSession, tokenizer: Tokenizer) -> None:
 
     def count_tokens(texts: Iterator[pd.Series]) -> Iterator[pd.Series]:
         for text in texts:
-            counts = pd.Series(tokenizer.count(text.fillna("").tolist()), index=text.index)
-            yield counts.astype("Int32").mask(text.isna())
+            counts = tokenizer.count(text.fillna("").tolist())
+            yield pd.Series(counts, text.index, "Int32").mask(text.isna())
 
     spark.udf.register("count_tokens", pandas_udf(count_tokens, IntegerType()))

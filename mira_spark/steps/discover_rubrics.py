@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, discovery, judging, rubrics
+from mira_spark import current, discovery, judging, rubrics, sampling
 from mira_spark.discovery import Anchored, Point
 from mira_spark.errors import JudgeError
 from mira_spark.judges.desk import Desk
@@ -68,7 +68,7 @@ def _sample(lake: Lakehouse, settings: Settings, sources: list[str]) -> DataFram
     documents = lake.read("documents").filter(F.col("source").isin(sources))
     documents = judging.sendable(documents, settings, "discovery")
     each = -(-chosen.documents_per_group // len(sources))
-    sampled = corpus.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
+    sampled = sampling.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
     return judging.shown(sampled, settings.judge.window_tokens)
 
 

@@ -2,7 +2,7 @@
 group in MLflow, `students`, `student_reliability`."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +41,15 @@ MAY_SCORE = ("passed", "forced")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    """Per group its rubric and number of labels; growth up to `retrain_after` is no change."""
+    """Per group its rubric and number of labels; growth up to `retrain_after` is no change, any
+    label of a document that was withdrawn, or came back, is."""
     ids = current.labelling_ids(settings, current.signed_rubrics(lake, settings))
     counts = _counts(lake, ids)
     if sum(counts.values()) == 0:
         raise InputError(f"{lake.name('labels')} has no labels yet: run label_documents first")
     latest = _latest(lake, ids)
     grown = 1 + settings.distillation.retrain_after
+    withdrawn = {group: n - counts[group] for group, n in _by_group(_given(lake, ids)).items()}
     found = {}
     for group, labelling_id in ids.items():
         student = latest.get(group)
@@ -55,7 +57,9 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
         if student is not None:
             then = student["train_rows"] + student["validation_rows"]
         same = then <= now <= then * grown
-        found[f"labels of {group}"] = f"{then if same else now} of labelling {labelling_id}"
+        what = f"{then if same else now} of labelling {labelling_id}"
+        gone = withdrawn.get(group, 0)
+        found[f"labels of {group}"] = what + (f", {gone} withdrawn" if gone else "")
     return found
 
 
@@ -78,7 +82,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     for rubric in track(list(rubrics.values()), len(rubrics), "students"):
         group = rubric.source_group
         shards = own_folders.own_folder(settings.folder, "staging", group)
-        labels = _labels(lake, [ids[group]])
+        labels = _labels(lake, {group: ids[group]})
         own_folders.remove(shards)
         _stage(lake, labels, shards)
         try:
@@ -106,15 +110,25 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=made)
 
 
-def _labels(lake: Lakehouse, labelling_ids: Iterable[str]) -> DataFrame:
-    """The labels a student may learn from."""
-    of_labelling = F.col("labelling_id").isin(list(labelling_ids))
+def _given(lake: Lakehouse, ids: Mapping[str, str]) -> DataFrame:
+    """The labels of these labellings that were not set aside."""
+    of_labelling = F.col("labelling_id").isin(list(ids.values()))
     return lake.read("labels").filter(of_labelling & F.col("set_aside").isNull())
 
 
-def _counts(lake: Lakehouse, ids: dict[str, str]) -> dict[str, int]:
-    rows = _labels(lake, ids.values()).groupBy("source_group").count().collect()
-    return dict.fromkeys(ids, 0) | {r["source_group"]: r["count"] for r in rows}
+def _labels(lake: Lakehouse, ids: Mapping[str, str]) -> DataFrame:
+    """The labels a student may learn from: none of a document that was withdrawn."""
+    documents = lake.read("documents").select("doc_id")
+    return _given(lake, ids).join(documents, on="doc_id", how="left_semi")
+
+
+def _counts(lake: Lakehouse, ids: Mapping[str, str]) -> dict[str, int]:
+    return dict.fromkeys(ids, 0) | _by_group(_labels(lake, ids))
+
+
+def _by_group(labels: DataFrame) -> dict[str, int]:
+    rows = labels.groupBy("source_group").count().collect()
+    return {r["source_group"]: r["count"] for r in rows}
 
 
 def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:

@@ -1,13 +1,16 @@
 """Put every source into a group. Reads `documents`; writes `source_groups`, the view `corpus`."""
 
 import hashlib
+import itertools
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from operator import itemgetter
 
 import numpy as np
+import numpy.typing as npt
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, grouping
-from mira_spark.embedding import embed
+from mira_spark import grouping, sampling
 from mira_spark.errors import InputError
 from mira_spark.grouping import Source
 from mira_spark.judging import shown
@@ -51,26 +54,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         found = grouping.group(sources, settings.grouping)
     vectors = {name: vector for name, (_, vector) in before.items()}
     vectors |= {s.name: s.vector for s in sources}
-    now = datetime.now(UTC)
-    rows = []
-    for source in sources:
-        near, cosine = grouping.nearest(source.name, vectors)
-        rows.append(
-            {
-                "grouping_id": grouping_id,
-                "source": source.name,
-                "source_group": found[source.name],
-                "embedding": source.vector.tolist(),
-                "documents": source.documents,
-                "tokens": source.tokens,
-                "sampled": source.sampled,
-                "nearest_source": near,
-                "nearest_cosine": cosine,
-                "created_at": now,
-            }
-        )
-    if rows:
-        lake.append_rows(rows, "source_groups", run_id)
+    rows = _rows(sources, found, vectors, grouping_id)
+    lake.append_rows(rows, "source_groups", run_id)
     _view(lake, grouping_id)
     groups = {*found.values(), *(g for g, _ in before.values())}
     message = f"{len(rows)} sources into {len(groups)} groups"
@@ -87,20 +72,44 @@ def _sources(lake: Lakehouse, settings: Settings, known: set[str]) -> list[Sourc
     )
     new = [r for r in sizes.orderBy("source").collect() if r["source"] not in known]
     of_new = documents.filter(F.col("source").isin([r["source"] for r in new]))
-    sampled = corpus.sample(of_new, settings.grouping.documents_per_source, settings.grouping.seed)
-    texts: dict[str, list[str]] = {r["source"]: [] for r in new}
-    ordered = shown(sampled, WINDOW_TOKENS).orderBy("source", "doc_id")
-    for row in ordered.toLocalIterator():
-        texts[row["source"]].append(row["document"])
+    chosen = settings.grouping
+    sampled = sampling.sample(of_new, chosen.documents_per_source, chosen.seed)
+    ordered = shown(sampled, WINDOW_TOKENS).orderBy("source", "doc_id").toLocalIterator()
+    found = {
+        name: grouping.source_vector(row["document"] for row in rows)
+        for name, rows in itertools.groupby(ordered, key=itemgetter("source"))
+    }
+    return [Source(r["source"], r["documents"], r["tokens"], *found[r["source"]]) for r in new]
+
+
+def _rows(
+    sources: list[Source],
+    group_of: Mapping[str, str],
+    vectors: Mapping[str, npt.NDArray[np.float32]],
+    grouping_id: str,
+) -> list[dict[str, object]]:
+    """The rows of `source_groups` for these sources; `vectors` are those of all."""
+    if not sources:
+        return []
+    names = sorted(vectors)
+    place_of = {name: place for place, name in enumerate(names)}
+    all_vectors = np.stack([vectors[name] for name in names])
+    near, cosines = grouping.nearest(all_vectors, [place_of[s.name] for s in sources])
+    has_other, now = len(names) > 1, datetime.now(UTC)
     return [
-        Source(
-            r["source"],
-            r["documents"],
-            r["tokens"],
-            len(texts[r["source"]]),
-            grouping.source_vector(embed(texts[r["source"]])),
-        )
-        for r in new
+        {
+            "grouping_id": grouping_id,
+            "source": source.name,
+            "source_group": group_of[source.name],
+            "embedding": source.vector.tolist(),
+            "documents": source.documents,
+            "tokens": source.tokens,
+            "sampled": source.sampled,
+            "nearest_source": names[place] if has_other else None,
+            "nearest_cosine": float(cosine) if has_other else None,
+            "created_at": now,
+        }
+        for source, place, cosine in zip(sources, near, cosines, strict=True)
     ]
 
 

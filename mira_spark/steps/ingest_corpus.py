@@ -3,25 +3,31 @@
 
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from mira_spark import corpus, corpus_python, doubled, own_folders, tokens
-from mira_spark.corpus import CorpusSettings
+from mira_spark.corpus import ColumnMapping, CorpusSettings
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.inputs import input_version, listing, read_input
 from mira_spark.runs import Outcome
+from mira_spark.schemas import TABLES
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
 
 SETTINGS = ("corpus",)
 WRITES = ("documents", "rejected_documents")
-KEYS = ("doc_id", "source", "content_hash", "n_bytes", "reason", "beginning")
+KEYS = ("doc_id", "source", "content_hash", "n_bytes", "license", "sendable", "unclear",
+        "described", "reason", "beginning", "file")  # fmt: skip
+NEW = ("doc_id", "content_hash", "source", "n_bytes", "sendable", "changed", "known_tokens")
+EMPTY = "the corpus is empty: the input holds no document that could be taken in"
+REJECTED = ("source", "doc_id", "reason", "n_bytes", "beginning", "file")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -39,7 +45,8 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """At most one commit to each table; the order and partitioning of the input do not matter."""
+    """The order and partitioning of the input do not matter. One commit of what is new or changed;
+    others only where a document was withdrawn, revoked without a text, or cannot be counted."""
     tokenizer = tokens.tokenizer(settings.corpus.tokenizer)
     _pin(lake, tokenizer)
     staging = own_folders.own_folder(settings.folder, "staging", "corpus")
@@ -52,17 +59,29 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         if not repeated.isEmpty():
             mapped = corpus.without_repeats(mapped, repeated)
             keys = kept.enter_context(_held(corpus.without_repeats(keys, repeated)))
-        rejected = _reject(lake, keys, run_id)
-        added, changed = _take_in(lake, mapped, keys, tokenizer, run_id)
+        good, bad = keys.filter("reason IS NULL"), keys.filter("reason IS NOT NULL")
+        rejected = _reject(lake, bad, run_id)
+        if good.isEmpty() and chosen.removed == "withdraw":
+            raise InputError(EMPTY)
+        added, changed, uncounted = _take_in(lake, mapped, good, chosen, tokenizer, run_id)
+        _revoke(lake, bad)
+        gone = _removed(lake, good, chosen.removed, run_id)
+        unclear = keys.filter("unclear").count()
     if added or changed:
         doubled.check(lake)
     own_folders.remove(staging)
     held = lake.read("documents").count()
     if not held:
-        raise InputError("the corpus is empty: the input holds no document that could be taken in")
+        raise InputError(EMPTY)
+    rejected += uncounted
     message = f"{added:,} new and {changed:,} changed documents, {held:,} in all"
     if rejected:
         message += f"; {rejected:,} rejected, see rejected_documents"
+    if unclear:
+        message += f"; {unclear:,} not sendable: corpus.columns.sendable holds no boolean there"
+    if gone:
+        done = "withdrawn" if chosen.removed == "withdraw" else "kept (corpus.removed: keep)"
+        message += f"; {gone:,} no longer in the input: {done}"
     return Outcome(message, rows_out=added + changed, rows_rejected=rejected)
 
 
@@ -80,26 +99,67 @@ def _held(rows: DataFrame) -> Iterator[DataFrame]:
 def _take_in(
     lake: Lakehouse,
     mapped: DataFrame,
-    keys: DataFrame,
+    good: DataFrame,
+    chosen: CorpusSettings,
     tokenizer: tokens.Tokenizer,
     run_id: str,
-) -> tuple[int, int]:
-    """Write what is new or changed; how many of each. Texts are joined only if some are known."""
+) -> tuple[int, int, int]:
+    """Write what is new or changed; how many of each, and how many were rejected because their
+    tokens cannot be counted. Texts are joined only if some are known."""
     documents = lake.read("documents")
-    accepted = mapped.filter(F.col("reason").isNull())
-    good = keys.filter(F.col("reason").isNull())
-    if documents.isEmpty():
-        added, changed = good.count(), 0
-    else:
-        new = corpus.new_or_changed(good, documents)
-        counts = {r["changed"]: r["count"] for r in new.groupBy("changed").count().collect()}
-        added, changed = counts.get(False, 0), counts.get(True, 0)
-        accepted = accepted.join(new, on="doc_id", how="left_semi")
-    if changed:
-        lake.upsert(_finished(accepted, tokenizer), "documents", "doc_id")
-    elif added:
-        lake.append(_finished(accepted, tokenizer), "documents", run_id)
-    return added, changed
+    accepted = mapped.filter("reason IS NULL")
+    is_first = documents.isEmpty()
+    unknown = {"changed": F.lit(False), "known_tokens": F.lit(None).cast("bigint")}
+    new = good if is_first else corpus.new_or_changed(good, documents, chosen.columns)
+    new = (new.withColumns(unknown) if is_first else new).select(*NEW)
+    with _held(new) as new:
+        counts = _by_change(new)
+        if is_first:
+            accepted = accepted.withColumns(unknown)
+        else:
+            accepted = accepted.join(new.select("doc_id", "known_tokens"), on="doc_id")
+        if counts[True]:
+            changes = _changes(chosen.columns)
+            lake.upsert(_finished(accepted, tokenizer), "documents", "doc_id", changes=changes)
+        elif counts[False]:
+            lake.append(_finished(accepted, tokenizer), "documents", run_id)
+        if tokenizer.definition is None:
+            return counts[False], counts[True], 0
+        there = lake.read("documents").select("doc_id", "content_hash")
+        missed = new.join(there, on=["doc_id", "content_hash"], how="left_anti")
+        with _held(missed) as missed:
+            counts -= _by_change(missed)
+            uncounted = _reject(lake, _because("uncountable", missed), run_id)
+            _revoke(lake, missed)
+    return counts[False], counts[True], uncounted
+
+
+def _by_change(new: DataFrame) -> Counter[bool]:
+    return Counter({r["changed"]: r["count"] for r in new.groupBy("changed").count().collect()})
+
+
+def _changes(columns: ColumnMapping) -> dict[str, Column]:
+    """What a known document takes over: all that the input has."""
+    names = TABLES["documents"].columns.names
+    return {name: F.col(f"new.{name}") for name in names if name not in columns.not_given}
+
+
+def _revoke(lake: Lakehouse, bad: DataFrame) -> None:
+    """A row that cannot come in still says that its document may not be sent."""
+    rows = corpus.revoked(bad, lake.read("documents"))
+    if not rows.isEmpty():
+        lake.upsert(rows, "documents", "doc_id", changes={"sendable": F.lit(False)})
+
+
+def _removed(lake: Lakehouse, good: DataFrame, removed: str, run_id: str) -> int:
+    """How many documents the input no longer holds; withdrawn if so chosen."""
+    gone = lake.read("documents").join(good, on="doc_id", how="left_anti")
+    with _held(gone.select("doc_id", "source", "n_bytes")) as gone:
+        count = gone.count()
+        if count and removed == "withdraw":
+            _reject(lake, _because("withdrawn", gone), run_id)
+            lake.remove(gone, "documents", "doc_id")
+    return count
 
 
 def _limits(settings: CorpusSettings) -> corpus_python.Limits:
@@ -141,12 +201,18 @@ def _pin(lake: Lakehouse, tokenizer: tokens.Tokenizer) -> None:
         )
 
 
-def _reject(lake: Lakehouse, keys: DataFrame, run_id: str) -> int:
-    """Write the rejections that are not there from an earlier run; how many the input has."""
-    rejected = keys.filter(F.col("reason").isNotNull()).drop("content_hash")
+def _because(reason: str, rows: DataFrame) -> DataFrame:
+    """Rejections whose text is not shown."""
+    empty = F.lit(None).cast("string")
+    return rows.withColumns({"reason": F.lit(reason), "beginning": empty, "file": empty})
+
+
+def _reject(lake: Lakehouse, rejected: DataFrame, run_id: str) -> int:
+    """Write the rejections that are not there from an earlier run; how many there are."""
+    rejected = rejected.select(*REJECTED)
     count = rejected.count()
     if count:
-        have = lake.read("rejected_documents").drop("run_id").select(*rejected.columns)
+        have = lake.read("rejected_documents").select(*REJECTED)
         new = rejected.exceptAll(have)
         if not new.isEmpty():
             lake.append(new.withColumn("run_id", F.lit(run_id)), "rejected_documents", run_id)
@@ -154,16 +220,19 @@ def _reject(lake: Lakehouse, keys: DataFrame, run_id: str) -> int:
 
 
 def _finished(new: DataFrame, tokenizer: tokens.Tokenizer) -> DataFrame:
-    """With tokens counted and in the order (source, bucket), so that files can be skipped."""
+    """With tokens counted and in the order (source, bucket), so that files can be skipped; without
+    the documents that the tokenizer cannot count."""
+    rows = new.repartitionByRange("source", "bucket")  # before: it looks at its rows twice
     if tokenizer.definition is None:
         count = F.expr("(n_bytes + 3) div 4")
     else:
 
         def counted(texts: Iterator[pd.Series]) -> Iterator[pd.Series]:
             for text in texts:
-                yield pd.Series(tokenizer.count(text.tolist()), dtype="int64")
+                yield pd.Series(tokenizer.count(text.fillna("").tolist()), text.index, "Int64")
 
-        udf = pandas_udf(counted, "bigint")  # type: ignore[call-overload]  # stubs want functionType
-        count = udf(F.col("text"))
-    rows = new.withColumns({"n_tokens": count, "ingested_at": F.current_timestamp()})
-    return rows.repartitionByRange("source", "bucket").sortWithinPartitions("source", "bucket")
+        udf = pandas_udf(counted, "bigint").asNondeterministic()  # type: ignore[call-overload]  # stubs want functionType
+        unknown = F.when(F.col("known_tokens").isNull(), F.col("text"))
+        count = F.coalesce("known_tokens", udf(unknown))
+    rows = rows.withColumns({"n_tokens": count, "ingested_at": F.current_timestamp()})
+    return rows.filter("n_tokens IS NOT NULL").sortWithinPartitions("source", "bucket")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, defence, judge_checks, judging, labelling
+from mira_spark import current, defence, judge_checks, judging, labelling, sampling
 from mira_spark.judges.ledger import Answered, answered
 from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
@@ -70,13 +70,16 @@ def _label_group(
 ) -> Counter[str]:
     """Label what is pending of a group; how many answers had each outcome."""
     chosen, group = settings.labelling, work.rubric.source_group
-    pending = _pending(lake, settings, work.labelling_id, documents)
+    sampled = sampling.sample(
+        documents, chosen.documents_per_source, chosen.seed, "source", chosen.documents_per_domain
+    )
+    pending = _pending(lake, work.labelling_id, sampled)
     rows = judging.shown(pending, settings.judge.window_tokens).orderBy("doc_id").toLocalIterator()
     first = next(rows, None)
     if first is None:
         return Counter()
     judge_checks.check_canaries(lake, documents, sources, work, settings)
-    total = sources * chosen.documents_per_source
+    total = sampled.count()
     reversed_share = chosen.reversed_documents / total
     at_work: dict[str, _Document] = {}
     requests = _requests(_chain(first, rows), work, settings, reversed_share, at_work)
@@ -107,17 +110,8 @@ def _label_group(
     return counts
 
 
-def _pending(
-    lake: Lakehouse, settings: Settings, labelling_id: str, documents: DataFrame
-) -> DataFrame:
+def _pending(lake: Lakehouse, labelling_id: str, sampled: DataFrame) -> DataFrame:
     """The group's sample less what is labelled."""
-    chosen = settings.labelling
-    sampled = corpus.sample(
-        documents,
-        chosen.documents_per_source,
-        chosen.seed,
-        per_domain=chosen.documents_per_domain,
-    )
     done = lake.read("labels").filter(F.col("labelling_id") == labelling_id)
     return sampled.join(done, on=["doc_id", "content_hash"], how="left_anti")
 
@@ -189,6 +183,7 @@ def _label(done: _Document, work: Labelling, settings: Settings) -> dict[str, ob
 def _measure_agreement(lake: Lakehouse, work: Labelling, run_id: str, seed: int) -> None:
     """Replace the labelling's rows of `judge_agreement`."""
     labels = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)
+    labels = labels.join(lake.read("documents"), on="doc_id", how="left_semi")
     twice = labels.filter("repeat_scores IS NOT NULL OR reversed_scores IS NOT NULL")
     rows = twice.select("scores", *judge_checks.REPEATED.values()).collect()
     found = judge_checks.agreement_rows(work, rows, run_id, seed)
@@ -215,6 +210,7 @@ def _view(lake: Lakehouse) -> None:
         "SELECT l.doc_id, l.source, l.source_group, l.rubric_id, l.labelling_id, r.slot, r.name, "
         "l.scores[r.slot] AS score, l.reasons[r.slot] AS reason, l.split, l.set_aside "
         f"FROM {lake.name('labels')} AS l JOIN (SELECT DISTINCT rubric_id, slot, name "
-        f"FROM {lake.name('rubrics')}) AS r ON r.rubric_id = l.rubric_id",
-        "the labels, one row per document, labelling and slot of its rubric",
+        f"FROM {lake.name('rubrics')}) AS r ON r.rubric_id = l.rubric_id "
+        f"WHERE EXISTS (SELECT 1 FROM {lake.name('documents')} AS d WHERE d.doc_id = l.doc_id)",
+        "the labels, one row per document not withdrawn, labelling and slot of its rubric",
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, current, runs, scoring, scoring_work, under_way, workers
+from mira_spark import current, runs, sampling, scoring, scoring_work, under_way, workers
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.failpoints import reach
 from mira_spark.progress import counted
@@ -153,7 +153,7 @@ def _score(work: Work, unit: Unit) -> Done:
         rows = rows.join(done, on=current.SCORE_KEY, how="left_anti")
     chosen, scorer = work.settings.scoring, unit.scorer
     config = artefact.read_config(Path(scorer.artefact_uri), scorer.artefact_sha256)
-    text = corpus.looked_at(F.make_valid_utf8("text"), configs.looked_at(config))
+    text = sampling.looked_at(F.make_valid_utf8("text"), configs.looked_at(config))
     scored = (
         rows.withColumns({"source_group": F.lit(unit.source_group), "text": text})
         .select(*scoring.INPUT)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import corpus, scoring, workers
+from mira_spark import sampling, scoring, workers
 from mira_spark.scoring import Scorer
 from mira_spark.session import open_local
 from mira_spark.students import artefact, configs
@@ -51,7 +51,7 @@ def watched(scorer: Scorer, said: Path) -> workers.Function:
 def measured(spark: SparkSession, folder: Path, scorer: Scorer) -> None:
     """Score them as the step does, and say what the worker took."""
     config = artefact.read_config(Path(scorer.artefact_uri), scorer.artefact_sha256)
-    text = corpus.looked_at(F.make_valid_utf8("text"), configs.looked_at(config))
+    text = sampling.looked_at(F.make_valid_utf8("text"), configs.looked_at(config))
     rows = spark.read.format("delta").load(f"{folder}/documents").withColumn("text", text)
     said = folder / f"{config.kind}.said"
     scored = rows.select(*scoring.INPUT).mapInArrow(watched(scorer, said), scoring.OUTPUT_DDL)
