@@ -141,6 +141,7 @@ def main(folder: Path, documents: int, a_unit: int, a_file: int) -> None:
     )  # fmt: skip
     lake.append(made, "documents", "r")
     chosen = settings.model_dump(mode="json", include={"namespace", "folder"})
+    chosen["corpus"] = {"input": "json", "path": str(folder / "input")}
     chosen["scoring"] = {"unit_tokens": 100 * a_unit}
     chosen["registry"] = settings.registry.model_dump(mode="json", exclude_defaults=True)
     (folder / "lake.yaml").write_text(yaml.safe_dump(chosen))

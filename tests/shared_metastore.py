@@ -76,14 +76,15 @@ class Platform:
             source = self.folder / "drill" / "LinkLogStore.java"
             source.parent.mkdir()
             source.write_text(LOG_STORE)
-            ivy = sorted((Path.home() / ".ivy2.5.2" / "jars").glob("io.delta_delta-storage-*.jar"))
-            libraries = os.pathsep.join(map(str, [*ivy, *JARS.glob("hadoop-client-api-*.jar")]))
+            libraries = os.pathsep.join(
+                map(str, [_storage(), *JARS.glob("hadoop-client-api-*.jar")])
+            )
             subprocess.run(["javac", "-cp", libraries, "-d", str(classes), str(source)], check=True)
         return classes
 
     def driver(self) -> "Driver":
         """A driver whose Spark is configured from outside, as on a platform."""
-        jars = f"{self.log_store()}:{self.folder}/jars/derbyclient.jar"
+        jars = f"{self.log_store()}:{_storage()}:{self.folder}/jars/derbyclient.jar"
         conf = {
             "spark.jars.packages": "io.delta:delta-spark_4.2_2.13:4.4.0",
             "spark.driver.extraClassPath": jars,
@@ -124,11 +125,12 @@ class Driver:
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(Path(__file__).parents[1]),
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.shared_metastore"],
-            cwd=folder, env=os.environ | environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        with (folder / "drivers.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.shared_metastore"],
+                cwd=folder, env=os.environ | environment, stderr=log,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
 
     def begin(self, **request: Any) -> None:
         """Begin `mira=[arguments]`, or the queries `sql=[...]`."""
@@ -153,6 +155,12 @@ class Driver:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(60)
+
+
+def _storage() -> Path:
+    """The jar of Delta's log stores, where Spark's own client of Maven laid it."""
+    (jar,) = (Path.home() / ".ivy2.5.2" / "jars").glob("io.delta_delta-storage-4.4.0.jar")
+    return jar
 
 
 def _java(*arguments: object) -> None:
