@@ -27,8 +27,9 @@ def mira(folder: Path, *command: str) -> tuple[int, str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """The content of every file, by its path."""
+    """The content of every file, by its path; but for Spark's, which Java removes when it ends."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    files = (path for path in files if path.relative_to(folder).parts[0] != "spark")
     return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
@@ -46,7 +47,7 @@ def test_a_copied_lake_is_refused_then_works_on_its_own_files_alone(
     original: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "a copy"
-    shutil.copytree(original, copy)
+    shutil.copytree(original, copy, ignore=shutil.ignore_patterns("spark"))
     before = digests(original)
     code, said = mira(copy, "score-documents")
     assert (code, said) == (
