@@ -25,7 +25,7 @@ def test_doubled_documents_end_an_ingest_and_the_repair_leaves_the_latest(
 ) -> None:
     lake.create(["documents", "rejected_documents"])
     scoring_lake.add(lake, {f"doc {i}": f"text {i}" for i in range(9)})
-    scoring_lake.add(lake, {"doc 1": "text 1", "doc 3": "a later text"})
+    scoring_lake.add(lake, {"doc 0": "text 0", "doc 1": "a later text"})
     later = F.lit(scoring_lake.NOW) + F.expr("INTERVAL 1 SECOND")
     lake.update("documents", F.col("text") == "a later text", {"ingested_at": later})
     (tmp_path / "new.json").write_text(json.dumps({"id": "new", "source": "web", "text": "new"}))
@@ -40,7 +40,7 @@ def test_doubled_documents_end_an_ingest_and_the_repair_leaves_the_latest(
     )
     assert doubled.remove(lake, "r") == 2
     doubled.check(lake)
-    left = {f"doc {i}": f"text {i}" for i in range(9)} | {"doc 3": "a later text", "new": "new"}
+    left = {f"doc {i}": f"text {i}" for i in range(9)} | {"doc 1": "a later text", "new": "new"}
     assert texts(lake) == left
     version = lake.version("documents")
     assert doubled.remove(lake, "r") == 0

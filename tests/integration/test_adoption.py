@@ -46,7 +46,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_copied_lake_is_refused_then_works_on_its_own_files_alone(
     original: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "a copy"
+    copy = tmp_path / "copy"
     shutil.copytree(original, copy, ignore=shutil.ignore_patterns("spark"))
     before = digests(original)
     code, said = mira(copy, "score-documents")
