@@ -71,7 +71,10 @@ def choose(
     of_source = {r["source"]: (r["documents"], r["tokens"]) for r in counted.collect()}
     choice = Choice(settings, state, budget, cuts, of_source)
     if choice.tokens > budget:
-        raise ReconciliationError(f"selected {choice.tokens:,} tokens over a budget of {budget:,}")
+        raise ReconciliationError(
+            f"selected {choice.tokens:,} tokens over a budget of {budget:,}: run mira scores "
+            "repair, then mira run"
+        )
     if not choice.documents:
         smallest = competing.agg(F.min("n_tokens")).collect()[0][0] or 0
         selection.budget_tokens(settings.budget, corpus_tokens, smallest)

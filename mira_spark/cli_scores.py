@@ -2,8 +2,9 @@
 
 import typer
 
-from mira_spark import pipeline, runs
+from mira_spark import leases, pipeline, runs, score_repair
 from mira_spark.cli_options import Config, Overrides, RunId, open_lakehouse
+from mira_spark.progress import say
 from mira_spark.settings import load
 
 app = typer.Typer(help="Scores: what scoring left to be mended.")
@@ -20,3 +21,16 @@ def retry_command(config: Config = None, overrides: Overrides = None, run_id: Ru
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     raise typer.Exit(pipeline.retry_scores(lake, settings, run_id or runs.new_run_id()))
+
+
+@app.command("repair")
+def repair_command(
+    config: Config = None, overrides: Overrides = None, run_id: RunId = None
+) -> None:
+    """Drop scores that belong to no document, and second ones; `mira run` then goes on."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    lake.create()
+    with leases.writing(lake, settings.session, score_repair.WRITES) as claimed:
+        for line in score_repair.repair(claimed, run_id or runs.new_run_id()):
+            say(line)

@@ -29,10 +29,12 @@ POINT = 1_000
 
 @dataclass(frozen=True)
 class Table:
-    """A table's grain and columns; `clustered_by` only names columns that carry statistics."""
+    """A table's grain and columns; `clustered_by` only names columns that carry statistics, `key`
+    are the columns that name a row, empty where no append is ever made again."""
 
     comment: str
     columns: StructType
+    key: tuple[str, ...] = ()
     clustered_by: tuple[str, ...] = ()
     statistics: tuple[str, ...] = ()
 

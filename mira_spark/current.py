@@ -11,8 +11,23 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark import candidates as competing
-from mira_spark import discovery, grouping, judging, labelling, registry, selection, user_tables
-from mira_spark.errors import ArtefactError, InputError, UnsignedError, joined
+from mira_spark import (
+    discovery,
+    grouping,
+    judging,
+    labelling,
+    registry,
+    score_checks,
+    selection,
+    user_tables,
+)
+from mira_spark.errors import (
+    ArtefactError,
+    InputError,
+    ReconciliationError,
+    UnsignedError,
+    joined,
+)
 from mira_spark.inputs import input_version
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics import Rubric
@@ -144,22 +159,22 @@ def scores(
     student_ids: Iterable[str],
     documents_version: int,
     scores_version: int | None,
-    appended_only: bool | None = None,
+    all_belong: bool | None = None,
 ) -> DataFrame:
     """The current scores, one row per document: of its source's group by one of the students, for
     the text the document has. None is the version of `scores` as it is now.
 
-    Where `documents` only ever had appends (`appended_only`, looked up when None) no join with it
+    Where every score is known to belong to a document (`all_belong`, looked up when None) no join
     is needed.
     """
     wanted = F.col("grouping_id") == grouping.grouping_id(settings.grouping)
     grouped = lake.read("source_groups").filter(wanted).select(*GROUP_KEY)
-    rows = lake.read("scores", scores_version)
-    rows = rows.filter(F.col("student_id").isin(sorted(student_ids)))
+    students = sorted(student_ids)
+    rows = lake.read("scores", scores_version).filter(F.col("student_id").isin(students))
     rows = rows.join(F.broadcast(grouped), on=GROUP_KEY, how="left_semi")
-    if appended_only is None:
-        appended_only = lake.only_appends_since("documents", 0)
-    if appended_only:
+    if all_belong is None:
+        all_belong = score_checks.proof(lake, students).all_belong
+    if all_belong:
         return rows
     documents = lake.read("documents", documents_version).select(*SCORE_KEY)
     return rows.join(documents, on=SCORE_KEY, how="left_semi")
@@ -169,10 +184,11 @@ def scores_query(
     lake: Lakehouse,
     settings: Settings,
     student_ids: Iterable[str],
-    documents_version: int,
     scores_version: int,
+    documents_version: int | None,
 ) -> str:
-    """`scores` as SQL, for views: SELECT over the pinned versions."""
+    """`scores` as SQL, for views: SELECT over the pinned versions. Without the version of
+    `documents` also those that belong to none."""
     students = ", ".join("'" + s.replace("'", "") + "'" for s in sorted(student_ids)) or "NULL"
     rows = f"SELECT * FROM {lake.name('scores')} VERSION AS OF {scores_version} AS s"
     grouped = (
@@ -181,7 +197,7 @@ def scores_query(
         "g.source_group = s.source_group"
     )
     query = f"{rows} WHERE s.student_id IN ({students}) AND EXISTS ({grouped})"
-    if lake.only_appends_since("documents", 0):
+    if documents_version is None:
         return query
     documents = f"{lake.name('documents')} VERSION AS OF {documents_version}"
     same = " AND ".join(f"d.{key} = s.{key}" for key in SCORE_KEY)
@@ -190,32 +206,41 @@ def scores_query(
 
 @dataclass(frozen=True)
 class Pinned:
-    """The versions and students that a selection is made from; `others` are users' tables."""
+    """The versions of `documents` and `scores`, in this order, and the students that a selection is
+    made from; `others` are users' tables, `table_ids` Delta's ids of ours."""
 
     versions: tuple[int, int]
     students: Mapping[str, str]
     others: Mapping[str, str]
+    table_ids: tuple[str, str] = ("", "")
 
     def candidates_id(self, chosen: SelectionSettings) -> str:
-        """Of who competes by what: with the versions of users' tables, where they decide it, and
-        with the students, where one's scores decide which of another's documents compete."""
-        found = chosen.candidates_id
+        """Of who competes by what, in these very tables: with the versions of users' tables, where
+        they decide it, and with the students, where one's scores decide which of another's
+        documents compete."""
         students = sorted(self.students.values()) if chosen.duplicates == "first" else []
-        if not self.others and not students:
-            return found
-        content = json.dumps([found, dict(self.others), students], sort_keys=True)
+        parts = [chosen.candidates_id, dict(self.others), students, self.table_ids]
+        content = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def selection_id(self, chosen: SelectionSettings) -> str:
         """Of a selection with these settings."""
-        return selection.selection_id(chosen, *self.versions, self.students.values(), self.others)
+        tables = dict(zip(("documents", "scores"), self.table_ids, strict=True))
+        others = dict(self.others) | tables
+        return selection.selection_id(chosen, *self.versions, self.students.values(), others)
 
 
 def pinned(lake: Lakehouse, settings: Settings) -> Pinned:
     """The state of now. InputError as of `selecting`."""
     students = {g: s.student_id for g, s in selecting(lake, settings).items()}
-    versions = lake.version("documents"), lake.version("scores")
-    return Pinned(versions, students, others(lake, settings.selection))
+    # In this order: a document that is scored meanwhile may not have a score and be missing.
+    scored, documents = lake.snapshot("scores"), lake.snapshot("documents")
+    return Pinned(
+        (documents.version, scored.version),
+        students,
+        others(lake, settings.selection),
+        (documents.table_id, scored.table_id),
+    )
 
 
 def selecting(lake: Lakehouse, settings: Settings) -> dict[str, Scorer]:
@@ -247,8 +272,15 @@ def others(lake: Lakehouse, chosen: SelectionSettings) -> dict[str, str]:
 
 
 def candidates(lake: Lakehouse, settings: Settings, state: Pinned) -> DataFrame:
-    """`candidates.of` for the pinned state."""
-    chosen = settings.selection
-    rows = scores(lake, settings, state.students.values(), *state.versions)
+    """`candidates.of` for the pinned state. ReconciliationError when a document has two scores of
+    one student, which is looked for where it is not known."""
+    chosen, students = settings.selection, state.students.values()
+    known = score_checks.proof(lake, students)
+    rows = scores(lake, settings, students, *state.versions, known.all_belong)
+    if not known.one_each and not score_checks.doubles(rows).isEmpty():
+        raise ReconciliationError(
+            f"{lake.name('scores')} has two scores of one document and student: run mira scores "
+            "repair, then mira run"
+        )
     documents = lake.read("documents", state.versions[0])
     return competing.of(rows, documents, *user_tables.read(lake.spark, chosen), chosen)

@@ -151,7 +151,8 @@ def _planned(rows: DataFrame, one: Selection) -> list[Piece]:
     if found != (one.selected_documents, one.selected_tokens):
         raise ReconciliationError(
             f"{one.title} has {one.selected_documents:,} documents of {one.selected_tokens:,} "
-            f"tokens; {found[0]:,} of {found[1]:,} were found"
+            f"tokens; {found[0]:,} of {found[1]:,} were found: run mira select-documents, then "
+            "export again"
         )
     return planned
 
@@ -164,7 +165,8 @@ def _table(rows: DataFrame, piece: Piece) -> pa.Table:
     if found.num_rows != piece.documents:
         raise ReconciliationError(
             f"{piece.source}, buckets {piece.first_bucket} to {piece.last_bucket}: "
-            f"{piece.documents:,} documents were counted, {found.num_rows:,} were read"
+            f"{piece.documents:,} documents were counted, {found.num_rows:,} were read: run mira "
+            "export again"
         )
     return found
 

@@ -16,11 +16,16 @@ from mira_spark.tables import Lakehouse
 
 
 def append(
-    lake: Lakehouse, calls: Sequence[CallRow], run_id: str, transaction: tuple[str, int]
+    lake: Lakehouse,
+    calls: Sequence[CallRow],
+    run_id: str,
+    transaction: tuple[str, int],
+    again: bool,
 ) -> None:
-    """Add the calls, once for each transaction."""
+    """Add the calls, each once; they are in the table when it returns. `transaction` and `again` as
+    in `Lakehouse.append`."""
     rows = [vars(call) | {"cost_usd": Decimal(call.cost_nanos).scaleb(-9)} for call in calls]
-    lake.append_rows(rows, "judge_calls", run_id, transaction=transaction)
+    lake.append_rows(rows, "judge_calls", run_id, transaction, again)
 
 
 def answers(

@@ -206,10 +206,9 @@ def open_desk(lake: Lakehouse, settings: Settings, form: Form, run_id: str) -> I
     path = settings.judge.journal or settings.folder.absolute() / "judge.sqlite"
     with contextlib.ExitStack() as stack:
 
-        def sink(journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
+        def sink(opening: str, batch: int, rows: Sequence[CallRow], again: bool) -> None:
             # What was paid for is kept, whoever asks from now on: the claim is looked at after.
-            unclaimed = replace(lake, claim=None)
-            judge_calls.append(unclaimed, rows, run_id, transaction=(journal_id, batch))
+            judge_calls.append(replace(lake, claim=None), rows, run_id, (opening, batch), again)
             if lake.claim is not None:
                 lake.claim.check()
 

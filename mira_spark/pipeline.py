@@ -5,7 +5,7 @@ from types import ModuleType
 
 from pyspark.sql import Row
 
-from mira_spark import corpus, judging, leases, runs
+from mira_spark import corpus, judging, leases, runs, selections
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.progress import say
 from mira_spark.runs import Outcome
@@ -63,6 +63,8 @@ def perform(
     """
     check(settings, steps)
     lake.create()
+    for line in selections.drop_views_of_lost_tables(lake):
+        say((line, "yellow"))
     finished = runs.finished(lake, settings.selection.name)
     idle: list[dict[str, object]] = []
     worst = 0

@@ -146,8 +146,24 @@ TABLES: dict[str, Table] = {
             RUN_ID,
             ("scored_at", TIMESTAMP, "when the unit was scored"),
         ),
+        key=("doc_id", "content_hash", "source", "bucket", "source_group", "student_id"),
         clustered_by=("source", "bucket"),
         statistics=("doc_id", "source", "source_group", "bucket", "student_id", "quality"),
+    ),
+    "score_checks": Table(
+        "what scoring proved when it ended, one row per state of the tables that it left",
+        columns(
+            ("documents_id", STRING, "Delta's id of the table documents"),
+            ("documents_version", LONG, "the version of documents that was scored"),
+            ("documents_commit", STRING, "digest of the commit that made it"),
+            ("scores_id", STRING, "Delta's id of the table scores"),
+            ("scores_version", LONG, "the version of scores that was looked at"),
+            ("scores_commit", STRING, "digest of the commit that made it"),
+            ("students", ArrayType(STRING, False), "whose scores were one for each document"),
+            ("all_belong", BOOLEAN, "whether the scores of all students belonged to a document"),
+            RUN_ID,
+            ("checked_at", TIMESTAMP, "when it was found"),
+        ),
     ),
     "score_histogram": Table(
         "documents and tokens by quality, one row per versions, candidates, student, source, "
@@ -155,7 +171,11 @@ TABLES: dict[str, Table] = {
         columns(
             ("scores_version", LONG, "version of scores it was counted from"),
             ("documents_version", LONG, "version of documents the scores belong to"),
-            ("candidates", STRING, "all, or the digest of what decides who competes by what"),
+            (
+                "candidates",
+                STRING,
+                "digest of what decides who competes by what, and of the tables",
+            ),
             STUDENT_ID,
             GROUP,
             SOURCE,
@@ -163,6 +183,16 @@ TABLES: dict[str, Table] = {
             ("set_aside", STRING, "why they do not compete: filtered, excluded, duplicate", NULL),
             ("documents", LONG, "documents with this quality"),
             ("tokens", LONG, "their tokens"),
+        ),
+        key=(
+            "scores_version",
+            "documents_version",
+            "candidates",
+            "student_id",
+            "source_group",
+            "source",
+            "quality",
+            "set_aside",
         ),
     ),
     "selections": Table(
@@ -172,7 +202,12 @@ TABLES: dict[str, Table] = {
             ("name", STRING, "the view is selected_<name>; the latest is also selected"),
             ("policy", STRING, "group, global or source"),
             ("candidates", STRING, "who competes by what, as in score_histogram"),
-            ("settings", STRING, "JSON; `tables`: the versions of the user's tables it read"),
+            (
+                "settings",
+                STRING,
+                "JSON; `tables`: the versions of the user's tables it read; "
+                "`table_ids`: Delta's ids of documents and scores",
+            ),
             ("documents_version", LONG, "version of documents it selects from"),
             ("scores_version", LONG, "version of scores it was made from"),
             ("seed", LONG, "of the tie hash"),

@@ -48,6 +48,7 @@ JUDGE_TABLES: dict[str, Table] = {
             RUN_ID,
             ("answered_at", TIMESTAMP, "when the answer was recorded"),
         ),
+        key=("call_key", "answered_at"),
     ),
     "judgement_points": Table(
         "what the judge named in discovery, one row per document and dimension named",
@@ -109,6 +110,7 @@ JUDGE_TABLES: dict[str, Table] = {
             ("set_aside", STRING, "why nothing learns from it: the text steers its judge", NULL),
             CALL_KEY,
         ),
+        key=("doc_id", "content_hash", "labelling_id"),
     ),
     "judge_agreement": Table(
         "the judge against itself, one row per labelling, kind and slot",

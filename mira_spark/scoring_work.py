@@ -10,8 +10,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from mira_spark import current, job_failures, units
+from mira_spark import current, job_failures, score_checks, units
 from mira_spark.failpoints import reach
+from mira_spark.history import Snapshot
 from mira_spark.scoring import UNSCORED, Scorer
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -25,18 +26,21 @@ OBSERVED_WITHIN_S = 20.0
 class Work:
     """The state that a run began with.
 
-    `appended_only`: no document was ever changed. `transaction` is above that of every unit
-    committed before rows of `scores` were last removed: Delta would skip a unit it has seen.
+    `all_belong`: every score belongs to one of the documents, so that no join need tell.
     """
 
     lake: Lakehouse
     settings: Settings
     run_id: str
-    version: int
+    pinned: Snapshot
     groups: Mapping[str, str]
     scorers: Mapping[str, Scorer]
-    transaction: int
-    appended_only: bool
+    all_belong: bool
+
+    @property
+    def version(self) -> int:
+        """The pinned version of `documents`."""
+        return self.pinned.version
 
     @property
     def students(self) -> list[str]:
@@ -53,7 +57,7 @@ class Work:
 
     def scores_of(self, students: Iterable[str], version: int | None) -> DataFrame:
         """What these students' scores are now of the documents as pinned."""
-        pinned = (self.version, version, self.appended_only)
+        pinned = (self.version, version, self.all_belong)
         return current.scores(self.lake, self.settings, students, *pinned)
 
     def planned(
@@ -66,8 +70,7 @@ class Work:
         return units.plan(documents, there, self.groups, scorers, tokens)
 
     def append(self, rows: DataFrame, unit: Unit, origin: str) -> None:
-        """One commit of `scores`, which Delta skips if it saw the unit before; the caller proves
-        that it is there.
+        """One commit of `scores`, once for a unit.
 
         BusyError when another driver has taken the lease, OutageError when a disk, a memory or a
         worker failed.
@@ -84,9 +87,7 @@ class Work:
         )
         reach("unit.planned")
         try:
-            self.lake.append(
-                stamped, "scores", self.run_id, transaction=(unit_id, self.transaction)
-            )
+            self.lake.append(stamped, "scores", self.run_id, transaction=(unit_id, 1))
         except PySparkException as failure:
             ours = job_failures.translated(failure)
             if ours is None:
@@ -97,16 +98,13 @@ class Work:
 
 def begun(lake: Lakehouse, settings: Settings, run_id: str, groups: Mapping[str, str]) -> Work:
     """The work as it stands now."""
-    return Work(
-        lake,
-        settings,
-        run_id,
-        lake.version("documents"),
-        groups,
-        current.scorers(lake, settings, groups.values()),
-        lake.last_removal("scores") + 1,
-        lake.only_appends_since("documents", 0),
-    )
+    scorers = current.scorers(lake, settings, groups.values())
+    documents = lake.snapshot("documents")
+    all_belong = score_checks.proof(lake, ()).all_belong
+    if not all_belong and lake.read("scores").isEmpty():
+        score_checks.record(lake, documents, (), True, run_id)
+        all_belong = True
+    return Work(lake, settings, run_id, documents, groups, scorers, all_belong)
 
 
 class Unscored(NamedTuple):

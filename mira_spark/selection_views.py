@@ -28,12 +28,13 @@ def query(lake: Lakehouse, settings: Settings, choice: Choice) -> str:
     documents_version, scores_version = choice.state.versions
     documents = (
         f"JOIN {lake.name('documents')} VERSION AS OF {documents_version} AS d "
-        "ON d.doc_id = s.doc_id AND d.content_hash = s.content_hash"
+        "ON d.doc_id = s.doc_id AND d.content_hash = s.content_hash AND d.source = s.source AND "
+        "d.bucket = s.bucket"
     )
     if not chosen.is_predicate:
         return f"SELECT {_COLUMNS} FROM (SELECT * {listed}) AS s {documents}"
     students = choice.state.students.values()
-    scores = current.scores_query(lake, settings, students, documents_version, scores_version)
+    scores = current.scores_query(lake, settings, students, scores_version, None)
     cutoffs = f"SELECT * FROM {lake.name('selection_cutoffs')} WHERE {here}"
     condition = selection.selected_condition(chosen.seed, str(chosen.score), "s.")
     return (

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark import candidates, current, selection, user_tables
+from mira_spark.current import Pinned
 from mira_spark.errors import InputError, joined
 from mira_spark.selection import SelectionSettings
 from mira_spark.setting_types import NAME
@@ -28,7 +29,8 @@ SCORED_BY = ["source", "source_group", "student_id"]
 @dataclass(frozen=True)
 class Selection:
     """A row of `selections`; `versions` are of `documents` and `scores`, in this order, `tables`
-    those of the users' tables that its settings name."""
+    those of the users' tables that its settings name. `table_ids` are Delta's ids of ours, empty in
+    an old selection."""
 
     selection_id: str
     name: str
@@ -41,6 +43,7 @@ class Selection:
     digest: str | None
     created_at: datetime
     tables: Mapping[str, str] = field(default_factory=dict)
+    table_ids: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -72,15 +75,17 @@ def listed(lake: Lakehouse) -> list[Selection]:
     return [_selection(row) for row in rows.collect()]
 
 
-def settings_text(settings: SelectionSettings, tables: Mapping[str, str]) -> str:
-    """As `selections` keeps them: JSON, with the versions of users' tables as `tables`."""
-    content = settings.model_dump(mode="json") | {"tables": dict(tables)}
+def settings_text(settings: SelectionSettings, state: Pinned) -> str:
+    """As `selections` keeps them: JSON, with the versions of users' tables as `tables` and the ids
+    of ours as `table_ids`."""
+    ids = dict(zip(PINNED, state.table_ids, strict=True))
+    content = settings.model_dump(mode="json") | {"tables": dict(state.others), "table_ids": ids}
     return json.dumps(content, sort_keys=True)
 
 
 def _selection(row: Row) -> Selection:
     content = json.loads(row["settings"])
-    tables = content.pop("tables", {})
+    tables, table_ids = content.pop("tables", {}), content.pop("table_ids", {})
     try:
         settings = SelectionSettings.model_validate(content)
     except ValidationError as error:
@@ -100,6 +105,7 @@ def _selection(row: Row) -> Selection:
         digest=row["digest"],
         created_at=row["created_at"],
         tables=tables,
+        table_ids=table_ids,
     )
 
 
@@ -138,36 +144,62 @@ def gone(
 ) -> dict[str, str]:
     """By selection id, a line for each selection with a pinned version that cannot be read any
     more, and what to do; of the tables its view reads, or of `tables`."""
-    needs = {s.selection_id: s.view_needs if tables is None else tables for s in found}
-    lost = {
-        table: lake.unreadable(
-            table, (s.version(table) for s in found if table in needs[s.selection_id])
-        )
-        for table in PINNED
-    }
+    lost: dict[str, dict[str, str]] = {one.selection_id: {} for one in found}
+    for table in PINNED:
+        needing = [one for one in found if table in (one.view_needs if tables is None else tables)]
+        remade = _of_tables_made_anew(lake, needing, table)
+        same = [one for one in needing if one not in remade]
+        unreadable = lake.unreadable(table, (one.version(table) for one in same))
+        for one in needing:
+            why = "the table was made anew" if one in remade else unreadable.get(one.version(table))
+            if why:
+                lost[one.selection_id][table] = why
     return {
-        one.selection_id: line
+        one.selection_id: gone_line(one, lost[one.selection_id])
         for one in found
-        if (line := gone_line(one, needs[one.selection_id], lost))
+        if lost[one.selection_id]
     }
 
 
-def gone_line(
-    one: Selection, tables: Sequence[str], lost: Mapping[str, Mapping[int, str]]
-) -> str | None:
-    """What to tell about the selection's pinned versions that are `lost`, by table and version;
-    None when it needs none of them."""
+def _of_tables_made_anew(
+    lake: Lakehouse, found: Sequence[Selection], table: str
+) -> list[Selection]:
+    """Those that were made from another table of this name."""
+    now = lake.table_id(table) if found else ""
+    return [one for one in found if one.table_ids.get(table, now) != now]
+
+
+def gone_line(one: Selection, lost: Mapping[str, str]) -> str:
+    """What to tell of the selection's pinned versions that are `lost`, by table, with why."""
     parts = [
-        f"{table} version {one.version(table)} cannot be read any more, {lost[table][version]}"
-        for table in tables
-        if (version := one.version(table)) in lost.get(table, {})
+        f"{table} version {one.version(table)} cannot be read any more, {why}"
+        for table, why in lost.items()
     ]
-    if not parts:
-        return None
     return (
         f"{one.title}: {'; '.join(parts)}: run mira select-documents to select again, and keep "
         "texts with --set selection.materialize=text where versions do not last"
     )
+
+
+def drop_views_of_lost_tables(lake: Lakehouse) -> list[str]:
+    """Drop the views of selections whose tables were made anew: under the old versions they would
+    show rows of the new tables. A line for each."""
+    found, done = latest(listed(lake)), []
+    for table in PINNED:
+        needing = [one for one in found if table in one.view_needs]
+        for one in _of_tables_made_anew(lake, needing, table):
+            if lake.view_query(f"selected_{one.name}") is not None:
+                done.append(gone_line(one, {table: "the table was made anew; its view is dropped"}))
+                if _is_shown(lake, [one.selection_id]):
+                    lake.drop_view("selected")
+                lake.drop_view(f"selected_{one.name}")
+    return done
+
+
+def _is_shown(lake: Lakehouse, ids: Sequence[str]) -> bool:
+    """Whether the view `selected` shows one of these selections."""
+    query = lake.view_query("selected") or ""
+    return any(f"'{selection_id}'" in query for selection_id in ids)
 
 
 def check_readable(
@@ -244,9 +276,8 @@ def drop(lake: Lakehouse, name: str) -> list[str]:
     if one.name != name:
         raise InputError(f"{name} is the id of {one.title}: drop it by its name, {one.name}")
     ids = [s.selection_id for s in found if s.name == name]
-    shown = lake.view_query("selected") or ""
     done = [f"dropped the view selected_{name} and {len(ids)} selections made under this name"]
-    if any(f"'{selection_id}'" in shown for selection_id in ids):
+    if _is_shown(lake, ids):
         done.append(_show_another(lake, [s for s in found if s.name != name]))
     lake.drop_view(f"selected_{name}")
     for table in WRITES:

@@ -3,27 +3,32 @@
 import contextlib
 import json
 import re
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import partial, reduce
+from operator import and_
 from pathlib import Path
 from typing import Any, Protocol
 
 from delta.exceptions import ConcurrentTransactionException
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.errors import AnalysisException, PySparkException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
+from mira_spark import history
 from mira_spark.clock import steady_clock
 from mira_spark.columns import Table
 from mira_spark.errors import SchemaError, joined
+from mira_spark.failpoints import reach
+from mira_spark.history import Snapshot
 from mira_spark.schemas import TABLES
 
-KEEPS_ROWS = ("WRITE", "OPTIMIZE", "SET TBLPROPERTIES")
-"""Operations on our tables that change and remove no row."""
+LATEST_COMMITS = 10
+"""Where a commit is looked for that was just made; others commit at the same time."""
 CREATE_ATTEMPTS = 5
 TRUSTED_S = 20
 _CONFLICT = re.compile(
@@ -88,11 +93,22 @@ class Lakehouse:
         ]
         if problems:
             raise SchemaError(joined(problems))
-        for name in (name for name in names if name not in found):
+        missing = [name for name in names if name not in found]
+        for name in missing:
             statement = _create_statement(self.name(name), TABLES[name])
             self._create_missing(
                 statement, partial(self.spark.catalog.tableExists, self.name(name))
             )
+        if missing and found:
+            self._drop_views_at_versions(missing)
+
+    def _drop_views_at_versions(self, tables: Sequence[str]) -> None:
+        """Drop the views over versions of tables that were just made anew: those begin at 0 again,
+        and would show other rows."""
+        for row in self.spark.sql(f"SHOW VIEWS IN {self.namespace}").collect():
+            query = "" if row["isTemporary"] else self.view_query(row["viewName"]) or ""
+            if any(f"{self.name(table)} VERSION AS OF" in query for table in tables):
+                self.drop_view(row["viewName"])
 
     def _has_schema(self) -> bool:
         return self.spark.catalog.databaseExists(self.namespace)
@@ -149,8 +165,8 @@ class Lakehouse:
 
     def version(self, table: str) -> int:
         """The table's current version."""
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT 1")
-        return int(history.select("version").collect()[0][0])
+        (latest,) = self._history(table, 1)
+        return int(latest["version"])
 
     def clock(self, table: str, column: str) -> Callable[[], datetime]:
         """A clock whose times are after all that the column holds, whatever the machine's says."""
@@ -158,17 +174,34 @@ class Lakehouse:
         epoch = datetime.fromtimestamp(0, UTC)
         return steady_clock(None if latest is None else epoch + timedelta(microseconds=latest))
 
-    def only_appends_since(self, table: str, version: int) -> bool:
-        """Whether no row of `table` was changed or removed after `version`."""
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)}")
-        later = history.filter(F.col("version") > version).select("operation").distinct().collect()
-        return {row["operation"] for row in later} <= set(KEEPS_ROWS)
+    def snapshot(self, table: str) -> Snapshot:
+        """The table as it is now."""
+        (latest,) = self._history(table, 1)
+        return Snapshot(self.table_id(table), latest["version"], history.digest(latest))
 
-    def last_removal(self, table: str) -> int:
-        """The last version of `table` that did something else than append; 0 when none did."""
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)}")
-        other = history.filter(~F.col("operation").isin(*KEEPS_ROWS))
-        return int(other.agg(F.max("version")).collect()[0][0] or 0)
+    def table_id(self, table: str) -> str:
+        """The id that Delta gave the table; one that is made anew has another."""
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}")
+        return str(detail.select("id").collect()[0][0])
+
+    def only_appends_since(self, table: str, then: Snapshot, now: Snapshot) -> bool:
+        """Whether this very table had nothing but appends of ours between the two.
+
+        False also when that cannot be told: the table was restored, overwritten or made anew, or
+        its history does not reach back to `then` any more.
+        """
+        if now == then:
+            return True
+        if now.table_id != then.table_id or now.version <= then.version:
+            return False
+        commits = self._history(table, now.version - then.version + 1, now.version)
+        return history.are_appends(commits, then, now)
+
+    def _history(self, table: str, commits: int, last: int | None = None) -> list[Row]:
+        """The latest commits, the last first; those after `last` left out."""
+        limit = commits if last is None else commits + LATEST_COMMITS
+        rows = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT {limit}").collect()
+        return [row for row in rows if last is None or row["version"] <= last][:commits]
 
     def append(
         self,
@@ -176,20 +209,23 @@ class Lakehouse:
         table: str,
         run_id: str,
         transaction: tuple[str, int] | None = None,
+        again: bool = False,
     ) -> None:
         """Append `rows`, in the schema's column order, as one commit that names the run.
 
-        `transaction` is (application id, version): Delta silently skips a version it has seen for
-        the id, so an id belongs to one unit of work and the caller reconciles afterwards.
+        `again` says that rows may be there from before: those whose key the table has are left out.
+        `transaction`, (application id, version), names the rows of a caller who may append them a
+        second time, not having heard whether the first commit arrived: Delta skips a version that
+        is not above the last it saw of the id. A skip does not prove that the rows are there, so
+        they are looked up then, and the missing ones are appended.
         """
-        writer = self._claimed(self._typed(rows, table), table).write
-        writer = writer.format("delta").mode("append")
-        writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
-        if transaction is not None:
-            writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
-        same = (ConcurrentTransactionException,) * (transaction is not None)
-        with self._change(table, TRUSTED_S), contextlib.suppress(*same):
-            writer.saveAsTable(self.name(table))  # or the same unit was committed meanwhile
+        new = self._typed(rows, table)
+        if again:
+            new = self._without_known(new, table)
+            if new.isEmpty():
+                return
+        if not self._committed(new, table, run_id, transaction):
+            self.append(rows, table, run_id, again=True)
 
     def append_rows(
         self,
@@ -197,10 +233,36 @@ class Lakehouse:
         table: str,
         run_id: str,
         transaction: tuple[str, int] | None = None,
+        again: bool = False,
     ) -> None:
         """Append rows held by the driver; few, or in chunks. None is no commit."""
         if rows:
-            self.append(self._frame(rows, table), table, run_id, transaction)
+            self.append(self._frame(rows, table), table, run_id, transaction, again)
+
+    def _committed(
+        self, rows: DataFrame, table: str, run_id: str, transaction: tuple[str, int] | None
+    ) -> bool:
+        """Append; False when no commit came of it, because Delta had seen the transaction."""
+        mark = uuid.uuid4().hex
+        writer = self._claimed(rows, table).write.format("delta").mode("append")
+        writer = writer.option("userMetadata", json.dumps({"run_id": run_id, "commit": mark}))
+        if transaction is not None:
+            writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
+        same = (ConcurrentTransactionException,) * (transaction is not None)
+        with self._change(table, TRUSTED_S), contextlib.suppress(*same):
+            writer.saveAsTable(self.name(table))  # or the same was committed meanwhile
+        reach(f"{table}.appended")
+        if transaction is None:
+            return True
+        latest = self._history(table, LATEST_COMMITS)
+        return any(mark in (row["userMetadata"] or "") for row in latest)
+
+    def _without_known(self, rows: DataFrame, table: str) -> DataFrame:
+        """The rows whose key the table does not have."""
+        keys = TABLES[table].key
+        known = self.read(table).select(*keys).alias("known")
+        same = [F.col(f"new.{key}").eqNullSafe(F.col(f"known.{key}")) for key in keys]
+        return rows.alias("new").join(known, on=reduce(and_, same), how="left_anti")
 
     def replace_rows(
         self, rows: Sequence[Mapping[str, Any]], table: str, key: str, value: str | int, run_id: str
@@ -211,6 +273,13 @@ class Lakehouse:
     def replace(self, rows: DataFrame, table: str, key: str, value: str | int, run_id: str) -> None:
         """Make `rows` the only ones with `key` = `value`, as one commit."""
         condition = f"{key} = {_quoted(value) if isinstance(value, str) else int(value)}"
+        self._overwrite(rows, table, condition, run_id)
+
+    def replace_all(self, rows: DataFrame, table: str, run_id: str) -> None:
+        """Make `rows` the table's only ones, as one commit."""
+        self._overwrite(rows, table, "true", run_id)
+
+    def _overwrite(self, rows: DataFrame, table: str, condition: str, run_id: str) -> None:
         writer = self._claimed(self._typed(rows, table), table).write
         writer = writer.format("delta").mode("overwrite")
         writer = writer.option("replaceWhere", condition)

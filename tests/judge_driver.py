@@ -49,9 +49,9 @@ def run(folder: Path, url: str, documents: int, report: Callable[[str], None]) -
     pacer = Pacer(PacingSettings(in_flight=IN_FLIGHT), random.Random(0))
     ledger = Ledger(lambda keys: known(table, keys), parse, lambda r: again(judge, r))
 
-    def sink(journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
+    def sink(opening: str, batch: int, rows: Sequence[CallRow], again: bool) -> None:
         report(f"batch {batch}")
-        append(table, journal_id, batch, rows)
+        append(table, (opening, batch), without_known(table, rows) if again else rows)
         report(f"batch {batch} is in the table")
 
     report("opening")
@@ -112,13 +112,18 @@ def known(table: str, keys: Sequence[str]) -> Mapping[str, Answer]:
     return {row["call_key"]: Answer(row["raw_response"], row["outcome"]) for row in found}
 
 
-def append(table: str, journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
-    """One commit, skipped where the table has the batch."""
-    if DeltaTable.is_deltatable(table):
-        done = DeltaTable(table).transaction_version(journal_id)
-        if done is not None and done >= batch:
-            return
-    transaction = CommitProperties(app_transactions=[Transaction(journal_id, batch)])
+def without_known(table: str, rows: Sequence[CallRow]) -> Sequence[CallRow]:
+    """The rows that the table does not have."""
+    if not DeltaTable.is_deltatable(table):
+        return rows
+    there = rows_of(table).to_table(["call_key", "answered_at"]).to_pylist()
+    known = {(row["call_key"], row["answered_at"]) for row in there}
+    return [row for row in rows if (row.call_key, row.answered_at) not in known]
+
+
+def append(table: str, name: tuple[str, int], rows: Sequence[CallRow]) -> None:
+    """One commit."""
+    transaction = CommitProperties(app_transactions=[Transaction(*name)])
     content = pa.Table.from_pylist([vars(row) for row in rows], SCHEMA)
     write_deltalake(table, content, mode="append", commit_properties=transaction)
 

@@ -25,7 +25,7 @@ from mira_spark.tables import Lakehouse
 from tests.test_scoring import a_manifest, linear
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-TABLES = ("documents", "source_groups", "students", "scores", "leases", "runs")
+TABLES = ("documents", "source_groups", "students", "scores", "score_checks", "leases", "runs")
 FAILPOINTS = (
     "lease.asked", "lease.taken", "run.starting", "run.started", "unit.planned", "unit.committed",
     "unit.reconciled", "units.done", "view.replaced", "run.ending", "run.ended", "lease.ending",
@@ -56,14 +56,16 @@ def prepared(lake: Lakehouse, home: Path, folder: Path, texts: Mapping[str, str]
     return settings
 
 
+def document(doc_id: str, text: str, place: int = 0) -> dict[str, object]:
+    """A row of `documents`, of 100 tokens."""
+    return {"doc_id": doc_id, "source": "web", "text": text, "n_bytes": len(text), "n_tokens": 100,
+            "content_hash": hashlib.sha256(text.encode()).digest()[:16], "bucket": place % 8,
+            "sendable": True, "repaired": False, "metadata": {}, "ingested_at": NOW}  # fmt: skip
+
+
 def add(lake: Lakehouse, texts: Mapping[str, str]) -> None:
     """Documents of 100 tokens each."""
-    rows = [
-        {"doc_id": doc_id, "source": "web", "text": text, "n_bytes": len(text), "n_tokens": 100,
-         "content_hash": hashlib.sha256(text.encode()).digest()[:16], "bucket": place % 8,
-         "sendable": True, "repaired": False, "metadata": {}, "ingested_at": NOW}
-        for place, (doc_id, text) in enumerate(texts.items())
-    ]  # fmt: skip
+    rows = [document(doc_id, text, place) for place, (doc_id, text) in enumerate(texts.items())]
     lake.append_rows(rows, "documents", "r")
 
 

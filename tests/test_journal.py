@@ -24,7 +24,8 @@ ENVELOPE = '{"choices": [{"finish_reason": "%s", "message": {"content": "{}"}}]}
 
 
 class Table:
-    """A sink that remembers what it took; it can fail before or after it took a batch."""
+    """A sink that remembers what it took, and leaves out what it has where it is told to look; it
+    can fail before or after it took a batch."""
 
     def __init__(self, fails: str | None = None) -> None:
         self.batches: dict[tuple[str, int], list[CallRow]] = {}
@@ -33,7 +34,7 @@ class Table:
         self.fails = fails
         self.arrived = threading.Condition()
 
-    def __call__(self, journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
+    def __call__(self, opening: str, batch: int, rows: Sequence[CallRow], again: bool) -> None:
         if self.fails == "before":
             with self.arrived:
                 self.refused += 1
@@ -41,8 +42,9 @@ class Table:
             raise OSError("the table is gone")
         with self.arrived:
             self.handed.append(batch)
-            held = self.batches.setdefault((journal_id, batch), list(rows))
-            assert held == list(rows)
+            assert (opening, batch) not in self.batches
+            new = [row for row in rows if not again or row not in self.rows]
+            self.batches[opening, batch] = new
             self.arrived.notify()
         if self.fails == "after":
             raise OSError("the table is gone")
@@ -196,9 +198,9 @@ def test_a_batch_leaves_when_enough_are_concluded(path: Path) -> None:
 def test_a_batch_leaves_when_its_oldest_is_old_enough(path: Path) -> None:
     table, now, left_at = Table(), 100.0, []
 
-    def sink(journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
+    def sink(opening: str, batch: int, rows: Sequence[CallRow], again: bool) -> None:
         left_at.append(now)
-        table(journal_id, batch, rows)
+        table(opening, batch, rows, again)
 
     with Journal(path, sink, flush_s=10, clock=lambda: now) as journal:
         for at in (100.0, 104.0, 109.9, 110.0):
@@ -306,17 +308,34 @@ def test_a_sink_that_fails_at_closing_is_heard_of_and_loses_nothing(path: Path) 
     assert table.keys == ["a"]
 
 
-def test_a_batch_that_arrived_but_was_not_marked_is_the_same_batch_again(path: Path) -> None:
+def test_a_batch_that_arrived_but_was_not_forgotten_is_looked_up(path: Path) -> None:
     table = Table(fails="after")
     with pytest.raises(OSError, match="the table is gone"), Journal(path, table) as journal:
         all_at_once(journal.record, [row("a"), row("b")])
-    (first,) = table.handed
+    assert held_on_disk(path, "answers") == ["a", "b"]
     table.fails = None
     with Journal(path, table) as journal:
         all_at_once(journal.record, [row("c")])
-    assert table.handed[:2] == [first, first]
-    assert table.handed[2] > first
     assert table.keys == ["a", "b", "c"]
+    assert held_on_disk(path, "answers") == []
+
+
+def test_a_copy_that_was_put_back_delivers_what_is_new_and_nothing_twice(path: Path) -> None:
+    """Its batches may not be taken for those that the other copy delivered."""
+    table = Table()
+    with Journal(path, table, flush_answers=10**9) as journal:
+        all_at_once(journal.record, [row("a")])
+        copied = closing(sqlite3.connect(path)), closing(sqlite3.connect(f"{path}.copy"))
+        with copied[0] as source, copied[1] as target:
+            source.backup(target)
+    with Journal(path, table) as journal:
+        all_at_once(journal.record, [row("b")])
+    path.unlink()
+    Path(f"{path}.copy").rename(path)
+    with Journal(path, table) as journal:
+        all_at_once(journal.record, [row("c")])
+    assert table.keys == ["a", "b", "c"]
+    assert held_on_disk(path, "answers") == []
 
 
 def test_a_sink_that_fails_at_opening_leaves_the_file_free(path: Path) -> None:
@@ -356,7 +375,7 @@ def test_what_a_crash_left_is_handed_over_at_opening(path: Path) -> None:
     assert len(table.rows) == 6
 
 
-def test_a_batch_assigned_before_a_crash_keeps_its_number_and_rows(path: Path) -> None:
+def test_rows_that_a_crash_left_in_a_batch_leave_in_their_order(path: Path) -> None:
     die_after(
         path,
         "from mira_spark.judges.journal_file import record\n"
@@ -367,8 +386,7 @@ def test_a_batch_assigned_before_a_crash_keeps_its_number_and_rows(path: Path) -
     )
     table = Table()
     Journal(path, table).close()
-    assert [[r.call_key for r in rows] for rows in table.batches.values()] == [["a", "b"], ["c"]]
-    assert table.handed[0] == 1
+    assert table.keys == ["a", "b", "c"]
 
 
 def test_an_intention_renewed_counts_at_its_last_cost(path: Path) -> None:
@@ -496,14 +514,12 @@ def test_a_full_disk_stops_the_writer_in_a_line_and_keeps_what_was_written(path:
     assert table.keys == ["kept"]
 
 
-def test_each_file_has_its_own_lasting_id(tmp_path: Path) -> None:
-    ids = []
-    for name in ("a", "a", "b"):
-        table = Table()
-        with Journal(tmp_path / name, table) as journal:
-            all_at_once(journal.record, [row("k")])
-        ids += [journal_id for journal_id, _ in table.batches]
-    assert ids[0] == ids[1] != ids[2]
+def test_each_opening_has_an_id_of_its_own(path: Path) -> None:
+    table = Table()
+    for key in ("a", "b", "c"):
+        with Journal(path, table) as journal:
+            all_at_once(journal.record, [row(key)])
+    assert len({opening for opening, _ in table.batches}) == 3
 
 
 def test_nothing_is_taken_after_closing(path: Path) -> None:

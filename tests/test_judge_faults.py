@@ -55,8 +55,8 @@ class Office:
         )
         return OpenAIJudge(settings, Secret(KEY))
 
-    def sink(self, journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
-        self.table[journal_id, batch] = rows
+    def sink(self, opening: str, batch: int, rows: Sequence[CallRow], again: bool) -> None:
+        self.table[opening, batch] = rows
 
     def rows(self) -> list[CallRow]:
         return [row for batch in self.table.values() for row in batch]

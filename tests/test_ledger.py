@@ -85,7 +85,7 @@ class Office:
     flush_answers: int = 64
     most_unreadable: int | None = None
 
-    def sink(self, journal_id: str, batch: int, rows: Sequence[CallRow]) -> None:
+    def sink(self, opening: str, batch: int, rows: Sequence[CallRow], again: bool) -> None:
         if self.sink_fails:
             raise OSError("the table is gone")
         self.table.extend(rows)

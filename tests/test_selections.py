@@ -75,10 +75,7 @@ def test_a_view_needs_only_what_it_reads(settings: dict[str, str], needs: tuple[
 
 
 def test_what_is_gone_is_one_line_with_what_to_do() -> None:
-    lost = {"documents": {3: "its files were removed"}, "scores": {}}
-    assert gone_line(NEW, ("documents", "scores"), lost) is None
-    assert gone_line(OLD, ("scores",), lost) is None
-    assert gone_line(OLD, ("documents", "scores"), lost) == (
+    assert gone_line(OLD, {"documents": "its files were removed"}) == (
         "selection main (aaaaaaaaaaaaaaaa): documents version 3 cannot be read any more, its files "
         "were removed: run mira select-documents to select again, and keep texts with "
         "--set selection.materialize=text where versions do not last"

@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark.errors import SchemaError
+from mira_spark.failpoints import DrillError
 from mira_spark.schemas import TABLES
 from mira_spark.tables import Lakehouse
 
@@ -79,15 +80,52 @@ def test_a_version_is_read_as_it_was(lake: Lakehouse) -> None:
     assert lake.read("runs").count() == 2
 
 
-def test_the_same_unit_is_committed_once(lake: Lakehouse, spark: SparkSession) -> None:
-    lake.create(["runs"])
-    rows = spark.createDataFrame(
-        [tuple(run_row("a").get(f.name) for f in TABLES["runs"].columns)], TABLES["runs"].columns
-    )
-    lake.append(rows, "runs", "a", transaction=("unit-1", 1))
-    lake.append(rows, "runs", "a", transaction=("unit-1", 1))
-    lake.append(rows, "runs", "a", transaction=("unit-2", 1))
-    assert lake.read("runs").count() == 2
+def a_label(doc_id: str, digest: bytes = b"x") -> dict[str, object]:
+    return {"doc_id": doc_id, "content_hash": digest, "source": "web", "source_group": "group_a",
+            "rubric_id": "r", "scores": [1], "reasons": ["why"], "split": "train",
+            "labelling_id": "l", "judge": "j", "unseen_share": 0.0, "call_key": "k"}  # fmt: skip
+
+
+def labelled(lake: Lakehouse) -> list[str]:
+    return sorted(row["doc_id"] for row in lake.read("labels").collect())
+
+
+def test_a_chunk_whose_commit_was_not_heard_of_is_there_once(
+    lake: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.create(["labels"])
+    monkeypatch.setenv("MIRA_FAILPOINTS", "labels.appended=raise")
+    with pytest.raises(DrillError):
+        lake.append_rows([a_label("a"), a_label("b")], "labels", "r", ("chunks", 1))
+    monkeypatch.delenv("MIRA_FAILPOINTS")
+    lake.append_rows([a_label("a"), a_label("b")], "labels", "r", ("chunks", 1))
+    assert labelled(lake) == ["a", "b"]
+    lake.append_rows([a_label("c")], "labels", "r", ("chunks", 2))
+    assert labelled(lake) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("removal", ["DELETE FROM {}", "RESTORE TABLE {} TO VERSION AS OF 0"])
+def test_rows_that_delta_skips_and_the_table_lacks_are_appended(
+    lake: Lakehouse, removal: str
+) -> None:
+    """Delta remembers transactions whose rows are gone."""
+    lake.create(["labels"])
+    lake.append_rows([a_label("a"), a_label("b")], "labels", "r", ("chunks", 1))
+    lake.spark.sql(removal.format(lake.name("labels")))
+    lake.append_rows([a_label("a"), a_label("c")], "labels", "r", ("chunks", 1))
+    assert labelled(lake) == ["a", "c"]
+    lake.append_rows([a_label("a"), a_label("d")], "labels", "r", ("chunks", 1))
+    assert labelled(lake) == ["a", "c", "d"]
+
+
+def test_rows_that_may_be_there_are_looked_up_by_their_key(lake: Lakehouse) -> None:
+    lake.create(["labels"])
+    lake.append_rows([a_label("a")], "labels", "r")
+    before = lake.version("labels")
+    lake.append_rows([a_label("a")], "labels", "r", again=True)
+    assert lake.version("labels") == before
+    lake.append_rows([a_label("a"), a_label("a", b"y"), a_label("b")], "labels", "r", again=True)
+    assert labelled(lake) == ["a", "a", "b"]
 
 
 def test_replacing_rows_leaves_those_of_other_keys(lake: Lakehouse) -> None:
@@ -98,14 +136,36 @@ def test_replacing_rows_leaves_those_of_other_keys(lake: Lakehouse) -> None:
     assert found == {("a", "ingest_corpus"), ("it's", "score_documents")}
 
 
-def test_only_appends_is_told_from_changes(lake: Lakehouse, spark: SparkSession) -> None:
+def test_only_appends_is_told_from_changes(lake: Lakehouse) -> None:
     lake.create(["runs"])
     lake.append_rows([run_row("a")], "runs", "a")
-    assert lake.only_appends_since("runs", 0)
+    then = lake.snapshot("runs")
+    lake.append_rows([run_row("b")], "runs", "b")
+    table, now = lake.name("runs"), lake.snapshot("runs")
+    assert lake.only_appends_since("runs", then, now)
+    for change in (
+        f"INSERT OVERWRITE {table} SELECT * FROM {table}",
+        f"RESTORE TABLE {table} TO VERSION AS OF {then.version}",
+        f"INSERT INTO {table} SELECT * FROM {table}",
+    ):
+        then = lake.snapshot("runs")
+        lake.spark.sql(change)
+        assert not lake.only_appends_since("runs", then, lake.snapshot("runs")), change
+    lake.spark.sql(f"DROP TABLE {table}")
+    lake.create(["runs"])
+    for run_id in "abcdefg":
+        lake.append_rows([run_row(run_id)], "runs", run_id)
+    anew = lake.snapshot("runs")
+    assert anew.version > then.version
+    assert not lake.only_appends_since("runs", then, anew)
+
+
+def test_an_upsert_replaces_by_key(lake: Lakehouse, spark: SparkSession) -> None:
+    lake.create(["runs"])
+    lake.append_rows([run_row("a")], "runs", "a")
     changed = spark.createDataFrame(
         [tuple(run_row("a", "x").get(f.name) for f in TABLES["runs"].columns)],
         TABLES["runs"].columns,
     )
     lake.upsert(changed, "runs", "run_id")
-    assert not lake.only_appends_since("runs", 0)
     assert [r["step"] for r in lake.read("runs").collect()] == ["x"]

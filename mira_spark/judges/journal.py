@@ -2,8 +2,9 @@
 
 A call is intended before it is sent, recorded before it is read, and then concluded: it has an
 outcome. What several callers write at the same time is one transaction and one fsync. Concluded
-rows go to a sink in numbered batches; a batch that may not have arrived is handed over again with
-the same rows, so a sink that remembers (journal id, batch number) gets every row exactly once.
+rows go to a sink in numbered batches, and are forgotten once it has returned. What a journal holds
+when it is opened may have arrived before, under an earlier opening or from another copy of the
+file: the sink is told so and looks the rows up.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import contextlib
 import queue
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,9 +28,10 @@ from mira_spark.judges.journal_file import (
 )
 from mira_spark.judges.protocol import Answer, Outcome
 
-Sink = Callable[[str, int, Sequence[CallRow]], None]
-"""Makes rows part of `judge_calls`, given the journal's id and the number of the batch. Numbers
-only grow; one that was seen before is the same batch again and must change nothing."""
+Sink = Callable[[str, int, Sequence[CallRow], bool], None]
+"""Makes rows part of `judge_calls`, each once, and returns when they are: given an id that is new
+with every opening, the number of the batch, which grows, the rows, and whether rows of it may be
+there already."""
 
 
 class _Write(NamedTuple):
@@ -39,7 +42,7 @@ class _Write(NamedTuple):
 class Journal:
     """The journal in one file, which one process at a time may open; BusyError for a second.
 
-    Opening hands to `sink` all that an earlier process left: batches that may not have arrived,
+    Opening hands to `sink`, as rows that may be there already, all that an earlier process left:
     answers, and as `failed` rows the calls it had in flight (`lost` is their number). From then on
     a batch is handed over when `flush_answers` rows are concluded or one has been for `flush_s`.
     An error of the sink ends that, keeps the rows, and is raised to whoever next intends a call,
@@ -61,12 +64,12 @@ class Journal:
         self._concluded, self._since = 0, 0.0
         self._closing = False
         self._failure: BaseException | None = None
+        self._opening = uuid.uuid4().hex
         self._file = JournalFile(path)
         try:
             self.lost = self._file.lose_intentions()
-            for batch in self._file.batches():
-                self._deliver(batch)
-            self._hand_over_all()
+            self._file.unassign()
+            self._hand_over_all(again=True)
         except BaseException:
             self._file.close()
             raise
@@ -172,23 +175,20 @@ class Journal:
                 self._changed.wait(left)
             return not self._closing
 
-    def _hand_over(self) -> int:
+    def _hand_over(self, again: bool = False) -> int:
         batch, rows = self._file.assign()
         with self._changed:
             self._concluded -= rows
             self._since = self._clock()
         if rows:
-            self._deliver(batch)
+            self._sink(self._opening, batch, self._file.rows(batch), again)
+            self._file.forget(batch)
         return rows
 
-    def _hand_over_all(self) -> None:
+    def _hand_over_all(self, again: bool = False) -> None:
         self._file.conclude_unread()
-        while self._hand_over():
+        while self._hand_over(again):
             pass
-
-    def _deliver(self, batch: int) -> None:
-        self._sink(self._file.id, batch, self._file.rows(batch))
-        self._file.forget(batch)
 
 
 def _answer(row: CallRow) -> Answer:

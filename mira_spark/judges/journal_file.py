@@ -5,7 +5,6 @@ import fcntl
 import json
 import sqlite3
 import threading
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -57,7 +56,6 @@ _PLACES = ", ".join("?" for _ in _NAMES)
 _OUTCOME = _NAMES.index("outcome")
 _SCHEMA = f"""
 BEGIN;
-CREATE TABLE IF NOT EXISTS journal (id TEXT NOT NULL, batches INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS intents ({_COLUMNS}, PRIMARY KEY (call_key));
 CREATE TABLE IF NOT EXISTS answers (seq INTEGER PRIMARY KEY, batch INTEGER, {_COLUMNS});
 CREATE INDEX IF NOT EXISTS answers_by_key ON answers (call_key);
@@ -98,8 +96,8 @@ class JournalFile:
     """One SQLite file, which one process at a time may hold: BusyError for a second.
 
     Every method is one transaction, on disk when it returns, and may be called by any thread.
-    `id` is made with the file. Rows leave in batches: `assign` numbers them, `rows` reads them,
-    `forget` removes them once they have arrived.
+    Rows leave in batches: `assign` numbers them, `rows` reads them, `forget` removes them once they
+    have arrived, `unassign` takes the numbers of an earlier process back.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,11 +109,7 @@ class JournalFile:
             except BaseException:
                 _close(self._held)
                 raise
-        with self._connection:
-            if self._connection.execute("SELECT id FROM journal").fetchone() is None:
-                self._connection.execute("INSERT INTO journal VALUES (?, 0)", (uuid.uuid4().hex,))
-            (found,) = self._connection.execute("SELECT id FROM journal").fetchone()
-        self.id = str(found)
+        self._batches = 0
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -152,19 +146,17 @@ class JournalFile:
             for call_key, raw_response in self._connection.execute(query).fetchall():
                 self._connection.execute(_CONCLUDE, (*_of_envelope(raw_response or ""), call_key))
 
-    def batches(self) -> list[int]:
-        """The batches assigned and not forgotten, oldest first."""
-        query = "SELECT DISTINCT batch FROM answers WHERE batch IS NOT NULL ORDER BY batch"
+    def unassign(self) -> None:
+        """Make every row one that has still to leave."""
         with self._transaction():
-            return [batch for (batch,) in self._connection.execute(query)]
+            self._connection.execute("UPDATE answers SET batch = NULL")
 
     def assign(self) -> tuple[int, int]:
         """Number the oldest rows with an outcome as the next batch: (its number, rows in it)."""
         with self._transaction():
-            self._connection.execute("UPDATE journal SET batches = batches + 1")
-            (batch,) = self._connection.execute("SELECT batches FROM journal").fetchone()
-            rows = self._connection.execute(_ASSIGN, (batch, LARGEST_BATCH)).rowcount
-        return batch, rows
+            self._batches += 1
+            rows = self._connection.execute(_ASSIGN, (self._batches, LARGEST_BATCH)).rowcount
+        return self._batches, rows
 
     def rows(self, batch: int) -> list[CallRow]:
         """The rows of a batch, always the same in the same order."""

@@ -1,6 +1,7 @@
 """Let the judge score a larger sample on each group's rubric. Reads `documents`, `source_groups`,
 `rubrics`; writes `judge_calls`, `labels`, `judge_agreement`."""
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -33,6 +34,27 @@ class _Document:
     row: Row
     open: int
     answers: dict[Purpose, Answered[Labels]] = field(default_factory=dict)
+
+
+class _Chunk:
+    """Rows of `labels` on their way. A commit that failed is made again under the same name: it may
+    have arrived."""
+
+    def __init__(self, lake: Lakehouse, run_id: str) -> None:
+        self._lake, self._run_id, self._id = lake, run_id, uuid.uuid4().hex
+        self._rows: list[dict[str, object]] = []
+        self._number = 1
+
+    def add(self, row: dict[str, object]) -> None:
+        """One more, and a commit when that makes CHUNK."""
+        self._rows.append(row)
+        if len(self._rows) >= CHUNK:
+            self.commit()
+
+    def commit(self) -> None:
+        """Append the rows."""
+        self._lake.append_rows(self._rows, "labels", self._run_id, (self._id, self._number))
+        self._rows, self._number = [], self._number + 1
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -87,7 +109,7 @@ def _label_group(
         lake, work.form, group, work.rubric.rubric_id, judge_checks.parse, settings.judge.reasks
     )
     counts: Counter[str] = Counter()
-    labels: list[dict[str, object]] = []
+    chunk = _Chunk(lake, run_id)
     unusable: list[Answer] = []
     try:
         for done in track(_whole(answered(requests, work.desk, ledger), at_work), total, group):
@@ -97,12 +119,9 @@ def _label_group(
                 unusable.append(answer)
             if label := _label(done, work, settings):
                 counts["set aside"] += label["set_aside"] is not None
-                labels.append(label)
-            if len(labels) >= CHUNK:
-                lake.append_rows(labels, "labels", run_id)
-                labels.clear()
+                chunk.add(label)
     finally:  # also when the budget is reached: what was answered is labelled
-        lake.append_rows(labels, "labels", run_id)
+        chunk.commit()
     if not counts["answered"]:
         found = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)
         check_usable(group, found.limit(1).count(), unusable)

@@ -10,7 +10,17 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current, runs, sampling, scoring, scoring_work, under_way, workers
+from mira_spark import (
+    current,
+    runs,
+    sampling,
+    score_checks,
+    scoring,
+    scoring_work,
+    under_way,
+    units,
+    workers,
+)
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.failpoints import reach
 from mira_spark.progress import counted
@@ -23,7 +33,7 @@ from mira_spark.tables import Lakehouse
 from mira_spark.units import Bucket, Tally, Unit
 
 SETTINGS = ("scoring",)
-WRITES = ("scores",)
+WRITES = ("scores", "score_checks")
 
 
 class Done(NamedTuple):
@@ -52,12 +62,17 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     if not scorers:
         raise InputError("no group has a champion student: run distill_students first")
     students = {f"student of {g}": s.student_id for g, s in scorers.items()}
-    return {"documents": str(lake.version("documents"))} | students
+    return {"documents": str(lake.snapshot("documents"))} | students
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
-    """That the step was begun after it last ended: documents may have no score."""
-    return ["its last run did not end"] if runs.interrupted(lake, "score_documents") else []
+    """That the step was begun after it last ended, or that others changed its scores, if so:
+    documents may have no score."""
+    if runs.interrupted(lake, "score_documents"):
+        return ["its last run did not end"]
+    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+    known = score_checks.proof(lake, [scorer.student_id for scorer in scorers.values()])
+    return [] if known.one_each else ["scores are not as it left them"]
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
@@ -168,32 +183,36 @@ def _score(work: Work, unit: Unit) -> Done:
     found, quarantined = scoring_work.tally(of_unit(work.scores(), unit))
     unscored = left.counted() if found != unit.there else Unscored()
     if found.plus(unscored.tally) != unit.there:
-        raise ReconciliationError(_unlike(work, unit, found))
+        buckets = f"{unit.source}, buckets {unit.first} to {unit.last}"
+        raise ReconciliationError(_unlike(work, buckets, unit.there, found))
     reach("unit.reconciled")
     return Done(quarantined, unscored.tally.documents, unscored.reason)
 
 
-def _unlike(work: Work, unit: Unit, found: Tally) -> str:
+def _unlike(work: Work, where: str, wanted: Tally, found: Tally) -> str:
     return (
-        f"{work.lake.name('scores')}: {unit.source}, buckets {unit.first} to {unit.last}: "
-        f"{unit.there.documents:,} documents at version {work.version}, {found.documents:,} "
-        "current scores" + (" of other documents" * (found.documents == unit.there.documents))
+        f"{work.lake.name('scores')}: {where}: {wanted.documents:,} documents at version "
+        f"{work.version}, {found.documents:,} current scores"
+        + (" of other documents" * (found.documents == wanted.documents))
+        + ": run mira scores repair, then mira run"
     )
 
 
 def _reconciled(work: Work, documents: Mapping[Bucket, Tally], unscored: int) -> tuple[int, int]:
     """(rows scored, rows quarantined) of the current scores; ReconciliationError unless they are
-    the documents of the scored groups, each once, but for those left unscored."""
-    scores = work.scores(work.lake.version("scores"))
-    counts = {r["status"]: r["count"] for r in scores.groupBy("status").count().collect()}
+    the documents of the scored groups, each once, but for those left unscored. What was found is
+    recorded."""
+    lake, version = work.lake, work.lake.version("scores")
+    found, quarantined = scoring_work.tally(work.scores(version))
     scored_sources = {s for s, g in work.groups.items() if g in work.scorers}
-    wanted = sum(t.documents for (source, _), t in documents.items() if source in scored_sources)
-    if wanted - unscored != sum(counts.values()):
-        raise ReconciliationError(
-            f"{work.lake.name('scores')}: {wanted:,} documents at version {work.version}, "
-            f"{sum(counts.values()):,} current scores"
-        )
-    return counts.get("scored", 0), counts.get("quarantined", 0)
+    wanted = units.total(t for (source, _), t in documents.items() if source in scored_sources)
+    if wanted.documents - unscored != found.documents or (wanted != found and not unscored):
+        raise ReconciliationError(_unlike(work, "all sources", wanted, found))
+    # Where the join had to tell what counts, it may not have to the next time.
+    belong = work.all_belong or score_checks.orphans(lake, work.version, version).isEmpty()
+    students = () if unscored else work.students
+    score_checks.record(lake, work.pinned, students, belong, work.run_id)
+    return found.documents - quarantined, quarantined
 
 
 def _outcome(
@@ -222,7 +241,8 @@ def _outcome(
 
 def _view(work: Work) -> None:
     lake, pinned = work.lake, work.lake.version("scores")
-    query = current.scores_query(lake, work.settings, work.students, work.version, pinned)
+    documents = None if work.all_belong else work.version
+    query = current.scores_query(lake, work.settings, work.students, pinned, documents)
     lake.create_view(
         "scored_documents",
         "SELECT c.doc_id, c.source, c.source_group, c.quality, "

@@ -36,17 +36,26 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     chosen = settings.selection
     candidates.check(chosen)
     scorers = current.selecting(lake, settings)
-    versions = {table: str(lake.version(table)) for table in ("documents", "scores")}
+    versions = {table: str(lake.snapshot(table)) for table in ("documents", "scores")}
     others = current.others(lake, chosen)
     name = {SELECTION_NAME: chosen.name}
     return name | versions | others | {f"student of {g}": s.student_id for g, s in scorers.items()}
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
-    """That the selection was dropped, if it was."""
+    """That the selection was dropped, or parts of it are gone, if so."""
     wanted = current.pinned(lake, settings).selection_id(settings.selection)
-    found = lake.read("selections").filter(F.col("selection_id") == wanted).limit(1).collect()
-    return [] if found else ["its selection is not there"]
+    here = F.col("selection_id") == wanted
+    found = lake.read("selections").filter(here).select("selected_documents").collect()
+    cuts = lake.read("selection_cutoffs").filter(here).agg(F.sum("kept_documents")).collect()[0]
+    sums = [cuts[0]] if settings.selection.is_predicate else [cuts[0], _listed(lake, wanted)]
+    whole = len(found) == 1 and all(found[0][0] == documents for documents in sums)
+    return [] if whole else ["its selection is not there"]
+
+
+def _listed(lake: Lakehouse, selection_id: str) -> int:
+    """How many documents the list of the selection has."""
+    return lake.read("selected_documents").filter(F.col("selection_id") == selection_id).count()
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
@@ -137,7 +146,7 @@ def _row(made: Choice, digest: str | None, now: datetime) -> dict[str, object]:
         "name": made.settings.name,
         "policy": made.settings.policy,
         "candidates": made.state.candidates_id(made.settings),
-        "settings": selections.settings_text(made.settings, made.state.others),
+        "settings": selections.settings_text(made.settings, made.state),
         "documents_version": made.state.versions[0],
         "scores_version": made.state.versions[1],
         "seed": made.settings.seed,

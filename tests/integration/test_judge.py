@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from mira_spark import current, judging, pipeline, planning, signing
 from mira_spark.canaries import JudgeDrift
 from mira_spark.errors import ConfigError, InputError, JudgeError, UnsignedError
+from mira_spark.failpoints import DrillError
 from mira_spark.judge_checks import parse
 from mira_spark.judges.budget import BudgetReached
 from mira_spark.judges.pacing import JudgeUnavailable
@@ -287,6 +288,23 @@ def test_a_step_that_can_use_no_answer_says_what_the_answers_were(
         discover_rubrics.run(lake, impatient.model_copy(update={"discovery": many}), "page")
     stub.faults = None
     assert len(stub.calls) - asked < 60
+
+
+def test_labels_whose_commit_was_not_heard_of_are_there_once(
+    lake: Lakehouse, judged: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"generation": 5, "canaries": 0, "documents_per_source": 5}
+    chosen = judged.labelling.model_copy(update=changes)
+    anew = judged.model_copy(update={"labelling": chosen})
+    monkeypatch.setattr(label_documents, "CHUNK", 8)
+    monkeypatch.setenv("MIRA_FAILPOINTS", "labels.appended=raise")
+    with pytest.raises(DrillError):
+        label(lake, anew, "unheard")
+    monkeypatch.delenv("MIRA_FAILPOINTS")
+    assert labels_of(lake, anew).count() == 8
+    label(lake, anew, "again")
+    ids = [row["doc_id"] for row in labels_of(lake, anew).collect()]
+    assert len(ids) == len(set(ids)) == n_sources(lake) * 5
 
 
 def test_a_key_that_is_refused_stops_at_once_and_is_never_written(

@@ -1,0 +1,46 @@
+"""What a Delta table's history says: which state is meant, and what became of its rows since."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pyspark.sql import Row
+
+SAME_ROWS = ("OPTIMIZE", "SET TBLPROPERTIES", "VACUUM START", "VACUUM END")
+"""Operations that leave a table's rows as they are."""
+
+
+class Snapshot(NamedTuple):
+    """A table at a version: the id that Delta gave the table and gives anew to one made anew, the
+    version, and the `digest` of the commit that made it."""
+
+    table_id: str
+    version: int
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.version} of {self.table_id}"
+
+
+def digest(commit: Row) -> str:
+    """Of a row of DESCRIBE HISTORY, without the time, which Delta corrects."""
+    said = ("operation", "operationParameters", "userMetadata", "operationMetrics")
+    content = json.dumps([commit[name] for name in said], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def are_appends(commits: Sequence[Row], then: Snapshot, now: Snapshot) -> bool:
+    """Whether the table had nothing but appends of ours between the two, by its commits, the last
+    first. False also when they do not reach back to `then`."""
+    wanted = [*range(now.version, then.version - 1, -1)]
+    reaches = [commit["version"] for commit in commits] == wanted
+    return reaches and digest(commits[-1]) == then.commit and all(map(_appends, commits[:-1]))
+
+
+def _appends(commit: Row) -> bool:
+    """Whether a commit only added rows of ours, or none."""
+    if commit["operation"] in SAME_ROWS:
+        return True
+    is_append = commit["operation"] == "WRITE" and commit["operationParameters"]["mode"] == "Append"
+    return is_append and '"run_id"' in (commit["userMetadata"] or "")
