@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from delta.exceptions import ConcurrentAppendException, MetadataChangedException
-from pyspark.errors import AnalysisException, PySparkException
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -200,9 +200,11 @@ def test_of_drivers_that_start_together_one_wins(shared: Lakehouse) -> None:
 
 
 def test_what_is_no_conflict_is_raised(shared: Lakehouse) -> None:
-    shared.spark.sql(f"DROP TABLE {shared.name('leases')}")
-    with pytest.raises(AnalysisException, match="TABLE_OR_VIEW_NOT_FOUND"):
-        leases.take(shared, ["scores"], "first")
+    """As when the driver may read `leases`, but not write."""
+    leases.take(shared, ["scores"], "first").release()
+    shared.set_properties("leases", {"delta.appendOnly": "true"})
+    with pytest.raises(PySparkException, match="DELTA_CANNOT_MODIFY_APPEND_ONLY"):
+        leases.take(shared, ["scores"], "second")
 
 
 @pytest.mark.parametrize(
