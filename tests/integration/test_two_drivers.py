@@ -26,6 +26,7 @@ KEYS = {
     "students": "source_group",
     "student_reliability": "student_id, source, slot",
     "scores": "doc_id",
+    "score_checks": "documents_version, scores_version, students",
     "score_histogram": "student_id, source, quality, set_aside",
     "selections": "name",
     "selection_cutoffs": "source",
