@@ -574,7 +574,7 @@ def test_a_bill_of_an_earlier_run_is_reserved_from_the_start() -> None:
 
 def test_who_waits_is_held_to_the_bill_that_came_meanwhile() -> None:
     async def main() -> None:
-        budget = tokens_budget(300)
+        budget = tokens_budget(320)
         first, second = await budget.reserve("web", 50, 50), await budget.reserve("web", 50, 50)
         waiting = asyncio.create_task(budget.reserve("web", 50, 100))
         more = asyncio.create_task(budget.reserve("web", 50, 50))
