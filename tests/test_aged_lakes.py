@@ -14,6 +14,7 @@ from tests.aged_lake import live, prepared
 Setenv = Callable[[str, str], None]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1])
 def test_no_order_of_ages_ends_in_a_wrong_view_or_a_dead_end(
     lake: Lakehouse, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int

@@ -55,7 +55,7 @@ def test_what_was_spent_today_is_of_the_day_of_utc_in_every_time_zone(
     second = timedelta(seconds=1)
     times = [MIDNIGHT - second, MIDNIGHT, MIDNIGHT + 24 * 3_600 * second - second]
     rows = [call(at, tokens=10**i, call_key=str(i)) for i, at in enumerate(times)]
-    judge_calls.append(lake, rows, "run", ("journal", 1))
+    judge_calls.append(lake, rows, "run", ("journal", 1), again=False)
     _, today, _ = judge_calls.spent(lake, "run", MIDNIGHT.date())
     assert today == Spent(110_000, 110)
 
@@ -63,7 +63,7 @@ def test_what_was_spent_today_is_of_the_day_of_utc_in_every_time_zone(
 def test_calls_of_a_clock_that_was_ahead_count_as_today_s(lake: Lakehouse) -> None:
     lake.create(["judge_calls"])
     ahead = call(NOW + timedelta(days=3), tokens=7)
-    judge_calls.append(lake, [ahead], "run", ("journal", 1))
+    judge_calls.append(lake, [ahead], "run", ("journal", 1), again=False)
     assert judge_calls.spent(lake, "run", MIDNIGHT.date())[1].tokens == 7
     clock = lake.clock("judge_calls", "answered_at")
     assert ahead.answered_at < clock() < ahead.answered_at + timedelta(minutes=10)
@@ -78,7 +78,7 @@ def test_the_largest_bill_is_of_single_calls_to_this_judge(lake: Lakehouse) -> N
         call(NOW, call_key="c", output_tokens=900, outcome="failed"),
         call(NOW, call_key="d", output_tokens=900, judge="openai:other"),
     ]
-    judge_calls.append(lake, rows, "run", ("journal", 1))
+    judge_calls.append(lake, rows, "run", ("journal", 1), again=False)
     assert judge_calls.largest_output(lake, "openai:m") == 70
 
 

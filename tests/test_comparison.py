@@ -7,7 +7,7 @@ import pytest
 
 from mira_spark import aggregation, comparison, distillation, reliability
 from mira_spark.distillation import DistillationSettings, LinearSettings
-from mira_spark.errors import ArtefactError, InputError
+from mira_spark.errors import InputError
 from mira_spark.judges.protocol import Anchor
 from mira_spark.reliability import ReliabilitySettings
 from mira_spark.rubrics import Rubric
@@ -76,14 +76,6 @@ def test_the_rows_measured_do_not_depend_on_how_the_files_are_cut(tmp_path: Path
     first = compared(staged(tmp_path / "a", rows, 7))
     second = compared(staged(tmp_path / "b", rows, 120))
     assert first.metrics == second.metrics
-
-
-@pytest.mark.parametrize("kind", ["encoder", "generative"])
-def test_a_kind_without_its_model_is_refused(kind: str, tmp_path: Path) -> None:
-    shards = staged(tmp_path / "shards", documents(10))
-    settings = DistillationSettings.model_validate({"kind": kind})
-    with pytest.raises(ArtefactError, match="no model is set"):
-        distillation.train(shards, RUBRIC, settings, tmp_path)
 
 
 def test_labels_without_one_answer_train_nothing_that_passes(tmp_path: Path) -> None:
