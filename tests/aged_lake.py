@@ -307,6 +307,8 @@ class Lake:
         for source in SOURCES:
             ids = [i for i, r in rows.items() if r["source"] == source]
             for out in scored(self.scorer, batch([rows[i]["text"] for i in ids], source)):
+                reasons = set(out.column("reason").to_pylist())
+                assert reasons == {None}, reasons
                 found |= dict(zip(ids, out.column("quality").to_pylist(), strict=True))
         return found
 
@@ -353,14 +355,19 @@ def prepared(
 def live(one: Lake) -> list[str]:
     """A random order of what ages a lake and of what it lives on, with runs between; what was
     done."""
-    done = []
-    for _ in range(one.random.randint(2, 4)):
-        change = one.random.choice(AGES if one.random.random() < 0.7 else LIVES)
-        done.append(change.__name__)
-        change(one)
-        one.check_shown()
-        if one.random.random() < 0.25:
-            done.append("run")
-            one.run()
-    one.run()
+    done: list[str] = []
+    try:
+        for _ in range(one.random.randint(2, 4)):
+            change = one.random.choice(AGES if one.random.random() < 0.7 else LIVES)
+            done.append(change.__name__)
+            change(one)
+            one.check_shown()
+            if one.random.random() < 0.25:
+                done.append("run")
+                one.run()
+        done.append("run")
+        one.run()
+    except BaseException as error:
+        error.add_note(f"the order was {', '.join(done)}")
+        raise
     return done
