@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from mira_spark import pipeline, runs
+from mira_spark import current, pipeline, runs, score_checks
 from mira_spark.runs import Outcome
 from mira_spark.settings import Settings
 from mira_spark.tables import Lakehouse
@@ -58,6 +58,9 @@ def test_a_second_selection_leaves_the_first_done(made: Made) -> None:
 def test_a_degraded_step_is_shown_as_degraded_with_its_message(made: Made) -> None:
     """Also after it was asked for again and had nothing to do."""
     lake, settings = made
+    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+    students = [scorer.student_id for scorer in scorers.values()]
+    score_checks.record(lake, lake.snapshot("documents"), students, True, "r")  # as the step does
     plan = pipeline.plan_of(lake, settings, "score_documents")
     with runs.recorded(lake, plan, "r") as outcomes:
         outcomes.append(Outcome("no champion for group_c", "degraded"))
