@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 POLL_S = 0.1
+STDERR = 2
 T = TypeVar("T")
 
 
@@ -74,6 +75,7 @@ class Watch:
         with self._lock:
             self._calls += change
             if self._calls:
-                faulthandler.dump_traceback_later(self._seconds, exit=True)
+                # The descriptor: what stands for sys.stderr in a worker or notebook may have none.
+                faulthandler.dump_traceback_later(self._seconds, exit=True, file=STDERR)
             else:
                 faulthandler.cancel_dump_traceback_later()

@@ -1,5 +1,6 @@
 """The engine: every row has its scores or its reason, whatever breaks on the way."""
 
+import io
 import subprocess
 import sys
 import time
@@ -120,6 +121,13 @@ def test_a_panic_is_one_row() -> None:
     assert np.isnan(scores[2]).all()
     assert [r is None for r in reasons] == [True, True, False, True, True]
     assert str(reasons[2]).startswith("Panic: called")
+
+
+def test_a_watched_student_scores_where_stderr_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    scores, reasons = Engine(LengthStudent(), watched_s=60).scores(strings("one", "two and three"))
+    assert reasons == [None, None]
+    assert np.isfinite(scores).all()
 
 
 def test_what_must_end_the_process_is_not_a_row() -> None:

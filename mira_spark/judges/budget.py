@@ -220,9 +220,9 @@ class Budget:
     def _needed(self, waiting: _Waiting) -> Reservation:
         """What the call would reserve now."""
         sent, limit = waiting.input_tokens, waiting.output_limit
-        told = max(limit, self._largest_output[limit])
-        most = Spent(most_nanos(self._price, sent, told), sent + told)
-        return Reservation(most, sent, told, limit, self._accounts(waiting.source))
+        output = max(limit, self._largest_output[limit])
+        most = Spent(most_nanos(self._price, sent, output), sent + output)
+        return Reservation(most, sent, output, limit, self._accounts(waiting.source))
 
     def _refuse_what_never_fits(self, accounts: Sequence[_Account], need: Spent) -> None:
         for account in accounts:

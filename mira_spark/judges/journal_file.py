@@ -102,7 +102,7 @@ class JournalFile:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        with _told(path, ConfigError):
+        with _errors_with_remedy(path, ConfigError):
             self._held = _held(path)
             try:
                 self._connection = _connected(path)
@@ -113,7 +113,7 @@ class JournalFile:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _told(self._path, JudgeError), self._lock, self._connection:
+        with _errors_with_remedy(self._path, JudgeError), self._lock, self._connection:
             yield
 
     def write(self, statements: Iterable[Statement]) -> int:
@@ -177,7 +177,7 @@ class JournalFile:
 
 
 @contextlib.contextmanager
-def _told(path: Path, kind: type[MiraError]) -> Iterator[None]:
+def _errors_with_remedy(path: Path, kind: type[MiraError]) -> Iterator[None]:
     """Say an error of the disk or of SQLite in a line, as an error of this kind."""
     try:
         yield
