@@ -482,7 +482,8 @@ def test_a_journal_of_another_version_is_refused_and_left_as_it_is(path: Path) -
 
 def test_a_journal_with_damaged_pages_stops_in_a_line(path: Path) -> None:
     rows = "[row(str(i), reason='x' * 900) for i in range(99)]"
-    die_after(path, f"journal = Journal(path, Table())\nall_at_once(journal.record, {rows})")
+    journal = "Journal(path, Table(), flush_answers=10**9)"
+    die_after(path, f"journal = {journal}\nall_at_once(journal.record, {rows})")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     damaged = path.read_bytes()

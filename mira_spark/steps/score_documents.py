@@ -1,5 +1,5 @@
 """Score every document with its group's student. Reads `documents`, `source_groups`, `students`;
-writes `scores` and the view `scored_documents`."""
+writes `scores`, `score_checks` and the view `scored_documents`."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed

@@ -44,6 +44,13 @@ def stub() -> Iterator[JudgeStub]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def faultless(stub: JudgeStub) -> Iterator[None]:
+    """What one test makes the judge do ends with it, passed or not."""
+    yield
+    stub.faults = None
+
+
 @pytest.fixture(scope="module")
 def base(
     lake: Lakehouse,
@@ -278,10 +285,13 @@ def test_a_step_that_can_use_no_answer_says_what_the_answers_were(
     line = f"group_a: no answer could be used, {n} of {n}: a page of HTML in place of an answer; it"
     with pytest.raises(JudgeError, match=line):
         label(lake, patient.model_copy(update={"labelling": chosen}), "page")
+    # Another model has answered nothing yet, whatever the sample.
+    other = {"model": "page", "prices": {"page": PRICE}}
+    patient = with_judge(judged, unreadable_in_a_row=1_000, reasks=0, **other)
     few = patient.discovery.model_copy(update={"seed": 9, "documents_per_group": n})
     with pytest.raises(JudgeError, match=line), console.capture():
         discover_rubrics.run(lake, patient.model_copy(update={"discovery": few}), "page")
-    impatient = with_judge(judged)
+    impatient = with_judge(judged, **other)
     asked = len(stub.calls)
     many = impatient.discovery.model_copy(update={"seed": 10})
     with pytest.raises(JudgeUnavailable, match=r"^20 answers in a row"), console.capture():
@@ -351,7 +361,7 @@ def test_the_whole_pipeline_with_this_judge_ends_with_the_same_labels(
     judged_whole = load(None, [*changed, "namespace=whole_judged", judge])
     assert pipeline.perform(Lakehouse(spark, "whole_judged"), judged_whole, "whole") == 0
     columns = ["doc_id", "source", "scores", "reasons", "repeat_scores", "split", "set_aside"]
-    both = [Lakehouse(spark, name).read("labels") for name in (settings.namespace, "whole_judged")]
+    both = [labels_of(Lakehouse(spark, each.namespace), each) for each in (settings, judged_whole)]
     first, second = (labels.select(columns).orderBy("doc_id").collect() for labels in both)
     assert first
     assert first == second
