@@ -40,6 +40,7 @@ TABLES = ("documents", "scores", "score_checks", "score_histogram", "selections"
 STEPS = ("score_documents", "select_documents")
 SHARE = 40
 SHOWN = ("selected", "selected_default", "scored_documents")
+STATEMENT = re.compile(r"ALTER TABLE \S+ SET TBLPROPERTIES \([^)]*\)")
 COMMAND = re.compile(r"run (mira [a-z]+(?:[ -][a-z]+)*|[a-z]+_[a-z]+)")
 
 
@@ -271,6 +272,10 @@ class Lake:
             pipeline.perform(self.lake, self.settings, f"run {self.texts}", STEPS)
 
     def _mend(self, error: MiraError) -> None:
+        if statement := STATEMENT.search(str(error)):  # a table made by hand has Delta's retention
+            self.mended.append("ALTER TABLE")
+            self.lake.spark.sql(statement[0])
+            return
         named = COMMAND.findall(str(error))
         assert named, f"no command is named: {error}"
         self.mended.append(named[0])
