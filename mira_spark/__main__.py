@@ -9,9 +9,9 @@ from typing import cast
 
 import typer
 
-from mira_spark import failures, interruption
 from mira_spark.errors import MiraError
-from mira_spark.progress import say_error, set_up_logging
+from mira_spark.process import failures, interruption
+from mira_spark.process.progress import say_error, set_up_logging
 
 DEFECT = 1
 _ClickError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threading.excepthook = _say_defect_of_thread
     with interruption.bounded():
         try:
-            from mira_spark.cli import app  # takes seconds, in which it can be interrupted
+            from mira_spark.cli.main import app  # takes seconds, in which it can be interrupted
 
             # Not in typer's own mode, which prints what it was given as it is.
             code = app(

@@ -10,33 +10,24 @@ from pathlib import Path
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import candidates as competing
-from mira_spark import (
-    discovery,
-    grouping,
-    judging,
-    labelling,
-    registry,
-    score_checks,
-    selection,
-    user_tables,
-)
-from mira_spark.errors import (
-    ArtefactError,
-    InputError,
-    ReconciliationError,
-    UnsignedError,
-    joined,
-)
-from mira_spark.inputs import input_version
+from mira_spark.corpus import grouping
+from mira_spark.distillation import registry
+from mira_spark.errors import ArtefactError, InputError, ReconciliationError, UnsignedError, joined
 from mira_spark.judges.protocol import Anchor
-from mira_spark.rubrics import Rubric
-from mira_spark.rubrics import rubric_id as rubric_id_of
-from mira_spark.scoring import Scorer
-from mira_spark.selection import ScoreColumn, SelectionSettings
-from mira_spark.settings import Settings
+from mira_spark.labels import judging, labelling
+from mira_spark.lake.inputs import input_version
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.rubrics import discovery
+from mira_spark.rubrics.rubric import Rubric
+from mira_spark.rubrics.rubric import rubric_id as rubric_id_of
+from mira_spark.scoring import checks as score_checks
+from mira_spark.scoring.batches import Scorer
+from mira_spark.selection import candidates as competing
+from mira_spark.selection import order as selection
+from mira_spark.selection import user_tables
+from mira_spark.selection.order import ScoreColumn, SelectionSettings
+from mira_spark.settings.root import Settings
 from mira_spark.students import artefact
-from mira_spark.tables import Lakehouse
 
 SCORE_KEY = competing.KEY
 """A score belongs to a document while all of these are the same."""

@@ -5,11 +5,15 @@ from types import ModuleType
 
 from pyspark.sql import Row
 
-from mira_spark import corpus, judging, leases, runs, selections
+from mira_spark.corpus import documents as corpus
 from mira_spark.errors import ConfigError, InputError
-from mira_spark.progress import say
-from mira_spark.runs import Outcome
-from mira_spark.settings import Settings
+from mira_spark.labels import judging
+from mira_spark.lake import leases, runs
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import say
+from mira_spark.selection import record as selections
+from mira_spark.settings.root import Settings
 from mira_spark.steps import (
     discover_rubrics,
     distill_students,
@@ -20,7 +24,6 @@ from mira_spark.steps import (
     score_documents,
     select_documents,
 )
-from mira_spark.tables import Lakehouse
 
 STEPS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module

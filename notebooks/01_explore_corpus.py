@@ -15,9 +15,9 @@ import plotly.express as px
 import plotly.graph_objects as go
 from pyspark.sql import DataFrame
 
-from mira_spark.cli_options import open_lakehouse
-from mira_spark.settings import load
-from mira_spark.tables import Lakehouse
+from mira_spark.cli.options import open_lakehouse
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.root import load
 
 notebook: dict[str, Any] = globals()
 if "dbutils" in notebook:

@@ -11,29 +11,26 @@ from random import Random
 
 from pyspark.errors import PySparkException
 
-from mira_spark import (
-    grouping,
-    mlflow_runs,
-    pipeline,
-    registry,
-    score_repair,
-    selection,
-    selections,
-)
+from mira_spark import pipeline
+from mira_spark.corpus import grouping
+from mira_spark.distillation import mlflow_runs, registry
 from mira_spark.errors import MiraError
-from mira_spark.failpoints import VARIABLE, DrillError
-from mira_spark.judges.journal import Journal
-from mira_spark.progress import console
-from mira_spark.settings import Settings, load
-from mira_spark.tables import Lakehouse
+from mira_spark.judges.calls.journal import Journal
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.failpoints import VARIABLE, DrillError
+from mira_spark.process.progress import console
+from mira_spark.scoring import repair as score_repair
+from mira_spark.selection import order as selection
+from mira_spark.selection import record as selections
+from mira_spark.settings.root import Settings, load
 from tests import scoring_lake
+from tests.judges.calls.test_journal import all_at_once, row
+from tests.labels.test_judge_calls import called, into
+from tests.scoring.test_batches import documents as batch
+from tests.scoring.test_batches import linear, scored
 from tests.scoring_lake import NOW
 from tests.selection_lake import rule
 from tests.selection_oracle import Document, kept
-from tests.test_journal import all_at_once, row
-from tests.test_judge_calls import called, into
-from tests.test_scoring import documents as batch
-from tests.test_scoring import linear, scored
 
 SOURCES = ("web", "code")
 TABLES = ("documents", "scores", "score_checks", "score_histogram", "selections")

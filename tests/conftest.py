@@ -9,9 +9,9 @@ import pytest
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from mira_spark.progress import set_up_logging
-from mira_spark.session import open_local
-from mira_spark.tables import Lakehouse
+from mira_spark.lake.session import open_local
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import set_up_logging
 
 DRILLS = str(Path(__file__).parent / "drills")
 LATE = ("test_judge.py", "test_command.py")

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
-from mira_spark import bins
-from mira_spark.allocation import Policy, boundaries, cuts, ties, walks
-from mira_spark.histograms import Steps, levels, prefixes, single_documents
-from mira_spark.walk import Boundary, Cut
+from mira_spark.selection import histogram as bins
+from mira_spark.selection.allocation import Policy, boundaries, cuts, ties, walks
+from mira_spark.selection.positions import Steps, levels, prefixes, single_documents
+from mira_spark.selection.walk import Boundary, Cut
 from tests.selection_oracle import Document
 
 

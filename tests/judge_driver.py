@@ -18,20 +18,19 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from mira_spark import defence, prompts
-from mira_spark.judges import reading
-from mira_spark.judges.budget import Budget, BudgetSettings
-from mira_spark.judges.desk import Desk
-from mira_spark.judges.journal import Journal
-from mira_spark.judges.journal_file import CallRow
-from mira_spark.judges.ledger import Ledger, answered
+from mira_spark.judges import defence, prompts, reading
+from mira_spark.judges.calls.desk import Desk
+from mira_spark.judges.calls.journal import Journal
+from mira_spark.judges.calls.journal_file import CallRow
+from mira_spark.judges.calls.ledger import Ledger, answered
+from mira_spark.judges.calls.pacing import Pacer, PacingSettings
+from mira_spark.judges.calls.prices import Price
+from mira_spark.judges.calls.secret import Secret
+from mira_spark.judges.calls.spending import Budget, BudgetSettings
 from mira_spark.judges.openai_compatible import OpenAIJudge
-from mira_spark.judges.pacing import Pacer, PacingSettings
-from mira_spark.judges.prices import Price
 from mira_spark.judges.protocol import Anchor, Answer, Request
 from mira_spark.judges.reading import Labels
-from mira_spark.judges.secret import Secret
-from mira_spark.judges.settings import ModelSettings
+from mira_spark.settings.judge import ModelSettings
 
 IN_FLIGHT = 16
 FLUSH_ANSWERS = 8

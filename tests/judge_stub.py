@@ -285,8 +285,8 @@ def by_hash(messages: Sequence[Mapping[str, str]], schema: Schema) -> str:
 
 def by_heuristic(messages: Sequence[Mapping[str, str]], schema: Schema) -> str:
     """What the heuristic judge says about the document and the rubric of the prompt."""
-    from mira_spark.defence import opened
-    from mira_spark.judges.heuristic import HeuristicJudge
+    from mira_spark.judges.defence import opened
+    from mira_spark.judges.heuristic.judge import HeuristicJudge
     from mira_spark.judges.protocol import Anchor, Request
 
     code = code_of(messages)

@@ -15,14 +15,16 @@ import deltalake
 import yaml
 from pyspark.sql import functions as F
 
-from mira_spark import grouping, isolation, mlflow_runs, registry
-from mira_spark.scoring import Scorer
-from mira_spark.session import open_local
-from mira_spark.settings import Settings, load
+from mira_spark.corpus import grouping
+from mira_spark.distillation import mlflow_runs, registry
+from mira_spark.lake.session import open_local
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.scoring import isolation
+from mira_spark.scoring.batches import Scorer
+from mira_spark.settings.root import Settings, load
 from mira_spark.students import artefact
 from mira_spark.students.linear import LinearStudent
-from mira_spark.tables import Lakehouse
-from tests.test_scoring import a_manifest, linear
+from tests.scoring.test_batches import a_manifest, linear
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TABLES = ("documents", "source_groups", "students", "scores", "score_checks", "leases", "runs")

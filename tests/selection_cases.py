@@ -7,7 +7,7 @@ from typing import Literal
 
 from hypothesis import strategies as st
 
-from mira_spark.allocation import Policy
+from mira_spark.selection.allocation import Policy
 from tests import selection_oracle as oracle
 from tests.selection_oracle import Document, Rule
 

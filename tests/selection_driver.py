@@ -8,11 +8,11 @@ import json
 import sys
 from pathlib import Path
 
-from mira_spark import selections
-from mira_spark.selection import SelectionSettings
-from mira_spark.session import open_local
+from mira_spark.lake.session import open_local
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.selection import record as selections
+from mira_spark.selection.order import SelectionSettings
 from mira_spark.steps import select_documents
-from mira_spark.tables import Lakehouse
 from tests import selection_lake
 
 

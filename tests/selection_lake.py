@@ -9,9 +9,11 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import grouping, registry, selection
-from mira_spark.settings import Settings, load
-from mira_spark.tables import Lakehouse
+from mira_spark.corpus import grouping
+from mira_spark.distillation import registry
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.selection import order as selection
+from mira_spark.settings.root import Settings, load
 from tests import scoring_lake
 from tests.scoring_lake import NOW
 from tests.selection_oracle import Document, Rule

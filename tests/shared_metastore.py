@@ -168,8 +168,8 @@ def _java(*arguments: object) -> None:
 
 
 def _mira(arguments: list[str]) -> tuple[int, str]:
-    from mira_spark import cli
-    from mira_spark.progress import console
+    from mira_spark.cli import main as cli
+    from mira_spark.process.progress import console
 
     with console.capture() as output:
         try:
@@ -184,7 +184,7 @@ def _mira(arguments: list[str]) -> tuple[int, str]:
 
 
 def _sql(queries: list[str]) -> tuple[int, Any]:
-    from mira_spark.session import open_platform
+    from mira_spark.lake.session import open_platform
 
     try:
         return 0, [[list(row) for row in open_platform().sql(q).collect()] for q in queries][-1]

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import pandas_udf
 from pyspark.sql.types import IntegerType
 
-from mira_spark.tokens import Tokenizer
+from mira_spark.corpus.tokens import Tokenizer
 
 
 def register(spark: SparkSession, tokenizer: Tokenizer) -> None:

@@ -7,19 +7,23 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current, discovery, judging, rubrics, sampling
-from mira_spark.discovery import Anchored, Point
+from mira_spark import current
+from mira_spark.corpus import sampling
 from mira_spark.errors import JudgeError
-from mira_spark.judges.desk import Desk
-from mira_spark.judges.ledger import answered
+from mira_spark.judges.calls.desk import Desk
+from mira_spark.judges.calls.ledger import answered
 from mira_spark.judges.protocol import Answer, Request
 from mira_spark.judges.reading import parse_discovery
 from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.judging import Form
-from mira_spark.progress import track
-from mira_spark.runs import Outcome
-from mira_spark.settings import Settings
-from mira_spark.tables import Lakehouse
+from mira_spark.labels import judging
+from mira_spark.labels.judging import Form
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import track
+from mira_spark.rubrics import discovery
+from mira_spark.rubrics import rubric as rubrics
+from mira_spark.rubrics.discovery import Anchored, Point
+from mira_spark.settings.root import Settings
 
 SETTINGS = ("discovery", "grouping")
 WRITES = ("judge_calls", "judgement_points", "rubrics")

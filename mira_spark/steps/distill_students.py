@@ -9,30 +9,24 @@ import numpy as np
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import (
-    calibration,
-    current,
-    distillation,
-    own_folders,
-    registry,
-    reliability,
-    runs,
-    scoring,
-    tables,
-)
-from mira_spark import shards as training
-from mira_spark.columns import POINT
+from mira_spark import current
+from mira_spark.distillation import registry, reliability
+from mira_spark.distillation import shards as training
+from mira_spark.distillation import training as distillation
+from mira_spark.distillation.registry import Registration
+from mira_spark.distillation.trained import Trained, assessed
 from mira_spark.errors import InputError
-from mira_spark.failpoints import reach
-from mira_spark.progress import say, track
-from mira_spark.registry import Registration
-from mira_spark.rubrics import Rubric
-from mira_spark.runs import Outcome, package_version
-from mira_spark.settings import Settings
-from mira_spark.students import artefact
+from mira_spark.lake import own_folders, runs, tables
+from mira_spark.lake.columns import POINT
+from mira_spark.lake.runs import Outcome, package_version
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.failpoints import reach
+from mira_spark.process.progress import say, track
+from mira_spark.rubrics.rubric import Rubric
+from mira_spark.scoring import batches as scoring
+from mira_spark.settings.root import Settings
+from mira_spark.students import artefact, calibration
 from mira_spark.students.artefact import Manifest
-from mira_spark.tables import Lakehouse
-from mira_spark.trained import Trained, assessed
 
 SETTINGS = ("distillation", "reliability")
 WRITES = ("students", "student_reliability")

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from pyspark.sql import functions as F
 
-from mira_spark import grouping, sampling
+from mira_spark.corpus import grouping, sampling
+from mira_spark.corpus.grouping import Source
 from mira_spark.errors import InputError
-from mira_spark.grouping import Source
-from mira_spark.judging import shown
-from mira_spark.runs import Outcome
-from mira_spark.settings import Settings
-from mira_spark.tables import Lakehouse
+from mira_spark.labels.judging import shown
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.root import Settings
 
 SETTINGS = ("grouping",)
 WRITES = ("source_groups",)

@@ -12,14 +12,26 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from mira_spark import corpus, corpus_python, doubled, own_folders, tokens
-from mira_spark.corpus import ColumnMapping, CorpusSettings
+from mira_spark.corpus import (
+    documents as corpus,
+)
+from mira_spark.corpus import (
+    python_environment as corpus_python,
+)
+from mira_spark.corpus import (
+    repeated as doubled,
+)
+from mira_spark.corpus import (
+    tokens,
+)
+from mira_spark.corpus.documents import ColumnMapping, CorpusSettings
 from mira_spark.errors import ConfigError, InputError
-from mira_spark.inputs import input_version, listing, read_input
-from mira_spark.runs import Outcome
-from mira_spark.schemas import TABLES
-from mira_spark.settings import Settings
-from mira_spark.tables import Lakehouse
+from mira_spark.lake import own_folders
+from mira_spark.lake.inputs import input_version, listing, read_input
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.schemas import TABLES
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.root import Settings
 
 SETTINGS = ("corpus",)
 WRITES = ("documents", "rejected_documents")

@@ -9,17 +9,21 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import current, defence, judge_checks, judging, labelling, sampling
-from mira_spark.judges.ledger import Answered, answered
+from mira_spark import current
+from mira_spark.corpus import sampling
+from mira_spark.judges import defence
+from mira_spark.judges.calls.ledger import Answered, answered
 from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.judging import Labelling
-from mira_spark.progress import track
-from mira_spark.runs import Outcome
-from mira_spark.setting_types import SEEDS
-from mira_spark.settings import Settings
-from mira_spark.tables import Lakehouse
+from mira_spark.labels import checks as judge_checks
+from mira_spark.labels import judging, labelling
+from mira_spark.labels.judging import Labelling
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import track
+from mira_spark.settings.root import Settings
+from mira_spark.settings.types import SEEDS
 
 SETTINGS = ("labelling",)
 WRITES = ("judge_calls", "labels", "judge_agreement")

@@ -5,12 +5,18 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current, registry, report, report_rows, runs, selections, unscored
+from mira_spark import current
+from mira_spark.distillation import registry
 from mira_spark.errors import InputError
-from mira_spark.report import ReportData
-from mira_spark.runs import Outcome
-from mira_spark.settings import Settings
-from mira_spark.tables import Lakehouse
+from mira_spark.lake import runs
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.report import page as report
+from mira_spark.report import rows as report_rows
+from mira_spark.report.page import ReportData
+from mira_spark.selection import record as selections
+from mira_spark.selection import unscored
+from mira_spark.settings.root import Settings
 
 SETTINGS = ("report", "selection")
 WRITES: tuple[str, ...] = ()

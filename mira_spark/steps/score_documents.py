@@ -10,27 +10,33 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import (
-    current,
-    runs,
-    sampling,
-    score_checks,
-    scoring,
-    scoring_work,
+from mira_spark import current
+from mira_spark.corpus import sampling
+from mira_spark.errors import InputError, ReconciliationError
+from mira_spark.lake import runs
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.failpoints import reach
+from mira_spark.process.progress import counted
+from mira_spark.scoring import (
+    batches as scoring,
+)
+from mira_spark.scoring import (
+    checks as score_checks,
+)
+from mira_spark.scoring import (
     under_way,
     units,
     workers,
 )
-from mira_spark.errors import InputError, ReconciliationError
-from mira_spark.failpoints import reach
-from mira_spark.progress import counted
-from mira_spark.runs import Outcome
-from mira_spark.scoring_progress import Advance
-from mira_spark.scoring_work import Left, Unscored, Work, of_unit, tallies
-from mira_spark.settings import Settings
+from mira_spark.scoring import (
+    work as scoring_work,
+)
+from mira_spark.scoring.progress import Advance
+from mira_spark.scoring.units import Bucket, Tally, Unit
+from mira_spark.scoring.work import Left, Unscored, Work, of_unit, tallies
+from mira_spark.settings.root import Settings
 from mira_spark.students import artefact, configs
-from mira_spark.tables import Lakehouse
-from mira_spark.units import Bucket, Tally, Unit
 
 SETTINGS = ("scoring",)
 WRITES = ("scores", "score_checks")

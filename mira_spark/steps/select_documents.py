@@ -7,24 +7,30 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import (
-    bins,
+from mira_spark import current
+from mira_spark.current import Pinned
+from mira_spark.lake import retention
+from mira_spark.lake.runs import SELECTION_NAME, Outcome
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.failpoints import reach
+from mira_spark.selection import (
     candidates,
     choice,
-    current,
-    retention,
-    selection_views,
-    selections,
     unscored,
     user_tables,
 )
-from mira_spark.bins import QUARANTINED, Bins
-from mira_spark.choice import Choice
-from mira_spark.current import Pinned
-from mira_spark.failpoints import reach
-from mira_spark.runs import SELECTION_NAME, Outcome
-from mira_spark.settings import Settings
-from mira_spark.tables import Lakehouse
+from mira_spark.selection import (
+    histogram as bins,
+)
+from mira_spark.selection import (
+    record as selections,
+)
+from mira_spark.selection import (
+    views as selection_views,
+)
+from mira_spark.selection.choice import Choice
+from mira_spark.selection.histogram import QUARANTINED, Bins
+from mira_spark.settings.root import Settings
 
 SETTINGS = ("selection",)
 WRITES = ("score_histogram", "selections", "selection_cutoffs", "selected_documents")

@@ -1,0 +1,1 @@
+"""What a student is: kinds, artefact, from raw scores to one quality; no Spark."""

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from mira_spark.calibration import Calibration
 from mira_spark.errors import ArtefactError, joined
 from mira_spark.students import linear, weights
+from mira_spark.students.calibration import Calibration
 from mira_spark.students.configs import (
     Config,
     EncoderConfig,

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mira_spark.judges.secret import FORMS, is_reference
+from mira_spark.judges.calls.secret import FORMS, is_reference
 
 MOST_SLOTS: Final = 16
 CHARACTERS_PER_TOKEN: Final = 8

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mira_spark.errors import MiraError, OutageError
+from mira_spark.judges.calls.secret import read
 from mira_spark.judges.protocol import CallFailed
-from mira_spark.judges.secret import read
 from mira_spark.students import answers
 from mira_spark.students.configs import ServedConfig
 from mira_spark.students.protocol import Batch, Batching, Scores, strings

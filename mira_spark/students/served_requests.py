@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mira_spark.errors import OutageError
-from mira_spark.judges import openai_sdk
-from mira_spark.judges.hosts import checked_url
+from mira_spark.judges.calls import openai_sdk
+from mira_spark.judges.calls.hosts import checked_url
+from mira_spark.judges.calls.secret import Secret, scrubbed
+from mira_spark.judges.calls.throttle import Throttle, is_retryable, retry_after_s
 from mira_spark.judges.protocol import CallFailed
-from mira_spark.judges.secret import Secret, scrubbed
-from mira_spark.judges.throttle import Throttle, is_retryable, retry_after_s
 from mira_spark.students.configs import Server
 
 NEEDED_BY = "a served student"

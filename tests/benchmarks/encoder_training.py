@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import transformers
 
-from mira_spark import pretrained
-from mira_spark.distillation import EncoderSettings
-from mira_spark.encoder_training import train_encoder
+from mira_spark.distillation import pretrained
+from mira_spark.distillation.encoder import train_encoder
+from mira_spark.distillation.training import EncoderSettings
 from mira_spark.students import windows
 from tests.benchmarks import shapes
 from tests.encoders import a_tokenizer

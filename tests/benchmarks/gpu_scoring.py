@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from mira_spark.engine import Engine, windows
+from mira_spark.scoring.engine import Engine, windows
 from mira_spark.students import packing
 from mira_spark.students.configs import piece, pieces
 from mira_spark.students.encoder import EncoderStudent
@@ -106,8 +106,8 @@ def exactness(student: EncoderStudent, on_cpu: EncoderStudent, documents: list[s
 
 def through_spark(student: EncoderStudent, documents: list[str]) -> None:
     """One task with all cores and the GPU, beside the engine in a bare loop."""
-    from mira_spark import workers  # Spark is not asked for above
-    from mira_spark.session import open_local
+    from mira_spark.lake.session import open_local
+    from mira_spark.scoring import workers  # Spark is not asked for above
     from tests.benchmarks import scoring
 
     cores = os.cpu_count() or 1

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mira_spark import distillation, labelling
-from mira_spark.distillation import LinearSettings
-from mira_spark.linear_training import train_linear
-from mira_spark.reliability import spearman
+from mira_spark.distillation import training as distillation
+from mira_spark.distillation.linear import train_linear
+from mira_spark.distillation.reliability import spearman
+from mira_spark.distillation.training import LinearSettings
+from mira_spark.labels import labelling
 from tests.benchmarks.students import groups, staged
 
 BY_SLOT = npt.NDArray[np.float64]

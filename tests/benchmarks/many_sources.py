@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mira_spark.allocation import Policy, boundaries, cuts, walks
-from mira_spark.histograms import Steps, levels
+from mira_spark.selection.allocation import Policy, boundaries, cuts, walks
+from mira_spark.selection.positions import Steps, levels
 
 SOURCES, QUALITIES, BAR_S = 10_000, 10_001, 5
 POOLS = ("group", "global", "source")

@@ -22,13 +22,14 @@ import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import scoring, workers
-from mira_spark.calibration import IDENTITY
-from mira_spark.engine import Engine
-from mira_spark.scoring import Scorer
-from mira_spark.session import open_local
+from mira_spark.lake.session import open_local
+from mira_spark.scoring import batches as scoring
+from mira_spark.scoring import workers
+from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.engine import Engine
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
+from mira_spark.students.calibration import IDENTITY
 from mira_spark.students.encoder import BATCH_TOKENS
 from tests.benchmarks import shapes
 from tests.benchmarks.linear_kernel import library_texts, random_student

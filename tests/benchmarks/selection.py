@@ -24,11 +24,14 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from mira_spark import bins, budgets, choice, selection
 from mira_spark.current import Pinned
-from mira_spark.selection import SelectionSettings
-from mira_spark.session import open_local
-from mira_spark.tables import Lakehouse
+from mira_spark.lake.session import open_local
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.selection import choice
+from mira_spark.selection import frontier as budgets
+from mira_spark.selection import histogram as bins
+from mira_spark.selection import order as selection
+from mira_spark.selection.order import SelectionSettings
 
 SOURCES, GROUPS = 50, 5
 CHOSEN = SelectionSettings(budget="40%")

@@ -16,13 +16,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mira_spark import cli, current, explanation, selections
-from mira_spark.selection import HIGHEST, SelectionSettings
-from mira_spark.selections import Selection
-from mira_spark.session import open_local
-from mira_spark.settings import Settings, load
+from mira_spark import current
+from mira_spark.cli import main as cli
+from mira_spark.lake.session import open_local
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.selection import explanation
+from mira_spark.selection import record as selections
+from mira_spark.selection.order import HIGHEST, SelectionSettings
+from mira_spark.selection.record import Selection
+from mira_spark.settings.root import Settings, load
 from mira_spark.steps import select_documents
-from mira_spark.tables import Lakehouse
 from tests.selection_lake import documents_of, ids, rule
 from tests.selection_oracle import Document, kept
 

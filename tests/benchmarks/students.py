@@ -19,13 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from mira_spark import distillation, labelling
-from mira_spark.distillation import DistillationSettings, EncoderSettings
+from mira_spark.distillation import training as distillation
+from mira_spark.distillation.reliability import ReliabilitySettings
+from mira_spark.distillation.shards import COLUMNS
+from mira_spark.distillation.trained import Assessment, assessed
+from mira_spark.distillation.training import DistillationSettings, EncoderSettings
 from mira_spark.judges.protocol import Anchor
-from mira_spark.reliability import ReliabilitySettings
-from mira_spark.rubrics import Rubric
-from mira_spark.shards import COLUMNS
-from mira_spark.trained import Assessment, assessed
+from mira_spark.labels import labelling
+from mira_spark.rubrics.rubric import Rubric
 
 MINILM_SHA256 = "53aa51172d14"
 """The beginning of its model.safetensors' digest."""

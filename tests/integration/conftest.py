@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from mira_spark import corpus_python, pipeline
-from mira_spark.progress import console
-from mira_spark.settings import Settings, load
-from mira_spark.tables import Lakehouse
+from mira_spark import pipeline
+from mira_spark.corpus import python_environment as corpus_python
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import console
+from mira_spark.settings.root import Settings, load
 
 SOURCES = ("stdlib_code", "type_stubs", "docstring_qa", "package_descriptions")
 EACH = 170

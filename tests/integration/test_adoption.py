@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mira_spark import adoption
 from mira_spark.errors import ConfigError, InputError
+from mira_spark.lake import adoption
 from tests import scoring_lake
 
 MIRA = str(Path(sys.executable).parent / "mira")

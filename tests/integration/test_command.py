@@ -14,9 +14,10 @@ import pytest
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from mira_spark import pipeline, session
-from mira_spark.settings import Settings
-from mira_spark.tables import Lakehouse
+from mira_spark import pipeline
+from mira_spark.lake import session
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.root import Settings
 from tests import cluster
 
 BIN = Path(sys.executable).parent

@@ -18,10 +18,10 @@ import deltalake
 import pytest
 from pyspark.sql import SparkSession
 
-from mira_spark import leases
 from mira_spark.errors import BusyError
-from mira_spark.failpoints import EXIT_CODE
-from mira_spark.tables import Lakehouse
+from mira_spark.lake import leases
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.failpoints import EXIT_CODE
 from tests import cluster, scoring_lake
 from tests.scoring_lake import FAILPOINTS, SCHEMA, stored, tries
 

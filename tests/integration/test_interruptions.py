@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mira_spark.interruption import LINE
+from mira_spark.process.interruption import LINE
+from tests.process.test_interruption import Program, descendants
 from tests.scoring_lake import stored
-from tests.test_interruption import Program, descendants
 
 DRILLS = Path(__file__).parents[1] / "drills"
 DOCUMENTS = 16
@@ -96,7 +96,7 @@ def interrupted_scoring(folder: Path, rows: Path, in_a_child: bool) -> tuple[int
     running = scoring(folder, MIRA_DRILL_ROWS=str(rows), MIRA_DRILL_PAUSE="600")
     until(running, lambda: any(rows.iterdir()))
     # The second attempt at a task reads its documents in a child; first attempts are in its way.
-    while in_a_child and not any("mira_spark.isolation" in c for c in commands(running)):
+    while in_a_child and not any("mira_spark.scoring.isolation" in c for c in commands(running)):
         assert running.process.poll() is None, running.until("nothing more")
         for worker in rows.iterdir():
             with contextlib.suppress(ProcessLookupError):

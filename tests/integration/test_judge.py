@@ -16,19 +16,21 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import current, judging, pipeline, planning, signing
-from mira_spark.canaries import JudgeDrift
+from mira_spark import current, pipeline
 from mira_spark.errors import ConfigError, InputError, JudgeError, UnsignedError
-from mira_spark.failpoints import DrillError
-from mira_spark.judge_checks import parse
-from mira_spark.judges.budget import BudgetReached
-from mira_spark.judges.pacing import JudgeUnavailable
-from mira_spark.progress import console
-from mira_spark.runs import Outcome
-from mira_spark.schemas import TABLES
-from mira_spark.settings import Settings, load
+from mira_spark.judges.calls.pacing import JudgeUnavailable
+from mira_spark.judges.calls.spending import BudgetReached
+from mira_spark.labels import judging, planning
+from mira_spark.labels.canaries import JudgeDrift
+from mira_spark.labels.checks import parse
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.schemas import TABLES
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.failpoints import DrillError
+from mira_spark.process.progress import console
+from mira_spark.rubrics import signing
+from mira_spark.settings.root import Settings, load
 from mira_spark.steps import discover_rubrics, group_sources, label_documents
-from mira_spark.tables import Lakehouse
 from tests.judge_faults import BY_KIND, Fault, always
 from tests.judge_stub import JudgeStub, by_heuristic
 

@@ -17,12 +17,15 @@ from mira_spark.udfs import register_all
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import champions, current, mlflow_runs, pipeline, registry, selection, tokens
+from mira_spark import current, pipeline
+from mira_spark.corpus import tokens
+from mira_spark.distillation import champions, mlflow_runs, registry
 from mira_spark.errors import ConfigError, InputError
-from mira_spark.progress import console
-from mira_spark.settings import Settings, load
-from mira_spark.tables import Lakehouse
-from tests.test_registry import tracked_at
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import console
+from mira_spark.selection import order as selection
+from mira_spark.settings.root import Settings, load
+from tests.distillation.test_registry import tracked_at
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_explore_corpus.py"
 

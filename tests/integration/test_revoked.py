@@ -12,11 +12,13 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import current, defence, judging, pipeline
-from mira_spark.progress import console
-from mira_spark.settings import Settings, load
+from mira_spark import current, pipeline
+from mira_spark.judges import defence
+from mira_spark.labels import judging
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import console
+from mira_spark.settings.root import Settings, load
 from mira_spark.steps import distill_students
-from mira_spark.tables import Lakehouse
 from tests.judge_stub import JudgeStub, by_heuristic
 
 SOURCE = "type_stubs"

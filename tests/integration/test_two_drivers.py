@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mira_spark import pipeline
-from mira_spark.settings import Settings
+from mira_spark.settings.root import Settings
 from tests.shared_metastore import Driver, Platform
 
 ROUNDS = 10

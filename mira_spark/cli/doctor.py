@@ -1,0 +1,49 @@
+"""`mira doctor`: what is wrong with a lake, and mending it."""
+
+from typing import Annotated
+
+import typer
+
+from mira_spark.cli.options import Config, Overrides, open_lakehouse
+from mira_spark.corpus import repeated as doubled
+from mira_spark.errors import ConfigError, ReconciliationError
+from mira_spark.lake import adoption, leases, runs, session
+from mira_spark.process.progress import say
+from mira_spark.settings.root import load
+
+
+def doctor_command(
+    adopt: Annotated[
+        bool, typer.Option(help="make a folder that was copied or moved a lake of its own")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option(help="of documents that are there twice leave the latest")
+    ] = False,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Check a lake: whether its tables lie in its folder, and whether documents are there twice."""
+    settings = load(config, overrides or ())
+    if adopt:
+        if settings.session != "local":
+            raise ConfigError("--adopt is for a local folder; on a platform the catalog says where")
+        folder = settings.folder.absolute()
+        session.hold(folder)
+        before = adoption.adopt(folder)
+        say(
+            f"{folder} was {before}: its tables and artefacts are its own now"
+            if before
+            else f"{folder} is where it was made: nothing to adopt"
+        )
+    lake = open_lakehouse(settings)
+    lake.create()
+    if repair:
+        with leases.writing(lake, settings.session, doubled.WRITES) as claimed:
+            removed = doubled.remove(claimed, runs.new_run_id())
+        say(f"{removed:,} documents removed that were there twice")
+    try:
+        doubled.check(lake)
+    except ReconciliationError as error:
+        say(str(error))
+        raise typer.Exit(3) from error
+    say("every document is there once")

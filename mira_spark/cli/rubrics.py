@@ -1,0 +1,62 @@
+"""`mira rubrics`: export, import and approve."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mira_spark.cli.options import Config, Overrides, open_lakehouse
+from mira_spark.errors import InputError
+from mira_spark.lake import leases, runs
+from mira_spark.process.progress import say, say_text
+from mira_spark.rubrics import signing
+from mira_spark.settings.root import load
+
+app = typer.Typer(help="Rubrics as people see them: export, edit, import, approve.")
+
+
+@app.command("export")
+def export_command(
+    out: Annotated[Path | None, typer.Option(help="the file to write; else the terminal")] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write the rubrics with their evidence as YAML, to be read and edited."""
+    settings = load(config, overrides or ())
+    text = signing.export(open_lakehouse(settings), settings)
+    if out is None:
+        say_text(text)
+        return
+    out.write_text(text, encoding="utf-8")
+    say(f"the rubrics are in {out}: edit them, then mira rubrics import {out}")
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(help="the edited YAML")],
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Take edited rubrics in as drafts; nothing is asked or labelled before one is approved."""
+    settings = load(config, overrides or ())
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    with leases.writing(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
+        for line in signing.import_drafts(lake, settings, text, runs.new_run_id()):
+            say(line)
+
+
+@app.command("approve")
+def approve_command(
+    by: Annotated[str, typer.Option(help="who signs")],
+    ids: Annotated[list[str] | None, typer.Argument(help="rubric ids; else what waits")] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Sign rubrics by name. Labels of another rubric no longer count for the group."""
+    settings = load(config, overrides or ())
+    with leases.writing(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
+        for line in signing.approve(lake, settings, ids or (), by):
+            say(line)

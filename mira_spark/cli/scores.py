@@ -1,0 +1,38 @@
+"""`mira scores`: what scoring left to be mended."""
+
+import typer
+
+from mira_spark import pipeline
+from mira_spark.cli.options import Config, Overrides, RunId, open_lakehouse
+from mira_spark.lake import leases, runs
+from mira_spark.process.progress import say
+from mira_spark.scoring import repair as score_repair
+from mira_spark.settings.root import load
+
+app = typer.Typer(help="Scores: what scoring left to be mended.")
+
+
+@app.callback()
+def group() -> None:
+    """A group also with one command."""
+
+
+@app.command("retry")
+def retry_command(config: Config = None, overrides: Overrides = None, run_id: RunId = None) -> None:
+    """Score again the documents whose score is quarantined."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    raise typer.Exit(pipeline.retry_scores(lake, settings, run_id or runs.new_run_id()))
+
+
+@app.command("repair")
+def repair_command(
+    config: Config = None, overrides: Overrides = None, run_id: RunId = None
+) -> None:
+    """Drop scores that belong to no document, and second ones; `mira run` then goes on."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    lake.create()
+    with leases.writing(lake, settings.session, score_repair.WRITES) as claimed:
+        for line in score_repair.repair(claimed, run_id or runs.new_run_id()):
+            say(line)

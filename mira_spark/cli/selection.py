@@ -1,0 +1,159 @@
+"""`mira selection`: what was selected, shown, compared and dropped; and how one is explained."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+
+from mira_spark.cli.options import Config, Overrides, open_lakehouse
+from mira_spark.lake import leases
+from mira_spark.lake.columns import POINT
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import say, show_table
+from mira_spark.selection import diff as selection_diff
+from mira_spark.selection import record as selections
+from mira_spark.selection import unscored
+from mira_spark.selection.diff import Moved
+from mira_spark.selection.record import Selection
+from mira_spark.selection.verdict import Explanation, verdict
+from mira_spark.settings.root import load
+
+app = typer.Typer(help="Selections: what was selected, shown, compared, dropped.")
+
+Name = Annotated[str, typer.Argument(help="a name, for the latest of it, or an id")]
+
+
+def _open(config: Config, overrides: Overrides) -> Lakehouse:
+    lake = open_lakehouse(load(config, overrides or ()))
+    lake.create()
+    return lake
+
+
+@app.command("list")
+def list_command(config: Config = None, overrides: Overrides = None) -> None:
+    """All selections, the latest first, and whether what they were made from can still be read."""
+    lake = _open(config, overrides)
+    found = selections.listed(lake)
+    gone = selections.gone(lake, found)
+    rows = [
+        (
+            one.name, one.selection_id, one.settings.policy, one.settings.budget,
+            f"{one.selected_documents:,} documents, {one.selected_tokens:,} tokens",
+            f"{one.created_at:%Y-%m-%d %H:%M}", "no" if one.selection_id in gone else "yes",
+        )
+        for one in found
+    ]  # fmt: skip
+    show_table(("name", "id", "policy", "budget", "kept", "made", "readable"), rows)
+    for line in gone.values():
+        say(line)
+
+
+@app.command("show")
+def show_command(name: Name, config: Config = None, overrides: Overrides = None) -> None:
+    """A selection: its settings and versions, and where each source is cut."""
+    lake = _open(config, overrides)
+    one = selections.named(lake, name)
+    for line in _about(one):
+        say(line)
+    headings = ("group", "source", "student", "cut", "kept documents", "of", "kept tokens", "of",
+                "quarantined", "set aside")  # fmt: skip
+    rows = []
+    for row in selections.cutoffs(lake, one).orderBy("source_group", "source").collect():
+        cut = row["quality_cut"]
+        shown = "all" if cut < 0 else "none" if cut > 10 * POINT else f"{cut / POINT:.3f}"
+        counts = ("kept_documents", "total_documents", "kept_tokens", "total_tokens",
+                  "quarantined_documents", "set_aside_documents")  # fmt: skip
+        names = (row["source_group"], row["source"], row["student_id"], shown)
+        rows.append((*names, *(f"{row[count]:,}" for count in counts)))
+    show_table(headings, rows, texts=3)
+    for line in selections.gone(lake, [one]).values():
+        say(line)
+    say_unscored(lake, one)
+
+
+def say_unscored(lake: Lakehouse, one: Selection) -> None:
+    """Say how many documents had no score when the selection was made, where some had none."""
+    if line := unscored.when_made(lake, one):
+        say(line)
+
+
+def _about(one: Selection) -> list[str]:
+    lines = [
+        f"{one.title}, made {one.created_at:%Y-%m-%d %H:%M}",
+        f"{one.selected_documents:,} documents of {one.selected_tokens:,} tokens, budget "
+        f"{one.budget_tokens:,} ({one.settings.budget}), policy {one.settings.policy}",
+        f"made from {one.made_from}",
+        f"settings: {one.settings.model_dump_json(exclude_defaults=True)}",
+    ]
+    return [*lines, f"digest of its ids: {one.digest}"] if one.digest else lines
+
+
+@app.command("drop")
+def drop_command(
+    name: Annotated[str, typer.Argument(help="as in mira selection list")],
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Remove the view and the record of a selection; documents and scores stay."""
+    settings = load(config, overrides or ())
+    opened = open_lakehouse(settings)
+    opened.create()
+    with leases.writing(opened, settings.session, selections.WRITES) as lake:
+        for line in selections.drop(lake, name):
+            say(line)
+
+
+@app.command("diff")
+def diff_command(a: Name, b: Name, config: Config = None, overrides: Overrides = None) -> None:
+    """What is only in A, only in B, and in both, by source and by reason."""
+    lake = _open(config, overrides)
+    found = selections.listed(lake)
+    first, second = selections.chosen(found, a), selections.chosen(found, b)
+    say(f"A: {first.title}; B: {second.title}")
+    rows = _moved(selection_diff.diff(lake, first, second))
+    show_table(("source", "", "reason", "documents", "tokens"), rows, texts=3)
+
+
+def _moved(found: Sequence[Moved]) -> Iterator[Sequence[str] | None]:
+    for m in found:
+        yield m.source, m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}"
+    yield None
+    for (side, reason), (documents, tokens) in sorted(selection_diff.totals(found).items()):
+        yield "all", side, reason, f"{documents:,}", f"{tokens:,}"
+
+
+def show_explanation(found: Explanation) -> None:
+    """Print the verdict, the dimensions, where the quality stands, and the versions of it all."""
+    say((found.doc_id, "bold"), f" {verdict(found)}")
+    if found.dimensions:
+        counts = {True: "yes", False: "no", None: "unknown, its student's folder is gone"}
+        rows = [(d.name, _points(d.score), counts[d.is_counted]) for d in found.dimensions]
+        show_table(("dimension", "score", f"counts in {found.source}"), rows)
+    for line in _places(found):
+        say(line)
+
+
+def _places(found: Explanation) -> list[str]:
+    lines = []
+    if found.quality is not None:
+        lines.append(f"quality {_points(found.quality)}")
+        if found.level != found.quality:
+            lines[-1] += f"; it competes by {found.selection.settings.score}: {found.level}"
+    if found.better_than is not None:
+        of_source, of_group = found.better_than
+        lines.append(
+            f"better than {of_source:.1%} of what competes of {found.source}, than "
+            f"{of_group:.1%} of {found.source_group}"
+        )
+    if found.cut is not None and 0 <= found.cut.quality_cut <= 10 * POINT:
+        lines.append(f"the cut of {found.source}: {_points(found.cut.quality_cut)}")
+    one = found.selection
+    lines.append(f"{one.title}: {one.made_from}")
+    if found.student_id:
+        rubric = f", rubric {found.rubric_id}" if found.rubric_id else ""
+        lines.append(f"{found.source_group}: student {found.student_id}{rubric}")
+    return lines
+
+
+def _points(thousandths: int | None) -> str:
+    return "none" if thousandths is None else f"{thousandths / POINT:.3f}"

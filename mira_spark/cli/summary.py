@@ -1,0 +1,154 @@
+"""What the demo shows at its end: what was kept, the best and the worst, and where to go on."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from mira_spark.labels import judging
+from mira_spark.labels.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, Estimate
+from mira_spark.lake.columns import POINT
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import say, show_table
+from mira_spark.settings.root import Settings
+
+
+def show(lake: Lakehouse, settings: Settings) -> None:
+    """Print the kept shares, six documents of one source with their dimensions, and what next;
+    leaves the settings in `demo.yaml` in their folder for that."""
+    _shares(lake)
+    _examples(lake)
+    _next(lake, settings)
+
+
+def show_rows(rows: DataFrame, most: int) -> None:
+    """Print the first `most` rows as a table; says when there are more."""
+    found = rows.limit(most + 1).collect()
+    show_table(rows.columns, [tuple(map(_shown, row)) for row in found[:most]])
+    if len(found) > most:
+        say(f"… more than {most} rows; --rows shows more")
+
+
+def show_plan(estimates: Sequence[Estimate]) -> None:
+    """A line per task and group, the sum of them, and what the figures rest on."""
+    headings = ("task", "group", "judge", "calls", "input tokens", "cached", "output tokens",
+                "dollars", "cached", "hours")  # fmt: skip
+    rows = [(e.task, e.source_group, e.judge, *_figures([e])) for e in estimates]
+    if len(estimates) > 1:
+        rows.append(("together", "", "", *_figures(estimates)))
+    show_table(headings, rows, texts=3)
+    if not estimates or not sum(e.calls for e in estimates):
+        say("nothing is left to ask")
+        return
+    say("dollars without and with the provider's prompt cache; tokens are characters / 4")
+    if not all(e.is_observed for e in estimates):
+        say(
+            f"where no answer was seen yet: {OUTPUT_TOKENS_PER_DIMENSION} output tokens for a "
+            f"dimension and {LATENCY_S:g} seconds for a call are assumed"
+        )
+
+
+def _figures(estimates: Sequence[Estimate]) -> list[str]:
+    counts = [
+        sum(e.calls for e in estimates),
+        sum(e.input_tokens for e in estimates),
+        sum(e.cached_tokens for e in estimates),
+        sum(e.output_tokens for e in estimates),
+    ]
+    dollars = [sum(e.dollars(caching) for e in estimates) for caching in (False, True)]
+    hours = sum(e.hours for e in estimates)
+    return [*(f"{n:,}" for n in counts), *(f"{d:,.2f}" for d in dollars), f"{hours:.2f}"]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _shares(lake: Lakehouse) -> None:
+    rows = lake.execute(
+        f"""SELECT c.source_group, c.source, c.total_documents, c.total_tokens, c.kept_documents,
+               c.kept_tokens, h.quality, c.quality_cut
+        FROM {lake.name("selection_cutoffs")} AS c
+        JOIN (SELECT selection_id FROM {lake.name("selections")}
+              ORDER BY created_at DESC, selection_id LIMIT 1) USING (selection_id)
+        LEFT JOIN (SELECT source, avg(quality) AS quality FROM {lake.name("scored_documents")}
+                   GROUP BY source) AS h ON h.source = c.source
+        ORDER BY c.source_group, c.total_tokens DESC"""
+    ).collect()
+    cells: list[Sequence[str] | None] = [
+        (
+            row["source_group"],
+            row["source"],
+            f"{row['total_documents']:,}",
+            f"{row['total_tokens']:,}",
+            f"{(row['quality'] or 0) / POINT:.2f}",
+            f"{max(row['quality_cut'], 0) / POINT:.2f}",
+            f"{row['kept_documents'] / max(1, row['total_documents']):.0%}",
+            f"{row['kept_tokens'] / max(1, row['total_tokens']):.0%}",
+        )
+        for row in rows
+    ]
+    kept, total = (sum(r[c] for r in rows) for c in ("kept_tokens", "total_tokens"))
+    documents = [sum(r[c] for r in rows) for c in ("total_documents", "kept_documents")]
+    cells += [None, (
+        "all", "", f"{documents[0]:,}", f"{total:,}", "", "",
+        f"{documents[1] / max(1, documents[0]):.0%}", f"{kept / max(1, total):.0%}",
+    )]  # fmt: skip
+    headings = ("group", "source", "documents", "tokens", "mean quality", "cut", "kept documents",
+                "kept tokens")  # fmt: skip
+    show_table(headings, cells, texts=2, title="What was kept")
+
+
+def _examples(lake: Lakehouse) -> None:
+    scored = lake.name("scored_documents")
+    largest = lake.execute(
+        f"SELECT source FROM {scored} WHERE quality IS NOT NULL GROUP BY source "
+        "ORDER BY count(*) DESC, source LIMIT 1"
+    ).collect()
+    if not largest:
+        return
+    source = largest[0]["source"]
+    say()
+    say((f"The three highest and three lowest documents of {source}", "bold"))
+    cells: list[Sequence[str] | None] = []
+    rows = lake.read("scored_documents").filter("quality IS NOT NULL")
+    rows = rows.filter(rows["source"] == source)
+    for order in (["quality desc", "doc_id"], ["quality asc", "doc_id"]):
+        keys = [
+            rows[k.split()[0]].desc() if "desc" in k else rows[k.split()[0]].asc() for k in order
+        ]
+        for row in rows.orderBy(*keys).limit(3).collect():
+            ranked = sorted(row["dimensions"].items(), key=lambda d: d[1])
+            best, worst = (f"{name} {score / POINT:.1f}" for name, score in (ranked[-1], ranked[0]))
+            quality = f"{row['quality'] / POINT:.2f}"
+            cells.append((quality, row["doc_id"][-70:], best, worst))
+        cells.append(None)
+    show_table(("quality", "document", "best dimension", "worst dimension"), cells)
+
+
+def _next(lake: Lakehouse, settings: Settings) -> None:
+    folder = settings.folder
+    say()
+    say(f"The tables are in {folder}/warehouse/{lake.namespace}.db, MLflow in {folder}/mlflow.db.")
+    judge = judging.model_of(settings.judge, "labelling")
+    asked = f"the judge {judging.name_of(judge)}"
+    if judge.kind == "heuristic":
+        asked = "the heuristic judge, a stand-in: it measures, it does not read"
+    say(f"Qualities were learnt from {asked}.")
+    file = folder / "demo.yaml"
+    file.write_text(settings.as_yaml(), encoding="utf-8")
+    same = f"--config {shlex.quote(str(file))}"
+    say()
+    say("Next:")
+    for command in (
+        f'mira sql {same} "select source, count(*), sum(n_tokens) from selected group by source"',
+        f"mira demo {same} --set selection.budget=20%",
+        f"mira status {same}",
+        "mira run --config my.yaml    # your own corpus, see conf/local.yaml",
+    ):
+        say(f"  .venv/bin/{command}")

@@ -1,0 +1,1 @@
+"""Texts in: documents, samples of them, their tokens, their sources in groups."""

@@ -1,0 +1,73 @@
+"""Which student scores: the list of them, and the change of champion by hand."""
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from mira_spark.distillation import registry
+from mira_spark.errors import InputError
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.root import Settings
+
+FORCED = "forced"
+WRITES = ("students",)
+
+
+def listed(lake: Lakehouse, settings: Settings) -> list[tuple[str, ...]]:
+    """A row per student: id, alias, kind, labels, Spearman, gate, time; by group, newest first."""
+    rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
+    groups = {row["source_group"] for row in rows}
+    alias_of = {
+        registry.student_of(settings, registry.model_name(settings, group), alias): alias
+        for group in groups
+        for alias in (registry.CHALLENGER, registry.CHAMPION)
+    }
+    return [
+        (
+            row["student_id"],
+            alias_of.get(row["student_id"], ""),
+            row["kind"],
+            f"{row['train_rows'] + row['validation_rows']:,}",
+            "" if row["spearman"] is None else f"{row['spearman']:.3f}",
+            row["gate"],
+            f"{row['created_at']:%Y-%m-%d %H:%M}",
+        )
+        for row in rows
+    ]
+
+
+def promote(lake: Lakehouse, settings: Settings, student_id: str, force: bool) -> str:
+    """Move the alias and say so; `student_id` may end with the version, where that names one.
+
+    InputError for an unknown student, for one that MLflow does not have, and for one whose gate
+    failed unless `force`, which is recorded in `students`.
+    """
+    row = _named(lake, student_id)
+    student_id = row["student_id"]
+    if row["gate"] == "failed" and not force:
+        raise InputError(
+            f"{student_id} did not pass its gate: {'; '.join(row['gate_reasons'])}. "
+            "With --force it scores all the same"
+        )
+    registry.promote(settings, student_id)
+    if row["gate"] == "failed":
+        lake.update("students", F.col("student_id") == student_id, {"gate": F.lit(FORCED)})
+    return f"{row['source_group']}: {student_id} is champion" + (
+        ", forced" if row["gate"] != "passed" else ""
+    )
+
+
+def _named(lake: Lakehouse, student_id: str) -> Row:
+    """The row of the one student that is named so, in full or without its digest."""
+    rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
+    named = [
+        row
+        for row in rows
+        if student_id in (row["student_id"], row["student_id"].rpartition("-")[0])
+    ]
+    if not named:
+        known = ", ".join(row["student_id"] for row in rows) or "none"
+        raise InputError(f"there is no student {student_id}; there are {known}")
+    if len(named) > 1:
+        several = ", ".join(row["student_id"] for row in named)
+        raise InputError(f"{student_id} names {len(named)} students: say which of {several}")
+    return named[0]

@@ -1,0 +1,137 @@
+"""MLflow through a client of our own: whatever run is active and whatever MLflow's environment
+variables and global settings say, and without a change to any of them."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from mira_spark.settings.root import Settings
+
+MODEL = "student"
+LOADER = "mira_spark.scoring.pyfunc"
+_QUIET = {
+    "mlflow": logging.WARNING,  # it tells of every version and of a new database's tables
+    # Off Databricks it warns that it is not there, for every table named.
+    "mlflow.utils.databricks_utils": logging.ERROR,
+}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """In the block MLflow's loggers say no more than warnings; afterwards what they said before."""
+    import mlflow  # noqa: F401  # importing it sets levels
+
+    loggers = {logging.getLogger(name): level for name, level in _QUIET.items()}
+    before = {logger: logger.level for logger in loggers}
+    for logger, level in loggers.items():
+        logger.setLevel(max(level, logger.level))
+    try:
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)
+
+
+def client(settings: "Settings") -> Any:
+    """A client of the tracking server and registry that the settings name: the local folder's own
+    in a local session, the platform's where they name none."""
+    from mlflow.tracking import MlflowClient
+
+    uri = settings.registry.tracking_uri
+    if uri is None and settings.session == "local":
+        uri = f"sqlite:///{settings.folder.absolute()}/mlflow.db"
+    # On Databricks the registry is not the tracking server; which one it is, is the platform's.
+    own = uri is not None and not uri.startswith("databricks")
+    return MlflowClient(uri, uri if own else None)
+
+
+def experiment(client: Any, settings: "Settings") -> str:
+    """The experiment's id; created with its files in the local folder when the session is local."""
+    existing = client.get_experiment_by_name(settings.registry.experiment)
+    if existing is not None:
+        return str(existing.experiment_id)
+    local = settings.session == "local" and settings.registry.tracking_uri is None
+    files = (settings.folder.absolute() / "mlartifacts").as_uri() if local else None
+    return str(client.create_experiment(settings.registry.experiment, artifact_location=files))
+
+
+@contextmanager
+def run(client: Any, experiment_id: str, name: str) -> Iterator[str]:
+    """The id of a new run, which ends with the block: FINISHED, or FAILED when it raises."""
+    run_id = str(client.create_run(experiment_id, run_name=name).info.run_id)
+    try:
+        yield run_id
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+
+
+def log_figures(
+    client: Any, run_id: str, parameters: Mapping[str, Any], metrics: Mapping[str, float]
+) -> None:
+    """Log parameters and metrics in one call."""
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    numbers = [Metric(name, value, now, 0) for name, value in metrics.items()]
+    told = [Param(name, str(value)) for name, value in parameters.items()]
+    client.log_batch(run_id, metrics=numbers, params=told)
+
+
+def log_inputs(client: Any, run_id: str, versions: Mapping[str, int]) -> None:
+    """Log Delta tables at their versions as what the run learnt from; nothing is read."""
+    from mlflow.data import meta_dataset
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.entities import DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    inputs = []
+    for table, version in versions.items():
+        source = DeltaDatasetSource(delta_table_name=table, delta_table_version=version)
+        dataset = meta_dataset.MetaDataset(source, name=table)  # type: ignore[abstract]  # it is not
+        context = InputTag(MLFLOW_DATASET_CONTEXT, "training")
+        inputs.append(DatasetInput(dataset._to_mlflow_entity(), [context]))
+    client.log_inputs(run_id, datasets=inputs)
+
+
+def log_model(
+    client: Any, experiment_id: str, run_id: str, artefact: Path, package_version: str
+) -> Any:
+    """The artefact folder as a logged model of the run. Nothing is pickled: MLflow's file names our
+    loader."""
+    import mlflow.pyfunc
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array
+
+    text, source = ColSpec("string", "text"), ColSpec("string", "source", required=False)
+    quality = ColSpec("double", "quality", required=False)
+    scores = ColSpec(Array(DataType.double), "dimension_scores", required=False)
+    logged = client.create_logged_model(experiment_id, name=MODEL, source_run_id=run_id)
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.pyfunc.save_model(
+            path=f"{folder}/{MODEL}",
+            loader_module=LOADER,
+            data_path=str(artefact),
+            signature=ModelSignature(Schema([text, source]), Schema([quality, scores])),
+            input_example=pd.DataFrame({"text": ["An example."], "source": ["any"]}),
+            pip_requirements=[f"mira-spark[student]=={package_version}"],
+            mlflow_model=Model(
+                artifact_path=logged.artifact_location,
+                run_id=run_id,
+                model_uuid=logged.model_id,
+                model_id=logged.model_id,
+            ),
+        )
+        client.log_model_artifacts(logged.model_id, f"{folder}/{MODEL}")
+    return client.finalize_logged_model(logged.model_id, "READY")

@@ -1,0 +1,190 @@
+"""MLflow's registry: a registered model per group, a version per student, and the aliases
+`champion` and `challenger`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from mira_spark.distillation import mlflow_runs
+from mira_spark.errors import InputError
+from mira_spark.settings.types import LocalPath
+
+if TYPE_CHECKING:
+    from mira_spark.settings.root import Settings
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+DIGEST_TAG = "artefact_sha256"
+DIGEST_LENGTH = 12
+
+
+class RegistrySettings(BaseModel):
+    """Where students are registered: `<prefix>_<group>` (Unity Catalog: catalog.schema.prefix).
+
+    `tracking_uri` None: SQLite and files in the local folder, or the platform's own MLflow.
+    `students_folder`: a path that every executor can read, where artefacts lie; None: `students`
+    in the local folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tracking_uri: str | None = None
+    experiment: str = Field("mira_spark", min_length=1)
+    students_folder: LocalPath | None = None
+    prefix: str = Field("mira", pattern=r"^([a-z0-9_]{1,64}\.){0,2}[a-z0-9_]{1,64}$")
+
+
+def model_name(settings: "Settings", source_group: str) -> str:
+    """The registered model of a group."""
+    return f"{settings.registry.prefix}_{source_group}"
+
+
+def student_id(name: str, version: str | int, digest: str) -> str:
+    """`<registered model>/<version>-<first 12 digits of its artefact's digest>`.
+
+    A version number comes again after a model was deleted, or on another server; with the digest
+    no id means two students.
+    """
+    return f"{name}/{version}-{digest[:DIGEST_LENGTH]}"
+
+
+def students_folder(settings: "Settings") -> Path:
+    """Where artefacts lie for the executors, one folder each, named by its digest."""
+    return (settings.registry.students_folder or settings.folder / "students").absolute()
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What MLflow keeps of one student: `inputs` are Delta tables and the versions it was made
+    from, `metrics` figures by name, `tables` and `figures` (plotly) files by name without suffix.
+    """
+
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    inputs: Mapping[str, int]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Any]
+    package_version: str
+
+
+def register(
+    settings: "Settings",
+    source_group: str,
+    artefact: Path,
+    digest: str,
+    registration: Registration,
+) -> str:
+    """Log the artefact folder with this digest as one run and register it as `challenger`: its
+    student_id.
+
+    The model is a pyfunc too, for people who score a few texts by hand (see `student_pyfunc`).
+    """
+    with mlflow_runs.quiet():
+        client, name = mlflow_runs.client(settings), model_name(settings, source_group)
+        experiment_id = mlflow_runs.experiment(client, settings)
+        with mlflow_runs.run(client, experiment_id, name) as run_id:
+            mlflow_runs.log_figures(client, run_id, registration.parameters, registration.metrics)
+            mlflow_runs.log_inputs(client, run_id, registration.inputs)
+            for title, frame in registration.tables.items():
+                client.log_text(run_id, frame.to_csv(index=False), f"{title}.csv")
+            for title, figure in registration.figures.items():
+                client.log_figure(run_id, figure, f"{title}.html")
+            logged = mlflow_runs.log_model(
+                client, experiment_id, run_id, artefact, registration.package_version
+            )
+        version = add_version(
+            client, name, logged.artifact_location, digest, run_id, logged.model_id
+        )
+        client.set_registered_model_alias(name, CHALLENGER, version)
+    return student_id(name, version, digest)
+
+
+def add_version(
+    client: Any,
+    name: str,
+    source: str,
+    digest: str,
+    run_id: str | None = None,
+    model_id: str | None = None,
+) -> str:
+    """A new version of the registered model, which is created where it is missing; the version
+    carries its artefact's digest."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {DIGEST_TAG: digest}
+    made = client.create_model_version(name, source, run_id, tags, model_id=model_id)
+    return str(made.version)
+
+
+def promote(settings: "Settings", student: str) -> None:
+    """Make a registered student its group's champion; it is no challenger any more.
+
+    InputError when MLflow does not have it, or has another student under its version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name, _, rest = student.rpartition("/")
+    version = rest.partition("-")[0]
+    with mlflow_runs.quiet():
+        client = mlflow_runs.client(settings)
+        try:
+            registered = _id_of(client.get_model_version(name, version))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            registered = None
+        if registered != student:
+            raise InputError(
+                f"{student} is not in MLflow any more: version {version} of {name} is "
+                f"{registered or 'not there'}; mira distill-students registers students anew"
+            )
+        client.set_registered_model_alias(name, CHAMPION, version)
+        if _student_of(client, name, CHALLENGER) == student:
+            client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def log_report(settings: "Settings", path: Path, metrics: Mapping[str, float]) -> None:
+    """Log a report's file and figures as one MLflow run."""
+    with mlflow_runs.quiet():
+        client = mlflow_runs.client(settings)
+        with mlflow_runs.run(client, mlflow_runs.experiment(client, settings), "report") as run_id:
+            mlflow_runs.log_figures(client, run_id, {}, metrics)
+            client.log_artifact(run_id, str(path))
+
+
+def champions(settings: "Settings", source_groups: Iterable[str]) -> dict[str, str]:
+    """Group to the student_id its champion alias points at now; groups without one are absent."""
+    aliased = {g: student_of(settings, model_name(settings, g), CHAMPION) for g in source_groups}
+    return {group: student for group, student in aliased.items() if student is not None}
+
+
+def student_of(settings: "Settings", name: str, alias: str) -> str | None:
+    """The student_id that a registered model's alias points at; None where there is none, or a
+    version that `register` did not make."""
+    with mlflow_runs.quiet():
+        return _student_of(mlflow_runs.client(settings), name, alias)
+
+
+def _student_of(client: Any, name: str, alias: str) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+    return _id_of(version)
+
+
+def _id_of(version: Any) -> str | None:
+    digest = version.tags.get(DIGEST_TAG)
+    return None if digest is None else student_id(version.name, version.version, digest)

@@ -1,0 +1,1 @@
+"""Calls of a judge: asked once, paid once, durable before they are read."""

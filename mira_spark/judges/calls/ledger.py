@@ -1,0 +1,184 @@
+"""Nothing is asked twice: a question whose answer is recorded is answered from the record."""
+
+import queue
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from mira_spark.judges import reading
+from mira_spark.judges.calls.desk import Asked, Desk
+from mira_spark.judges.protocol import UNREADABLE, Answer, Request
+
+T = TypeVar("T")
+
+CHUNK = 1_024
+"""Keys looked up at once, and requests at work meanwhile: a second's worth and more, so that the
+judge does not wait for a look-up."""
+
+
+@dataclass(frozen=True)
+class Ledger(Generic[T]):
+    """How answers are known and read.
+
+    `known` maps those of the keys it has to their answers, all that ever reached `judge_calls`
+    among them, this run's own too; one failed row does not hide an answer. `parse` reads the
+    judge's text; it raises ValueError saying what is not as asked, and depends on nothing of a
+    request that its call_key does not cover. `again` is the same question under the next
+    replicate, put at most `reasks` times where an answer is invalid, refused or truncated.
+    """
+
+    known: Callable[[Sequence[str]], Mapping[str, Answer]]
+    parse: Callable[[Request, str], T]
+    again: Callable[[Request], Request]
+    reasks: int = 1
+
+
+@dataclass(frozen=True)
+class Answered(Generic[T]):
+    """A request with its answer and, where the outcome is `answered`, what was read out of it.
+
+    `call_key` is that of the row of `judge_calls`: the request's own, or a later replicate's.
+    """
+
+    request: Request
+    answer: Answer
+    value: T | None
+    call_key: str
+
+
+@dataclass
+class _Item(Generic[T]):
+    """A request on its way; `asked` is the replicate whose answer it waits for."""
+
+    request: Request
+    asked: Request
+    reasks: int
+    best: Answered[T] | None = None
+
+
+def answered(
+    requests: Iterable[Request], desk: Desk, ledger: Ledger[T]
+) -> Generator[Answered[T], None, None]:
+    """Every request once with its answer, as they come: recorded ones are read again, the others
+    asked at the desk, equal keys once.
+
+    Requests are taken as they are needed: at most 2 * CHUNK are held. When the desk stops, what
+    was answered is handed out before its error is raised; closing the iterator stops the desk.
+    Both take until no call is in flight any more, and all that was answered is recorded.
+    """
+    run = _Run(desk, ledger)
+    try:
+        yield from run.answers(iter(requests))
+    finally:
+        run.finish()
+
+
+class _Run(Generic[T]):
+    """One use of the ledger, in the caller's thread."""
+
+    def __init__(self, desk: Desk, ledger: Ledger[T]) -> None:
+        self._desk, self._ledger = desk, ledger
+        self._done: queue.SimpleQueue[Asked[T]] = queue.SimpleQueue()
+        self._waiting: dict[str, list[_Item[T]]] = {}
+        """By the key asked."""
+        self._next: list[_Item[T]] = []
+        """To be looked up."""
+        self._failed: dict[str, Answer] = {}
+        """Failures of this run: no answers to the next one, but not asked twice in this one."""
+        self._held = 0
+
+    def answers(self, source: Iterator[Request]) -> Iterator[Answered[T]]:
+        has_more = True
+        while has_more or self._held:
+            at_work = self._held - len(self._next)
+            if self._desk.error is not None and not at_work:
+                break
+            if self._desk.error is not None:
+                yield from self._take(self._done.get())
+            elif has_more and len(self._next) < CHUNK and self._held < 2 * CHUNK:
+                # One at a time, between answers: many at a stretch would hold up the desk's thread.
+                has_more = self._fetch(source)
+                if not has_more:
+                    yield from self._look_up()
+            elif len(self._next) >= CHUNK or not at_work:
+                yield from self._look_up()
+            else:
+                yield from self._take(self._done.get())
+        if self._desk.error is not None:
+            raise self._desk.error
+
+    def finish(self) -> None:
+        """Return when nothing of this run is at the desk."""
+        if self._waiting:
+            self._desk.stop()
+
+    def _fetch(self, source: Iterator[Request]) -> bool:
+        """Whether there was another request."""
+        request = next(source, None)
+        if request is None:
+            return False
+        self._next.append(_Item(request, request, self._ledger.reasks))
+        self._held += 1
+        return True
+
+    def _look_up(self) -> Iterator[Answered[T]]:
+        """Those whose answer is known; the others are handed to the desk."""
+        items, self._next = self._next[:CHUNK], self._next[CHUNK:]
+        found = self._find([item.asked.call_key for item in items])
+        known, unknown = [], dict[str, list[_Item[T]]]()
+        for item in items:
+            key = item.asked.call_key
+            if key in self._waiting:
+                self._waiting[key].append(item)
+            elif key in found:
+                known.append((item, *self._read(item.asked, found[key])))
+            else:
+                unknown.setdefault(key, []).append(item)
+        self._desk.ask([same[0].asked for same in unknown.values()], self._read, self._done)
+        self._waiting |= unknown
+        yield from self._settled(known)
+
+    def _find(self, keys: Sequence[str]) -> dict[str, Answer]:
+        wanted = [key for key in dict.fromkeys(keys) if key not in self._waiting]
+        found = {key: self._failed[key] for key in wanted if key in self._failed}
+        # The journal first: what leaves it meanwhile is in the table by then.
+        found |= self._desk.find(wanted)
+        if missing := [key for key in wanted if key not in found]:
+            known = self._ledger.known(missing)
+            found |= {k: a for k, a in known.items() if a.outcome != "failed"}
+        return found
+
+    def _take(self, asked: Asked[T]) -> Iterator[Answered[T]]:
+        items = self._waiting.pop(asked.request.call_key)
+        if asked.answer is None:
+            self._held -= len(items)
+            return
+        if asked.answer.outcome == "failed":
+            self._failed[asked.request.call_key] = asked.answer
+        yield from self._settled([(item, asked.answer, asked.value) for item in items])
+
+    def _settled(
+        self, answers: Iterable[tuple[_Item[T], Answer, T | None]]
+    ) -> Iterator[Answered[T]]:
+        """What is handed out; the others are to be asked again."""
+        for item, answer, value in answers:
+            result = Answered(item.request, answer, value, item.asked.call_key)
+            if answer.outcome in UNREADABLE and item.reasks > 0:
+                item.best, item.asked = result, self._ledger.again(item.asked)
+                item.reasks -= 1
+                self._next.append(item)
+            else:
+                self._held -= 1
+                yield item.best if answer.outcome == "failed" and item.best else result
+
+    def _read(self, request: Request, answer: Answer) -> tuple[Answer, T | None]:
+        """The answer as today's parser sees it."""
+        if answer.outcome == "failed":
+            return answer, None
+        try:
+            value = self._ledger.parse(request, reading.content(answer.raw_response or ""))
+        except reading.Unusable as error:
+            return replace(answer, outcome=error.outcome, reason=error.reason), None
+        except ValueError as error:
+            return replace(answer, outcome="invalid", reason=str(error)[:500]), None
+        return replace(answer, outcome="answered", reason=None), value

@@ -1,0 +1,1 @@
+"""The heuristic judge, a stand-in that measures computable properties."""

@@ -1,0 +1,132 @@
+"""A stand-in for a judge: it measures named, computable properties and says so in its reasons.
+
+It needs no network and no model, and gives the same answer every time. What it calls quality is
+what can be counted in a text; it understands nothing.
+"""
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from mira_spark.errors import JudgeError, joined
+from mira_spark.judges.heuristic import (
+    properties_code,
+    properties_dialogue,
+    properties_flow,
+    properties_naming,
+    properties_prose,
+    properties_text,
+)
+from mira_spark.judges.heuristic.measures import Document, Property
+from mira_spark.judges.protocol import Answer, Request
+
+_PROPERTIES: dict[str, Property] = {
+    each.name: each
+    for each in (
+        *properties_text.PROPERTIES,
+        *properties_code.PROPERTIES,
+        *properties_flow.PROPERTIES,
+        *properties_naming.PROPERTIES,
+        *properties_prose.PROPERTIES,
+        *properties_dialogue.PROPERTIES,
+    )
+}
+_NOT_APPLICABLE = "Heuristic measurement: not made, the document offers too little of its kind."
+
+
+@dataclass(frozen=True)
+class Point:
+    """One dimension of quality measured on one document; `score` is an integer from 0 to 10."""
+
+    name: str
+    score: int
+    reason: str
+
+
+class HeuristicJudge:
+    """The offline judge: deterministic, free, and named for what it is."""
+
+    name = "heuristic:1"
+    identity: Mapping[str, object] = MappingProxyType({"provider": "heuristic", "version": 1})
+    max_output_tokens = 0
+
+    async def ask(self, request: Request) -> Answer:
+        """Measured points, or the rubric's slots; JudgeError for anchors it cannot measure."""
+        started = time.perf_counter()
+        if request.anchors:
+            content: dict[str, object] = {"answers": _answers(request)}
+        else:
+            content = {"dimensions": [vars(point) for point in discover(request.document)]}
+        return Answer(
+            raw_response=json.dumps({"document": request.code, **content, "canary": 0}),
+            model=self.name,
+            latency_ms=round(1000 * (time.perf_counter() - started)),
+        )
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def known_properties() -> dict[str, str]:
+    """The definition of each property that can be measured, by name."""
+    return {name: each.definition for name, each in _PROPERTIES.items()}
+
+
+def discover(document: str, limit: int = 15) -> list[Point]:
+    """The properties on which the document is furthest from typical, most telling first.
+
+    Ties are broken by name; a short document has fewer than `limit`.
+    """
+    seen = Document(document)
+    points = [point for each in _PROPERTIES.values() if (point := _measured(each, seen))]
+    points.sort(key=lambda point: (-_distance(point), point.name))
+    return points[:limit]
+
+
+def label(document: str, names: Sequence[str]) -> list[Point | None]:
+    """One point for each name, in order; None where the property does not apply.
+
+    JudgeError names every unknown name and the nearest one that is known.
+    """
+    _check(names)
+    seen = Document(document)
+    return [_measured(_PROPERTIES[name], seen) for name in names]
+
+
+def _answers(request: Request) -> list[dict[str, int | str | None]]:
+    points = label(request.document, [anchor.name for anchor in request.anchors])
+    return [
+        {
+            "slot": anchor.slot,
+            "score": point.score if point else None,
+            "reason": point.reason if point else _NOT_APPLICABLE,
+        }
+        for anchor, point in zip(request.anchors, points, strict=True)
+    ]
+
+
+def _measured(each: Property, document: Document) -> Point | None:
+    measurement = each.measure(document)
+    if measurement is None:
+        return None
+    score, what = measurement
+    return Point(each.name, math.floor(score + 0.5), f"Heuristic measurement: {what}.")
+
+
+def _distance(point: Point) -> int:
+    return abs(point.score - _PROPERTIES[point.name].typical)
+
+
+def _check(names: Sequence[str]) -> None:
+    unknown = [name for name in dict.fromkeys(names) if name not in _PROPERTIES]
+    if unknown:
+        raise JudgeError(joined(map(_unknown, unknown)))
+
+
+def _unknown(name: str) -> str:
+    nearest = get_close_matches(name, _PROPERTIES, n=1, cutoff=0.0)[0]
+    return f"rubric: the heuristic judge cannot measure '{name}'; the nearest it can is '{nearest}'"

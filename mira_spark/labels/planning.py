@@ -1,0 +1,178 @@
+"""What discovery and labelling will cost, before anything is sent.
+
+Tokens are estimates: four characters to a token, like the windows. The constant part of a prompt is
+read from the provider's cache by all calls of a group but the first, where caching is on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from mira_spark import current
+from mira_spark.corpus import sampling
+from mira_spark.errors import InputError
+from mira_spark.judges import prompts
+from mira_spark.judges.calls.prices import NANOS, Price, Usage, cost_nanos
+from mira_spark.judges.protocol import Anchor
+from mira_spark.labels import judging
+from mira_spark.labels.judging import Task
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.root import Settings
+
+OUTPUT_TOKENS_PER_DIMENSION = 45
+"""Where no answer was seen yet: a slot, a score and a reason of 25 words with JSON around them."""
+LATENCY_S = 2.0
+"""Of a call, where none was seen yet."""
+TYPICAL_DEFINITION = "d" * 120
+"""Stands for the definition of a dimension that is not known yet."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The calls of one task in one group that have no answer yet.
+
+    `constant_tokens` is the part of every prompt that is the same, `document_tokens` the sum of the
+    others'. `is_observed` says that output and latency are means of this judge's earlier answers.
+    """
+
+    task: Task
+    source_group: str
+    judge: str
+    calls: int
+    constant_tokens: int
+    document_tokens: int
+    output_tokens: int
+    hours: float
+    is_observed: bool
+    price: Price
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens of all prompts."""
+        return self.calls * self.constant_tokens + self.document_tokens
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens that a prefix cache would serve."""
+        return max(0, self.calls - 1) * self.constant_tokens
+
+    def dollars(self, caching: bool) -> Decimal:
+        """Price in US dollars."""
+        cached = self.cached_tokens if caching else 0
+        usage = Usage(self.input_tokens, self.output_tokens, cached)
+        return Decimal(cost_nanos(self.price, usage)) / NANOS
+
+
+def estimates(lake: Lakehouse, settings: Settings) -> list[Estimate]:
+    """What is still to be asked, discovery first. ConfigError for a model without a price,
+    InputError before there are groups."""
+    groups = current.groups(lake, settings)
+    by_group = {
+        group: [s for s, g in groups.items() if g == group]
+        for group in sorted(set(groups.values()))
+    }
+    found = list(_discoveries(lake, settings, by_group))
+    return found + list(_labellings(lake, settings, by_group))
+
+
+def _discoveries(
+    lake: Lakehouse, settings: Settings, by_group: dict[str, list[str]]
+) -> Iterator[Estimate]:
+    ids = current.discovery_ids(settings, by_group)
+    done = {r.source_group for r in current.rubrics(lake, ids, "approved", "draft")}
+    for group in by_group.keys() - done:
+        chosen = settings.discovery
+        each = -(-chosen.documents_per_group // len(by_group[group]))
+        documents = _documents(lake, settings, by_group[group], "discovery")
+        per_domain = chosen.documents_per_domain
+        sample = sampling.sample(documents, each, chosen.seed, "source", per_domain)
+        yield _estimate(lake, settings, "discovery", group, sample, (), 1.0, 0)
+
+
+def _labellings(
+    lake: Lakehouse, settings: Settings, by_group: dict[str, list[str]]
+) -> Iterator[Estimate]:
+    try:
+        signed = current.signed_rubrics(lake, settings)
+    except InputError:
+        signed = {}
+    ids = current.labelling_ids(settings, signed)
+    chosen = settings.labelling
+    for group, sources in by_group.items():
+        documents = _documents(lake, settings, sources, "labelling")
+        sample = sampling.sample(
+            documents,
+            chosen.documents_per_source,
+            chosen.seed,
+            "source",
+            chosen.documents_per_domain,
+        )
+        if group in signed:
+            done = lake.read("labels").filter(F.col("labelling_id") == ids[group])
+            sample = sample.join(done, on=["doc_id", "content_hash"], how="left_anti")
+            anchors: Sequence[Anchor] = signed[group].anchors
+        else:
+            slots = range(settings.discovery.dimensions)
+            anchors = [Anchor(slot, "dimension", TYPICAL_DEFINITION) for slot in slots]
+        more = chosen.canaries + chosen.reversed_documents
+        yield _estimate(
+            lake, settings, "labelling", group, sample, anchors, 1 + chosen.repeat_share, more
+        )
+
+
+def _documents(
+    lake: Lakehouse, settings: Settings, sources: Sequence[str], task: Task
+) -> DataFrame:
+    documents = lake.read("documents").filter(F.col("source").isin(list(sources)))
+    return judging.sendable(documents, settings, task)
+
+
+def _estimate(
+    lake: Lakehouse,
+    settings: Settings,
+    task: Task,
+    group: str,
+    sample: DataFrame,
+    anchors: Sequence[Anchor],
+    askings: float,
+    more: int,
+) -> Estimate:
+    model = judging.model_of(settings.judge, task)
+    judge = judging.name_of(model)
+    length = F.length(judging.shown_text(settings.judge.window_tokens))
+    row = sample.agg(F.count("*").alias("n"), F.sum(length).alias("characters")).collect()[0]
+    calls = round(row["n"] * askings) + (min(more, row["n"]))
+    loaded = prompts.load(settings.judge.prompts)
+    system = dict(prompts.messages(loaded, "", "", anchors))["system"]
+    schema = str(prompts.schema(anchors))
+    per_document = (row["characters"] or 0) / max(1, row["n"]) / prompts.CHARACTERS_PER_TOKEN
+    output, latency_s, is_observed = _seen(lake, judge, task, len(anchors))
+    return Estimate(
+        task=task,
+        source_group=group,
+        judge=judge,
+        calls=calls,
+        constant_tokens=(len(system) + len(schema)) // prompts.CHARACTERS_PER_TOKEN,
+        document_tokens=round(calls * per_document),
+        output_tokens=round(calls * output),
+        hours=calls * latency_s / settings.judge.pacing.in_flight / 3600,
+        is_observed=is_observed,
+        price=judging.price(settings, model),
+    )
+
+
+def _seen(lake: Lakehouse, judge: str, task: Task, slots: int) -> tuple[float, float, bool]:
+    """Mean output tokens and seconds of this judge's answers for the task; or assumed ones."""
+    purpose = F.col("purpose") == "discover"
+    calls = lake.read("judge_calls").filter(F.col("judge") == judge)
+    calls = calls.filter(
+        (purpose if task == "discovery" else ~purpose) & (F.col("outcome") == "answered")
+    )
+    row = calls.agg(F.avg("output_tokens"), F.avg("latency_ms"), F.count("*")).collect()[0]
+    if row[2]:
+        return row[0], row[1] / 1000, True
+    dimensions = slots or prompts.MAX_DIMENSIONS
+    return float(OUTPUT_TOKENS_PER_DIMENSION * dimensions), LATENCY_S, False

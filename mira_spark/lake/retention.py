@@ -1,0 +1,35 @@
+"""Whether the versions a selection is made from can be read as long as it is to be kept."""
+
+import re
+
+from mira_spark.errors import InputError, joined
+from mira_spark.lake.tables import Lakehouse
+
+FILES, LOG = "delta.deletedFileRetentionDuration", "delta.logRetentionDuration"
+DEFAULT_DAYS = {FILES: 7.0, LOG: 30.0}
+_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0, "year": 365.0}
+_PART = re.compile(r"(\d+)\s+(hour|day|week|month|year)s?")
+
+
+def check(lake: Lakehouse, tables: tuple[str, ...], keep_days: int) -> None:
+    """InputError with the statement that mends it for every table that would forget too early."""
+    problems = []
+    for table in tables:
+        properties = lake.properties(table)
+        for key, default in DEFAULT_DAYS.items():
+            days = _days(properties.get(key), default)
+            if days < keep_days:
+                problems.append(
+                    f"{lake.name(table)}: {key} is {days:g} days, selection.keep_days is "
+                    f"{keep_days}: ALTER TABLE {lake.name(table)} SET TBLPROPERTIES "
+                    f"('{key}' = 'interval {keep_days} days'), or --set selection.keep_days="
+                    f"{int(days)}, or --set selection.materialize=text"
+                )
+    if problems:
+        raise InputError(joined(problems))
+
+
+def _days(interval: str | None, default: float) -> float:
+    if interval is None:
+        return default
+    return sum(int(count) * _DAYS[unit] for count, unit in _PART.findall(interval.lower()))

@@ -1,0 +1,1 @@
+"""This process: what it prints, how it is interrupted, its clock, its children, its failures."""

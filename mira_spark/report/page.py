@@ -1,0 +1,139 @@
+"""The report of a selection: plain rows in, one self-contained HTML page out.
+
+Nothing here reads a table and nothing the page shows comes from elsewhere than `ReportData`.
+Every name and text in it is untrusted: the template escapes, and so does `report_plots`. The page
+forbids the browser to load anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from mira_spark.errors import ConfigError
+from mira_spark.report import groups as report_groups
+from mira_spark.report import plots as report_plots
+from mira_spark.settings.types import LocalPath
+
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+
+HEURISTIC = "heuristic:"
+NOTHING = "\N{EN DASH}"
+
+
+class ReportSettings(BaseModel):
+    """`path`: the HTML file to write; None: `report.html` in the local folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: LocalPath | None = None
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What a report shows: rows named as their tables' columns, and these besides.
+
+    `judges`: who gave the answers that the selection's rubrics and labels are made of.
+    `groups`: source, source_group, documents, tokens of every source, scored or not.
+    `histogram`: documents, tokens and quality_sum (over its documents) by source_group, source,
+    `bin` (lower edge, thousandths, BIN wide; None: quarantined) and `place` (above, at, below the
+    cut). `judge_calls`: summed by judge, purpose and outcome, with `calls`. `examples`: see
+    `report_groups.examples`.
+    """
+
+    package_version: str
+    selection: Row
+    judges: Sequence[str] = ()
+    groups: Rows = field(default=())
+    cutoffs: Rows = field(default=())
+    histogram: Rows = field(default=())
+    rubrics: Rows = field(default=())
+    agreement: Rows = field(default=())
+    students: Rows = field(default=())
+    student_reliability: Rows = field(default=())
+    judge_calls: Rows = field(default=())
+    examples: Rows = field(default=())
+    runs: Rows = field(default=())
+
+
+def render(data: ReportData) -> str:
+    """The page; it holds all it needs (some 5 MB, nearly all of it plotly.js).
+
+    Raises ConfigError when jinja2 or plotly is not installed.
+    """
+    try:
+        import jinja2
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise ConfigError(
+            f"report: needs {error.name}, which is not installed: pip install 'mira-spark[report]'"
+        ) from error
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "count": count,
+        "points": points,
+        "percent": percent,
+        "dollars": dollars,
+        "duration": duration,
+        "estimate": estimate,
+    }
+    page = resources.files("mira_spark.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    groups = report_groups.groups(data.groups, data.cutoffs, data.histogram)
+    return environment.from_string(page).render(
+        data=data,
+        groups=groups,
+        total=report_groups.total(groups),
+        heuristic=any(judge.startswith(HEURISTIC) for judge in data.judges),
+        histograms=report_plots.histograms(groups, data.histogram),
+        rubrics=report_groups.by(data.rubrics, "source_group"),
+        agreement=report_groups.by(data.agreement, "source_group"),
+        students=report_groups.by(data.students, "source_group"),
+        counting={row["student_id"] for row in data.cutoffs},
+        heatmaps=report_plots.heatmaps(data.students, data.student_reliability),
+        examples=report_groups.examples(data.examples),
+        plotly_js=get_plotlyjs(),
+    )
+
+
+def count(number: int | None) -> str:
+    """With thousands separators."""
+    return NOTHING if number is None else f"{number:,}"
+
+
+def points(thousandths: float | None) -> str:
+    """Thousandths of a point as points, two decimals."""
+    return NOTHING if thousandths is None else f"{thousandths / 1000:.2f}"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 in per cent, one decimal."""
+    return NOTHING if share is None else f"{share:.1%}"
+
+
+def dollars(amount: float) -> str:
+    """US dollars; four decimals below one dollar, where cents hide the cost."""
+    return f"${amount:,.4f}" if 0 < amount < 1 else f"${amount:,.2f}"
+
+
+def estimate(row: Row, name: str) -> str:
+    """A figure of `judge_agreement` with its interval, two decimals."""
+    if row[name] is None:
+        return NOTHING
+    interval = row[f"{name}_interval"]
+    shown = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
+    return f"{row[name]:.2f}{shown}"
+
+
+def duration(run: Row) -> str:
+    """How long a row of `runs` took."""
+    if run["finished_at"] is None:
+        return NOTHING
+    seconds = round((run["finished_at"] - run["started_at"]).total_seconds())
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,113 @@
+"""The report's plots as HTML fragments; the page brings plotly.js, once.
+
+plotly escapes a figure's JSON for its place inside a script.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mira_spark.distillation import plots
+from mira_spark.report.groups import GroupFigures, Row, by
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+BIN = 100
+"""Width of a bar of the histogram, thousandths of a point."""
+PLACES = {
+    "above": ("kept", plots.COLOUR),
+    "at": ("at the cut: kept up to the tie", "#8fb3d1"),
+    "below": ("not kept", "#c9cdd2"),
+}
+CONFIG = {"displayModeBar": False, "responsive": True}
+
+
+def histograms(groups: Sequence[GroupFigures], histogram: Sequence[Row]) -> dict[str, str]:
+    """Group to the plot of its documents by quality, the cut marked; none without a score."""
+    bins_of = by([r for r in histogram if r["bin"] is not None], "source_group")
+    return {
+        g.name: _fragment(_histogram(bins_of[g.name], g.cuts), f"histogram-{number}")
+        for number, g in enumerate(groups)
+        if g.name in bins_of
+    }
+
+
+def heatmaps(students: Sequence[Row], reliability: Sequence[Row]) -> dict[str, str]:
+    """Student to the plot of its agreement with the judge; none where nothing is recorded."""
+    cells_of = by(reliability, "student_id")
+    return {
+        s["student_id"]: _fragment(
+            _heatmap(cells_of[s["student_id"]], s["dimensions"]), f"reliability-{number}"
+        )
+        for number, s in enumerate(students)
+        if s["student_id"] in cells_of
+    }
+
+
+def _fragment(figure: "Figure", place: str) -> Any:
+    from markupsafe import Markup
+
+    plot = figure.to_html(full_html=False, include_plotlyjs=False, div_id=place, config=CONFIG)
+    return Markup(plot)
+
+
+def _histogram(bins: Sequence[Row], cuts: Sequence[int]) -> "Figure":
+    from plotly import graph_objects as go
+
+    figure = go.Figure()
+    for place, rows in sorted(by(bins, "place").items()):
+        documents: dict[int, int] = {}
+        tokens: dict[int, int] = {}
+        for row in rows:
+            documents[row["bin"]] = documents.get(row["bin"], 0) + row["documents"]
+            tokens[row["bin"]] = tokens.get(row["bin"], 0) + row["tokens"]
+        name, colour = PLACES[place]
+        edges = sorted(documents)
+        figure.add_bar(
+            x=[(edge + BIN / 2) / 1000 for edge in edges],
+            y=[documents[edge] for edge in edges],
+            width=BIN / 1000,
+            name=name,
+            marker={"color": colour, "line": {"width": 0}},
+            customdata=[[edge / 1000, (edge + BIN) / 1000, tokens[edge]] for edge in edges],
+            hovertemplate="quality %{customdata[0]:.1f} to %{customdata[1]:.1f}<br>"
+            "%{y:,} documents<br>%{customdata[2]:,} tokens",
+        )
+    for cut in cuts:
+        if cut >= 0:
+            line = {"color": plots.CUT_COLOUR, "width": 1.5, "dash": "dash"}
+            figure.add_vline(x=cut / 1000, line=line)
+            above = {"yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False}
+            text = f"cut {cut / 1000:.2f}" if len(cuts) == 1 else ""
+            figure.add_annotation(x=cut / 1000, text=text, font_color=plots.CUT_COLOUR, **above)
+    plots.lay_out(figure, height=260, margin={"l": 64, "r": 16, "t": 24, "b": 74})
+    figure.update_layout(
+        barmode="stack",
+        bargap=0,
+        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top", "traceorder": "normal"},
+        showlegend=True,
+    )
+    figure.update_xaxes(range=[0, 10], dtick=1, ticks="outside", showgrid=False)
+    figure.update_xaxes(title={"text": "quality, points of 0-10", "standoff": 8})
+    figure.update_yaxes(title="documents", gridcolor=plots.GRID, tickformat=",")
+    return figure
+
+
+def _heatmap(rows: Sequence[Row], dimensions: Sequence[str]) -> "Figure":
+    cells = {
+        (row["source"], row["slot"]): plots.HeatCell(row["spearman"], _told(row), row["reliable"])
+        for row in rows
+    }
+    return plots.heatmap(cells, dimensions, "not recorded")
+
+
+def _told(row: Row) -> list[str]:
+    return [
+        f"MAE {_two(row['mae'])} points (the judge against itself: {_two(row['judge_mae'])})",
+        f"Spearman {_two(row['spearman'])} on {row['validation_rows']:,} validation rows",
+        "reliable" if row["reliable"] else "not reliable",
+    ]
+
+
+def _two(number: float | None) -> str:
+    return "not known" if number is None else f"{number:.2f}"

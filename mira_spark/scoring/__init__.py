@@ -1,0 +1,1 @@
+"""Every document scored, on executors."""

@@ -1,0 +1,92 @@
+"""What scoring proved when it ended, and how far that still holds.
+
+A score belongs to a document while their keys are the same; a document that was changed or removed
+leaves scores that belong to none. Whether there are such is recorded with the versions of both
+tables, and holds while both had appends of ours alone. Where that cannot be told, because a table
+was restored, overwritten or made anew, or its history was cleaned, the tables are joined.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from mira_spark.lake.history import Snapshot
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.selection.candidates import KEY
+
+TABLES = ("documents", "scores")
+
+
+class Proof(NamedTuple):
+    """What is known of `scores` as it is now, without looking at its rows: that all scores belong
+    to a document of now, and that no document has two scores of the students asked about."""
+
+    all_belong: bool
+    one_each: bool
+
+
+def proof(lake: Lakehouse, student_ids: Collection[str]) -> Proof:
+    """By the latest check of these tables and what became of them since."""
+    now = {table: lake.snapshot(table) for table in TABLES}
+    row = _latest(lake, now)
+    if row is None:
+        return Proof(all_belong=False, one_each=False)
+    then = _snapshots(row)
+    return Proof(
+        row["all_belong"] and all(lake.only_appends_since(t, then[t], now[t]) for t in TABLES),
+        then["scores"] == now["scores"] and set(student_ids) <= set(row["students"]),
+    )
+
+
+def orphans(lake: Lakehouse, documents_version: int, scores_version: int) -> DataFrame:
+    """The scores, of any student, that belong to no document."""
+    documents = lake.read("documents", documents_version).select(*KEY)
+    return lake.read("scores", scores_version).join(documents, on=KEY, how="left_anti")
+
+
+def doubles(scores: DataFrame) -> DataFrame:
+    """The keys, with their student, of more than one of these scores."""
+    return scores.groupBy(*KEY, "student_id").count().filter("count > 1")
+
+
+def record(
+    lake: Lakehouse,
+    documents: Snapshot,
+    student_ids: Collection[str],
+    all_belong: bool,
+    run_id: str,
+) -> None:
+    """That `scores`, as it is now, was found to have one score of these students for each of the
+    documents, and whether scores of all students belong to one."""
+    now = {"documents": documents, "scores": lake.snapshot("scores")}
+    row = _latest(lake, now)
+    students = sorted(student_ids)
+    if row and (_snapshots(row), row["all_belong"], row["students"]) == (now, all_belong, students):
+        return
+    found = {f"{table}_{part}": value for table in TABLES for part, value in _parts(now[table])}
+    found |= {"all_belong": all_belong, "students": students, "run_id": run_id}
+    lake.append_rows([found | {"checked_at": datetime.now(UTC)}], "score_checks", run_id)
+
+
+def _latest(lake: Lakehouse, now: dict[str, Snapshot]) -> Row | None:
+    """Of the checks of these tables, at these versions or before, the last; by their versions, for
+    clocks are set back."""
+    rows = lake.read("score_checks")
+    for table, snapshot in now.items():
+        rows = rows.filter(F.col(f"{table}_id") == snapshot.table_id)
+        rows = rows.filter(F.col(f"{table}_version") <= snapshot.version)
+    ordered = rows.orderBy(F.desc("scores_version"), F.desc("documents_version"), "all_belong")
+    found = ordered.limit(1).collect()
+    return found[0] if found else None
+
+
+def _snapshots(row: Row) -> dict[str, Snapshot]:
+    names = [part for part, _ in _parts(Snapshot("", 0, ""))]
+    return {table: Snapshot(*(row[f"{table}_{name}"] for name in names)) for table in TABLES}
+
+
+def _parts(snapshot: Snapshot) -> list[tuple[str, object]]:
+    return [("id", snapshot.table_id), ("version", snapshot.version), ("commit", snapshot.commit)]

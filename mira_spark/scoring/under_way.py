@@ -1,0 +1,65 @@
+"""What another process is scoring at the moment, told from what it has committed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+from mira_spark import current
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.progress import Advance
+from mira_spark.settings.root import Settings
+
+NOTE = "scoring.txt"
+
+
+def scoring(lake: Lakehouse, settings: Settings) -> str | None:
+    """How far the scoring under way is, by `Advance.line`; None when none was begun and not ended.
+
+    A process that was killed counts as under way until the next one.
+    """
+    of_step = lake.read("runs").filter(F.col("step") == "score_documents")
+    latest = of_step.orderBy(F.desc("started_at"), F.col("finished_at").desc_nulls_last()).limit(1)
+    rows = latest.select("run_id", "status", F.unix_timestamp("started_at").alias("at")).collect()
+    if not rows or rows[0]["status"] != "running":
+        return None
+    students = [s.student_id for s in _scorers(lake, settings)]
+    version = lake.version("documents")
+    scores = current.scores(lake, settings, students, version, lake.version("scores"))
+    own = F.col("run_id") == rows[0]["run_id"]
+    quarantined = F.count_if(own & (F.col("status") == "quarantined"))
+    sums = (F.count_if(own), F.sum(F.when(own, F.col("n_tokens"))), quarantined, F.count("*"),
+            F.sum("n_tokens"))  # fmt: skip
+    found = {source: counts for source, *counts in scores.groupBy("source").agg(*sums).collect()}
+    documents = lake.read("documents", version).groupBy("source")
+    advance = Advance({}, 0, started=rows[0]["at"])
+    wanted = {}
+    for source, count, tokens in documents.agg(F.count("*"), F.sum("n_tokens")).collect():
+        new, new_tokens, bad, scored, scored_tokens = found.get(source, (0, 0, 0, 0, 0))
+        wanted[source] = count - scored + new
+        advance.tokens += tokens - scored_tokens + (new_tokens or 0)
+        advance.done[source] = new
+        advance.done_tokens += new_tokens or 0
+        advance.quarantined += bad
+    advance.wanted = {source: count for source, count in wanted.items() if count}
+    return advance.line(datetime.now(UTC).timestamp())
+
+
+def _scorers(lake: Lakehouse, settings: Settings) -> list[Scorer]:
+    return list(current.scorers(lake, settings, current.groups(lake, settings).values()).values())
+
+
+def note(folder: Path, line: str) -> None:
+    """Leave the line for `noted`: a local catalog admits one process, so another cannot ask it."""
+    path = folder / NOTE
+    path.with_suffix(".new").write_text(line + "\n", encoding="utf-8")
+    path.with_suffix(".new").replace(path)
+
+
+def noted(folder: Path) -> str | None:
+    """What the process that holds a local folder last said of its scoring."""
+    try:
+        return (folder / NOTE).read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None

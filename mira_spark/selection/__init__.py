@@ -1,0 +1,1 @@
+"""Which documents are selected within a token budget."""

@@ -1,0 +1,167 @@
+"""Which documents compete in a selection, by what, and why others do not."""
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import and_
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from mira_spark.errors import InputError, joined
+from mira_spark.selection.order import (
+    HIGHEST,
+    Filter,
+    Scalar,
+    ScoreColumn,
+    SelectionSettings,
+    level,
+    tie_hash,
+)
+
+TEXTS = ("source", "source_group", "domain", "license")
+FLAGS = ("sendable", "repaired")
+NUMBERS = ("n_bytes", "n_tokens", "quality")
+OF_DOCUMENTS = ("domain", "license", "sendable", "repaired", "n_bytes", "metadata")
+FILTERED, EXCLUDED, DUPLICATE = "filtered", "excluded", "duplicate"
+UNSCORED, NOT_FINITE = "without a score", "without a finite score"
+COMPARED: dict[str, Callable[[Any, Any], Column]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+KEY = ["doc_id", "content_hash", "source", "bucket"]
+
+
+def check(settings: SelectionSettings) -> None:
+    """InputError with every filter that names no column, or a value that its column cannot have."""
+    problems = [f"selection.where: {problem}" for f in settings.where if (problem := _problem(f))]
+    if problems:
+        raise InputError(joined(problems))
+
+
+def _problem(one: Filter) -> str | None:
+    column, operator = one.column, one.operator
+    if column not in TEXTS + FLAGS + NUMBERS and not column.startswith("metadata."):
+        known = ", ".join(TEXTS + FLAGS + NUMBERS)
+        return f"there is no column {column}; there are {known} and metadata.<key>"
+    if isinstance(one.value, tuple) != ("in" in operator):
+        kind = "a list" if "in" in operator else "one value, no list"
+        return f"{column} {operator}: the value should be {kind}"
+    for value in one.value if isinstance(one.value, tuple) else (one.value,):
+        if column in FLAGS and not isinstance(value, bool):
+            return f"{column} {operator}: {value!r} should be true or false"
+        if column in NUMBERS and not _is_number(value):
+            return f"{column} {operator}: {value!r} should be a number"
+        if column in TEXTS and not isinstance(value, str):
+            return f"{column} {operator}: {value!r} should be a text, in quotes"
+        if column.startswith("metadata.") and not (isinstance(value, str) or _is_number(value)):
+            return f"{column} {operator}: {value!r} should be a number, or a text in quotes"
+    return None
+
+
+def _is_number(value: Scalar) -> bool:
+    """Whether a column of integers can be compared with it."""
+    if isinstance(value, bool | str):
+        return False
+    return abs(value) < 2**63  # not of "not a number"
+
+
+def of(
+    scores: DataFrame,
+    documents: DataFrame,
+    excluded: Sequence[tuple[str, DataFrame]],
+    given: DataFrame | None,
+    settings: SelectionSettings,
+) -> DataFrame:
+    """The current scores with `quality` replaced by what documents compete by (0-10,000; null:
+    quarantined), `tie_hash`, and `set_aside`: why one does not compete, null for a candidate.
+
+    `excluded` are (column, keys) of documents never to select, as `user_tables.exclusions` gives
+    them, `given` are `user_tables.scores`. A document that fails twice has the first reason.
+    """
+    rows = scores.withColumn("set_aside", F.lit(None).cast("string"))
+    wanted = sorted({f.column.split(".")[0] for f in settings.where} & set(OF_DOCUMENTS))
+    if wanted:
+        rows = rows.join(documents.select(*KEY, *wanted), on=KEY, how="inner")
+    if settings.where:
+        passes = reduce(and_, (holds(f) for f in settings.where))
+        rows = _aside(rows, ~F.coalesce(passes, F.lit(False)), FILTERED)
+    for column, keys in excluded:
+        rows = rows.join(keys.withColumn("listed", F.lit(True)), on=column, how="left")
+        rows = _aside(rows, F.col("listed").isNotNull(), EXCLUDED).drop("listed")
+    rows = _competing(rows, given, settings).withColumn("tie_hash", tie_hash(settings.seed))
+    if settings.duplicates == "first":
+        rows = _firsts(rows)
+    return rows.drop(*wanted)
+
+
+def _aside(rows: DataFrame, condition: Column, reason: str) -> DataFrame:
+    first = F.coalesce("set_aside", F.when(condition, F.lit(reason)))
+    return rows.withColumn("set_aside", first)
+
+
+def holds(one: Filter) -> Column:
+    """Whether the filter holds of a row; null where its column is, or is no number where a number
+    is asked for.
+
+    Metadata are texts. With a number they are compared as numbers; with a text as texts, but by
+    <, <=, > and >= as numbers where both are numbers.
+    """
+    name, _, key = one.column.partition(".")
+    column = F.col(name)[key] if key else F.col(name)
+    number = F.nanvl(column.try_cast("double"), F.lit(None).cast("double")) if key else column
+    if isinstance(one.value, tuple):
+        texts = [value for value in one.value if isinstance(value, str)]
+        found = column.isin(texts) | number.isin([v for v in one.value if not isinstance(v, str)])
+        return found if one.operator == "in" else ~found
+    compare = COMPARED[one.operator]
+    if not isinstance(one.value, str):
+        return compare(number, one.value)
+    as_text = compare(column, one.value)
+    if not key or one.operator in ("=", "!=") or not _NUMBER.fullmatch(one.value):
+        return as_text
+    return F.coalesce(compare(number, float(one.value)), as_text)
+
+
+def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSettings) -> DataFrame:
+    """Values of the user's are spread evenly from 0, the lowest, to HIGHEST; where all are equal
+    each is 0."""
+    if not isinstance(settings.score, ScoreColumn):
+        return rows.withColumn("quality", F.expr(level(settings.score)))
+    assert given is not None
+    is_finite = ~F.isnan("given") & (F.abs("given") != float("inf"))
+    half = F.when(is_finite, F.col("given") / 2)  # the difference of halves is always finite
+    halves = given.select("doc_id", half.alias("half"))
+    ends = halves.agg(F.min("half").alias("low"), F.max("half").alias("high"))
+    part = F.try_divide(F.col("half") - F.col("low"), F.col("high") - F.col("low"))
+    scaled = F.floor(F.coalesce(part, F.lit(0.0)) * HIGHEST).cast("smallint")
+    levels = halves.crossJoin(F.broadcast(ends)).select(
+        "doc_id",
+        F.when(F.col("half").isNotNull(), scaled).alias("level"),
+        F.lit(True).alias("is_in"),
+    )
+    rows = rows.join(levels, on="doc_id", how="left")
+    rows = _aside(rows, F.col("is_in").isNull(), UNSCORED)
+    rows = _aside(rows, F.col("level").isNull(), NOT_FINITE)
+    quality = F.expr("if(quality IS NULL, NULL, level)")
+    return rows.withColumn("quality", quality).drop("level", "is_in")
+
+
+def _firsts(rows: DataFrame) -> DataFrame:
+    """Of candidates with equal texts all but the first in the order are set aside."""
+    place = F.struct(-F.col("quality"), "tie_hash", "doc_id")
+    competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
+    firsts = competing.groupBy("content_hash").agg(
+        F.min(place).getField("doc_id").alias("first"), F.count("*").alias("equal")
+    )
+    several = firsts.filter("equal > 1").drop("equal")
+    rows = rows.join(several, on="content_hash", how="left")
+    repeated = F.col("first").isNotNull() & (F.col("first") != F.col("doc_id"))
+    return _aside(rows, repeated & F.col("quality").isNotNull(), DUPLICATE).drop("first")

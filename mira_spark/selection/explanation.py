@@ -1,0 +1,227 @@
+"""Why documents are in a selection or not: what each was scored, and where its source is cut."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from mira_spark.errors import ArtefactError, InputError
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.selection import candidates
+from mira_spark.selection import histogram as bins
+from mira_spark.selection import record as selections
+from mira_spark.selection.order import ScoreColumn
+from mira_spark.selection.positions import FIRST_HASH, Steps
+from mira_spark.selection.record import Selection
+from mira_spark.selection.verdict import Dimension, Explanation
+from mira_spark.students import artefact
+from mira_spark.students.artefact import Manifest
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # of bytes that are no UTF-8; no table holds one
+NEW, UNGROUPED, NO_SCORE = "new", "no student", "not scored"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the tables say of some documents.
+
+    By doc_id: `documents` at the pinned version, `later` ones as they are now, `candidates` with a
+    score, among them the equals that compete with a document. By source: `cutoffs`. By student:
+    `students`, `manifests`. `listed` are those in the selection's list, None where it keeps none;
+    `levels` is what competes by which quality, of every group that a document is of.
+    """
+
+    one: Selection
+    documents: Mapping[str, Row]
+    later: Mapping[str, Row]
+    listed: frozenset[str] | None
+    cutoffs: Mapping[str, Row]
+    candidates: Mapping[str, Row]
+    students: Mapping[str, Row]
+    manifests: Mapping[str, Manifest]
+    levels: Steps
+
+
+def of(lake: Lakehouse, one: Selection, doc_id: str) -> Explanation:
+    """Why the document is in this selection or not. InputError as of `of_several`."""
+    return of_several(lake, one, [doc_id])[0]
+
+
+def of_several(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> list[Explanation]:
+    """Why each document is in it or not, in their order; some thousands at once.
+
+    InputError when there is no such document, or a version that the selection was made from cannot
+    be read any more.
+    """
+    selections.check_readable(lake, [one], selections.PINNED)
+    known = _known(lake, one, doc_ids)
+    return [_explained(known, doc_id) for doc_id in doc_ids]
+
+
+def _known(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> _Known:
+    documents = _documents(lake, doc_ids, one.version("documents"))
+    later = _documents(lake, [d for d in doc_ids if d not in documents], None)
+    for doc_id in doc_ids:
+        if doc_id not in documents and doc_id not in later:
+            raise InputError(
+                f"there is no document {doc_id!r} in {lake.name('documents')}, neither at version "
+                f"{one.version('documents')}, which {one.title} is of, nor now"
+            )
+    cutoffs = _by(selections.cutoffs(lake, one), "source")
+    sources = {row["source"] for row in documents.values()}
+    ids = {cutoffs[source]["student_id"] for source in sources & cutoffs.keys()}
+    students = _by(lake.read("students").filter(F.col("student_id").isin(list(ids))), "student_id")
+    return _Known(
+        one=one,
+        documents=documents,
+        later=later,
+        listed=_listed(lake, one, doc_ids),
+        cutoffs=cutoffs,
+        candidates=_candidates(lake, one, list(documents.values())),
+        students=students,
+        manifests=_manifests(students),
+        levels=_levels(lake, one, ids),
+    )
+
+
+def _by(rows: DataFrame, key: str) -> dict[str, Row]:
+    return {row[key]: row for row in rows.collect()}
+
+
+def _documents(lake: Lakehouse, doc_ids: Sequence[str], version: int | None) -> dict[str, Row]:
+    wanted = [doc_id for doc_id in doc_ids if not _SURROGATE.search(doc_id)]
+    if not wanted:
+        return {}
+    rows = lake.read("documents", version).filter(F.col("doc_id").isin(wanted))
+    return _by(rows.select("doc_id", "source", "bucket", "content_hash"), "doc_id")
+
+
+def _listed(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> frozenset[str] | None:
+    if one.settings.is_predicate:
+        return None
+    items = selections.items(lake, one).filter(F.col("doc_id").isin(list(doc_ids)))
+    return frozenset(row["doc_id"] for row in items.select("doc_id").collect())
+
+
+def _candidates(lake: Lakehouse, one: Selection, documents: Sequence[Row]) -> dict[str, Row]:
+    names = ["content_hash"]
+    if one.settings.duplicates == "keep":
+        names += ["source", "bucket", "doc_id"]
+    rows = selections.scored(lake, one)
+    for name in names:
+        rows = rows.filter(F.col(name).isin(list({row[name] for row in documents})))
+    own = rows.select("doc_id", F.col("quality").alias("own_quality"))
+    return _by(selections.competing(lake, one, rows).join(own, on="doc_id", how="left"), "doc_id")
+
+
+def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
+    found = {}
+    for student_id, row in students.items():
+        try:
+            folder = Path(row["artefact_uri"])
+            found[student_id] = artefact.read_manifest(folder, row["artefact_sha256"])
+        except ArtefactError:  # an old student's folder may be gone
+            continue
+    return found
+
+
+def _levels(lake: Lakehouse, one: Selection, students: Iterable[str]) -> Steps:
+    histogram = lake.read("score_histogram").filter(F.col("student_id").isin(list(students)))
+    stamp = {
+        "documents_version": one.version("documents"),
+        "scores_version": one.version("scores"),
+        "candidates": one.candidates,
+    }
+    for name, value in stamp.items():
+        histogram = histogram.filter(F.col(name) == F.lit(value))
+    return bins.of(histogram.select(*bins.KEYS, *bins.SUMS).toArrow()).levels
+
+
+def _explained(known: _Known, doc_id: str) -> Explanation:
+    one = known.one
+    source = (known.documents.get(doc_id) or known.later[doc_id])["source"]
+    found: dict[str, Any] = {"doc_id": doc_id, "source": source, "selection": one}
+    if known.listed is not None:
+        found["is_listed"] = doc_id in known.listed
+    if doc_id not in known.documents:
+        version = one.version("documents")
+        because = f"it is not in version {version} of documents, only in a later one"
+        return Explanation(**found, set_aside=NEW, because=because)
+    if source not in known.cutoffs:
+        because = f"no student scores its source, {source}"
+        return Explanation(**found, set_aside=UNGROUPED, because=because)
+    cutoff = known.cutoffs[source]
+    found |= {name: cutoff[name] for name in ("source_group", "student_id")}
+    found["cut"] = selections.cut_of(cutoff)
+    if doc_id not in known.candidates:
+        because = f"{cutoff['student_id']} had not scored it at version {one.version('scores')}"
+        because += ": run score_documents, then select_documents"
+        return Explanation(**found, set_aside=NO_SCORE, because=because)
+    return Explanation(**found, **_scored(known, cutoff, known.candidates[doc_id]))
+
+
+def _scored(known: _Known, cutoff: Row, row: Row) -> dict[str, Any]:
+    level, student = row["quality"], known.students.get(cutoff["student_id"])
+    aside, because = _set_aside(known, row)
+    return {
+        "rubric_id": student["rubric_id"] if student else None,
+        "dimensions": _dimensions(row, student, known.manifests.get(cutoff["student_id"])),
+        "quality": row["own_quality"],
+        "level": level,
+        "tie_hash": row["tie_hash"],
+        "set_aside": aside,
+        "because": because,
+        "better_than": None if level is None else _better_than(known, cutoff, level),
+    }
+
+
+def _set_aside(known: _Known, row: Row) -> tuple[str | None, str]:
+    aside, score = row["set_aside"], known.one.settings.score
+    if aside == candidates.DUPLICATE:
+        equals = [r for r in known.candidates.values() if r["content_hash"] == row["content_hash"]]
+        kept = [r["doc_id"] for r in equals if not r["set_aside"] and r["quality"] is not None]
+        return aside, f"a duplicate of {', '.join(kept)}"
+    if aside == candidates.UNSCORED and isinstance(score, ScoreColumn):
+        return aside, f"{score.table} has no {score.column} of it"
+    if aside == candidates.NOT_FINITE and isinstance(score, ScoreColumn):
+        return aside, f"its {score.column} in {score.table} is not finite"
+    if aside:
+        return aside, f"{aside} by the settings of the selection"
+    if row["quality"] is None:
+        return bins.QUARANTINED, f"quarantined: {row['reason']}"
+    return None, ""
+
+
+def _dimensions(row: Row, student: Row | None, manifest: Manifest | None) -> list[Dimension]:
+    if student is None:
+        return []
+    names: Sequence[str] = student["dimensions"]
+    counted: Sequence[bool | None] = [None] * len(names)
+    if manifest is not None:
+        counted = manifest.reliability.get(row["source"], manifest.group_reliability)
+    scores = row["dimension_scores"] or [None] * len(names)
+    return [Dimension(*slot) for slot in zip(names, scores, counted, strict=True)]
+
+
+def _better_than(known: _Known, cutoff: Row, level: int) -> tuple[float, float] | None:
+    if not known.levels.sources:
+        return None
+    group = [s for s, c in known.cutoffs.items() if c["source_group"] == cutoff["source_group"]]
+    of_source = share_below(known.levels, [cutoff["source"]], level)
+    return of_source, share_below(known.levels, group, level)
+
+
+def share_below(levels: Steps, sources: Iterable[str], level: int) -> float:
+    """The share of the sources' competing documents that compete by less than `level`; 0 of
+    none."""
+    _, (end,) = levels.within([level], [FIRST_HASH], [FIRST_HASH])
+    below = total = 0
+    for source in sources:
+        run = levels.run(source)
+        below += run.between(end, len(levels.quality))[0]
+        total += int(run.documents[-1])
+    return below / max(1, total)

@@ -1,0 +1,217 @@
+"""A selection as numbered files in order, made anew where one is missing.
+
+A file is whole or not there. The folder says from the start whose export it is; `manifest.json`,
+which names every file with its digest, comes last.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from mira_spark import current
+from mira_spark.errors import InputError, ReconciliationError
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.failpoints import reach
+from mira_spark.process.progress import counted
+from mira_spark.selection import record as selections
+from mira_spark.selection.record import Selection
+
+Format = Literal["parquet", "jsonl"]
+MANIFEST, BEGUN = "manifest.json", "manifest.json.begun"
+PART = ".part"
+_OTHER = "choose another folder"
+FILE_TOKENS = 25_000_000
+"""About 100 MB of text: the driver holds one file at a time."""
+ORDER = ("source", "bucket", "doc_id")
+WRITTEN = ("doc_id", "source", "source_group", "text", "n_tokens", "quality", "content_hash")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one file holds: the selected documents of a source in a range of buckets, both ends
+    included."""
+
+    source: str
+    first_bucket: int
+    last_bucket: int
+    documents: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export did: files in the folder, and those that were there before."""
+
+    files: int
+    found: int
+    documents: int
+    tokens: int
+
+
+def pieces(counts: Iterable[tuple[str, int, int, int]], most_tokens: int) -> list[Piece]:
+    """The files for (source, bucket, documents, tokens), in their order: of one source each, with
+    at most `most_tokens`, or a single bucket."""
+    found: list[Piece] = []
+    for source, bucket, documents, tokens in sorted(counts, key=lambda c: (c[0].encode(), c[1])):
+        last = found[-1] if found else None
+        if last and last.source == source and last.tokens + tokens <= most_tokens:
+            sums = last.documents + documents, last.tokens + tokens
+            found[-1] = Piece(source, last.first_bucket, bucket, *sums)
+        else:
+            found.append(Piece(source, bucket, bucket, documents, tokens))
+    return found
+
+
+def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Exported:
+    """Write the selection's documents into `folder`, in the order (source, bucket, doc_id); files
+    of an interrupted call stay.
+
+    InputError when the folder holds anything else, or what the view reads is gone;
+    ReconciliationError when the documents are not those that `selections` counted.
+    """
+    content = {"selection_id": one.selection_id, "format": format_, "order": list(ORDER)}
+    before = _digests_before(folder, content)
+    selections.check_readable(lake, [one])
+    rows = _rows(lake, one)
+    planned = _planned(rows, one)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / BEGUN, _json(content))
+    entries, found = [], 0
+    with counted(len(planned), "export") as done:
+        for number, piece in enumerate(planned):
+            path = folder / f"{number:06d}.{format_}"
+            entry = _entry(path, piece, format_)
+            if entry is None or before.get(path.name, entry["sha256"]) != entry["sha256"]:
+                _write(path, _encoded(_table(rows, piece), format_))
+                reach("export.file")
+                entry = _entry(path, piece, format_)
+            else:
+                found += 1
+            entries.append(entry)
+            done(1, piece.source)
+    reach("export.files")
+    sums = {"documents": one.selected_documents, "tokens": one.selected_tokens}
+    named = {"name": one.name, "digest": one.digest, "documents_version": one.versions[0],
+             "scores_version": one.versions[1], "tables": dict(one.tables),
+             "columns": list(WRITTEN)}  # fmt: skip
+    _write(folder / MANIFEST, _json(content | named | sums | {"files": entries}))
+    (folder / BEGUN).unlink()
+    return Exported(len(planned), found, **sums)
+
+
+def _digests_before(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
+    """File to SHA-256 where the export was finished before; InputError when the folder holds
+    something else than this export."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, should be a folder")
+    if not folder.exists() or not any(folder.iterdir()):
+        return {}
+    for name in (MANIFEST, BEGUN):
+        try:
+            there = json.loads((folder / name).read_text(encoding="utf-8"))
+            before = {key: there[key] for key in content}
+            digests = {entry["file"]: entry["sha256"] for entry in there.get("files", ())}
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder / name} is not of an export: {_OTHER}") from error
+        if before != content:
+            raise InputError(
+                f"{folder} holds an export of selection {before['selection_id']} as "
+                f"{before['format']}, not of {content['selection_id']} as {content['format']}: "
+                f"{_OTHER}"
+            )
+        return digests
+    raise InputError(f"{folder} holds files that are not of an export: {_OTHER}")
+
+
+def _rows(lake: Lakehouse, one: Selection) -> DataFrame:
+    """The selected documents with their texts."""
+    if one.settings.materialize == "text":
+        return selections.items(lake, one)
+    documents = lake.read("documents", one.version("documents"))
+    texts = documents.select(*current.SCORE_KEY, "text")
+    return selections.selected(lake, one).join(texts, on=current.SCORE_KEY, how="inner")
+
+
+def _planned(rows: DataFrame, one: Selection) -> list[Piece]:
+    counts = rows.groupBy("source", "bucket").agg(
+        F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens")
+    )
+    planned = pieces([tuple(row) for row in counts.collect()], FILE_TOKENS)
+    found = sum(p.documents for p in planned), sum(p.tokens for p in planned)
+    if found != (one.selected_documents, one.selected_tokens):
+        raise ReconciliationError(
+            f"{one.title} has {one.selected_documents:,} documents of {one.selected_tokens:,} "
+            f"tokens; {found[0]:,} of {found[1]:,} were found: run mira select-documents, then "
+            "export again"
+        )
+    return planned
+
+
+def _table(rows: DataFrame, piece: Piece) -> pa.Table:
+    here = rows.filter(F.col("source") == F.lit(piece.source))
+    here = here.filter(F.col("bucket").between(piece.first_bucket, piece.last_bucket))
+    here = here.withColumn("content_hash", F.lower(F.hex("content_hash")))
+    found = here.orderBy("bucket", "doc_id").select(*WRITTEN).toArrow()
+    if found.num_rows != piece.documents:
+        raise ReconciliationError(
+            f"{piece.source}, buckets {piece.first_bucket} to {piece.last_bucket}: "
+            f"{piece.documents:,} documents were counted, {found.num_rows:,} were read: run mira "
+            "export again"
+        )
+    return found
+
+
+def _encoded(table: pa.Table, format_: Format) -> bytes:
+    if format_ == "parquet":
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        return bytes(sink.getvalue())
+    rows = table.to_pylist()
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def _documents_in(path: Path, format_: Format) -> int | None:
+    """Documents in a file that is there; None when it cannot be read."""
+    if not path.exists():
+        return None
+    if format_ == "jsonl":
+        with path.open("rb") as file:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowInvalid):
+        return None
+
+
+def _entry(path: Path, piece: Piece, format_: Format) -> dict[str, Any] | None:
+    """What the manifest says of a file; None when it is not there or not of so many documents."""
+    if _documents_in(path, format_) != piece.documents:
+        return None
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": path.name, "sha256": digest, "bytes": path.stat().st_size} | asdict(piece)
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """The file is there whole or not at all, whenever this ends."""
+    part = path.with_name(path.name + PART)
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,179 @@
+"""The histogram of a selection's candidates: counted once for pinned versions, then read."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from mira_spark.current import Pinned
+from mira_spark.errors import InputError, ReconciliationError, joined
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.selection import positions as histograms
+from mira_spark.selection.order import SelectionSettings
+from mira_spark.selection.positions import Steps
+
+WRITES = ("score_histogram",)
+KEYS = ("student_id", "source_group", "source", "quality", "set_aside")
+SUMS = ("documents", "tokens")
+QUARANTINED = "quarantined"
+
+
+class Part(NamedTuple):
+    """Documents of one source that compete, `aside` None, or do not for that one reason."""
+
+    student_id: str
+    source_group: str
+    source: str
+    aside: str | None
+    documents: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Bins:
+    """All documents as counted in parts, and those that compete as levels to walk."""
+
+    parts: Sequence[Part]
+    levels: Steps
+
+    @property
+    def documents(self) -> int:
+        """Of all parts, whether they compete or not."""
+        return sum(part.documents for part in self.parts)
+
+    @property
+    def tokens(self) -> int:
+        """Of all parts, whether they compete or not."""
+        return sum(part.tokens for part in self.parts)
+
+    @property
+    def set_aside(self) -> dict[str, int]:
+        """Documents that do not compete, by reason."""
+        counts: dict[str, int] = {}
+        for part in self.parts:
+            if part.aside:
+                counts[part.aside] = counts.get(part.aside, 0) + part.documents
+        return counts
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Source to group."""
+        return {part.source: part.source_group for part in self.parts}
+
+    def by_source(self) -> dict[str, "Bins"]:
+        """The parts of each source."""
+        parts: dict[str, list[Part]] = {}
+        for part in self.parts:
+            parts.setdefault(part.source, []).append(part)
+        return {source: Bins(own, self.levels) for source, own in parts.items()}
+
+
+def of(rows: pa.Table) -> Bins:
+    """From columns KEYS and SUMS as in `score_histogram`, of which there may be as many rows as
+    sources times qualities, 10,001."""
+    is_quarantined = pc.if_else(pc.is_null(rows["quality"]), QUARANTINED, pa.scalar(None, "string"))
+    rows = rows.append_column("aside", pc.coalesce(rows["set_aside"], is_quarantined))
+    names = ["student_id", "source_group", "source", "aside"]
+    sums = rows.group_by(names).aggregate([(name, "sum") for name in SUMS])
+    columns = [sums[name].to_pylist() for name in (*names, *(f"{name}_sum" for name in SUMS))]
+    competing = rows.filter(pc.is_null(rows["aside"]))
+    quality, documents, tokens = (competing[name].to_numpy() for name in ("quality", *SUMS))
+    sources = competing["source"].combine_chunks()
+    levels = histograms.levels(sources, quality, documents, tokens)
+    return Bins(list(map(Part, *columns)), levels)
+
+
+def recorded(
+    lake: Lakehouse,
+    settings: SelectionSettings,
+    state: Pinned,
+    rows: Callable[[], DataFrame],
+    run_id: str,
+) -> Bins:
+    """The bins of `candidates.of`, which `rows` gives; those of students that are not recorded yet
+    are counted and recorded first.
+
+    InputError when a group has scores of two students, or none of its champion, or when no document
+    competes.
+    """
+    found, students = _read(lake, settings, state), set(state.students.values())
+    if missing := sorted(students - _students(found)):
+        stamp = _stamp(settings, state)
+        once = hashlib.sha256(json.dumps([stamp, missing]).encode()).hexdigest()[:24]
+        stamped = {name: F.lit(value) for name, value in stamp.items()}
+        sums = (F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
+        of_missing = rows().filter(F.col("student_id").isin(missing))
+        counted = of_missing.groupBy(*KEYS).agg(*sums).withColumns(stamped)
+        # Two drivers that count the same write it once.
+        lake.append(counted, "score_histogram", run_id, transaction=(once, 1))
+        found = _read(lake, settings, state)
+    _check(found, state.students)
+    return found
+
+
+def standing(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> Bins | None:
+    """The bins recorded for these versions, students and candidates; None without. InputError as of
+    `recorded`."""
+    found = _read(lake, settings, state)
+    if _students(found) != set(state.students.values()):
+        return None
+    _check(found, state.students)
+    return found
+
+
+def _read(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> Bins:
+    known = lake.read("score_histogram")
+    known = known.filter(F.col("student_id").isin(sorted(state.students.values())))
+    for name, value in _stamp(settings, state).items():
+        known = known.filter(F.col(name) == F.lit(value))
+    return of(known.select(*KEYS, *SUMS).toArrow())
+
+
+def _students(found: Bins) -> set[str]:
+    return {part.student_id for part in found.parts}
+
+
+def _stamp(settings: SelectionSettings, state: Pinned) -> dict[str, int | str]:
+    documents_version, scores_version = state.versions
+    return {
+        "documents_version": documents_version,
+        "scores_version": scores_version,
+        "candidates": state.candidates_id(settings),
+    }
+
+
+def _check(found: Bins, champions: Mapping[str, str]) -> None:
+    if not found.parts:
+        raise InputError("scores has none of the champions: run score_documents first")
+    by_group: dict[str, set[str]] = {}
+    for part in found.parts:
+        by_group.setdefault(part.source_group, set()).add(part.student_id)
+    problems = [
+        f"{group} has scores of {' and '.join(sorted(students))}: they cannot be compared; "
+        "run score_documents"
+        for group, students in sorted(by_group.items())
+        if len(students) > 1
+    ]
+    problems += [
+        f"{group} has no scores of its champion {student}: run score_documents first"
+        for group, student in sorted(champions.items())
+        if student not in by_group.get(group, ())
+    ]
+    if problems:
+        raise InputError(joined(problems))
+    if not any(part.aside is None and part.documents for part in found.parts):
+        aside = ", ".join(f"{n:,} {why}" for why, n in sorted(found.set_aside.items()))
+        raise InputError(
+            f"selection: no document competes, {aside}: see selection.where, exclude and score"
+        )
+    if (np.diff(found.levels.place) == 0).any():
+        raise ReconciliationError(
+            "score_histogram has some of these bins twice: run mira scores repair, then mira run"
+        )

@@ -1,0 +1,287 @@
+"""What was selected: found by name or id, read at the versions it was made from, dropped."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import ValidationError
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from mira_spark import current
+from mira_spark.current import Pinned
+from mira_spark.errors import InputError, joined
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.selection import candidates, user_tables
+from mira_spark.selection import order as selection
+from mira_spark.selection.order import SelectionSettings
+from mira_spark.selection.walk import Cut
+from mira_spark.settings.types import NAME
+
+NAME_OR_ID = re.compile(NAME)
+PINNED = ("documents", "scores")
+WRITES = ("selected_documents", "selection_cutoffs", "selections")
+COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
+CUT = ("quality_cut", "tie_hash_cut", "tie_doc_id_cut")
+SCORED_BY = ["source", "source_group", "student_id"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A row of `selections`; `versions` are of `documents` and `scores`, in this order, `tables`
+    those of the users' tables that its settings name. `table_ids` are Delta's ids of ours, empty in
+    an old selection."""
+
+    selection_id: str
+    name: str
+    settings: SelectionSettings
+    candidates: str
+    versions: tuple[int, int]
+    budget_tokens: int
+    selected_tokens: int
+    selected_documents: int
+    digest: str | None
+    created_at: datetime
+    tables: Mapping[str, str] = field(default_factory=dict)
+    table_ids: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Name and id, for messages."""
+        return f"selection {self.name} ({self.selection_id})"
+
+    @property
+    def made_from(self) -> str:
+        """The versions of everything, and the seed, for messages."""
+        tables = dict(zip(PINNED, self.versions, strict=True)) | dict(self.tables)
+        versions = ", ".join(f"{name} version {version}" for name, version in tables.items())
+        return f"{versions}, seed {self.settings.seed}"
+
+    @property
+    def view_needs(self) -> tuple[str, ...]:
+        """The tables whose pinned version its view reads."""
+        if self.settings.materialize == "text":
+            return ()
+        return PINNED if self.settings.is_predicate else ("documents",)
+
+    def version(self, table: str) -> int:
+        """The pinned version of `documents` or `scores`."""
+        return self.versions[PINNED.index(table)]
+
+
+def listed(lake: Lakehouse) -> list[Selection]:
+    """All selections, the latest first."""
+    rows = lake.read("selections").orderBy(F.col("created_at").desc(), "selection_id")
+    return [_selection(row) for row in rows.collect()]
+
+
+def settings_text(settings: SelectionSettings, state: Pinned) -> str:
+    """As `selections` keeps them: JSON, with the versions of users' tables as `tables` and the ids
+    of ours as `table_ids`."""
+    ids = dict(zip(PINNED, state.table_ids, strict=True))
+    content = settings.model_dump(mode="json") | {"tables": dict(state.others), "table_ids": ids}
+    return json.dumps(content, sort_keys=True)
+
+
+def _selection(row: Row) -> Selection:
+    content = json.loads(row["settings"])
+    tables, table_ids = content.pop("tables", {}), content.pop("table_ids", {})
+    try:
+        settings = SelectionSettings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(
+            f"selection {row['name']} ({row['selection_id']}) has settings that this version of "
+            "mira_spark does not know: select again"
+        ) from error
+    return Selection(
+        selection_id=row["selection_id"],
+        name=row["name"],
+        settings=settings,
+        candidates=row["candidates"],
+        versions=(row["documents_version"], row["scores_version"]),
+        budget_tokens=row["budget_tokens"],
+        selected_tokens=row["selected_tokens"],
+        selected_documents=row["selected_documents"],
+        digest=row["digest"],
+        created_at=row["created_at"],
+        tables=tables,
+        table_ids=table_ids,
+    )
+
+
+def named(lake: Lakehouse, name_or_id: str) -> Selection:
+    """The latest selection of this name, else the one with this id; InputError with the names there
+    are when there is neither."""
+    return chosen(listed(lake), name_or_id)
+
+
+def chosen(found: Sequence[Selection], name_or_id: str) -> Selection:
+    """`named` of these, the latest first."""
+    if not NAME_OR_ID.fullmatch(name_or_id):
+        raise InputError(f"{name_or_id!r} is no name or id of a selection; {_there_are(found)}")
+    by_name = [one for one in found if one.name == name_or_id]
+    by_id = [one for one in found if one.selection_id == name_or_id]
+    if not by_name + by_id:
+        raise InputError(f"there is no selection {name_or_id}; {_there_are(found)}")
+    return (by_name + by_id)[0]
+
+
+def _there_are(found: Sequence[Selection]) -> str:
+    names = ", ".join(sorted({one.name for one in found}))
+    return f"there are {names}" if names else "there is none yet: run select_documents first"
+
+
+def latest(found: Iterable[Selection]) -> list[Selection]:
+    """Of each name the first, that is the one its view shows when they come latest first."""
+    by_name: dict[str, Selection] = {}
+    for one in found:
+        by_name.setdefault(one.name, one)
+    return list(by_name.values())
+
+
+def gone(
+    lake: Lakehouse, found: Sequence[Selection], tables: Sequence[str] | None = None
+) -> dict[str, str]:
+    """By selection id, a line for each selection with a pinned version that cannot be read any
+    more, and what to do; of the tables its view reads, or of `tables`."""
+    lost: dict[str, dict[str, str]] = {one.selection_id: {} for one in found}
+    for table in PINNED:
+        needing = [one for one in found if table in (one.view_needs if tables is None else tables)]
+        remade = _of_tables_made_anew(lake, needing, table)
+        same = [one for one in needing if one not in remade]
+        unreadable = lake.unreadable(table, (one.version(table) for one in same))
+        for one in needing:
+            why = "the table was made anew" if one in remade else unreadable.get(one.version(table))
+            if why:
+                lost[one.selection_id][table] = why
+    return {
+        one.selection_id: gone_line(one, lost[one.selection_id])
+        for one in found
+        if lost[one.selection_id]
+    }
+
+
+def _of_tables_made_anew(
+    lake: Lakehouse, found: Sequence[Selection], table: str
+) -> list[Selection]:
+    """Those that were made from another table of this name."""
+    now = lake.table_id(table) if found else ""
+    return [one for one in found if one.table_ids.get(table, now) != now]
+
+
+def gone_line(one: Selection, lost: Mapping[str, str]) -> str:
+    """What to tell of the selection's pinned versions that are `lost`, by table, with why."""
+    parts = [
+        f"{table} version {one.version(table)} cannot be read any more, {why}"
+        for table, why in lost.items()
+    ]
+    return (
+        f"{one.title}: {'; '.join(parts)}: run mira select-documents to select again, and keep "
+        "texts with --set selection.materialize=text where versions do not last"
+    )
+
+
+def drop_views_of_lost_tables(lake: Lakehouse) -> list[str]:
+    """Drop the views of selections whose tables were made anew: under the old versions they would
+    show rows of the new tables. A line for each."""
+    found, done = latest(listed(lake)), []
+    for table in PINNED:
+        needing = [one for one in found if table in one.view_needs]
+        for one in _of_tables_made_anew(lake, needing, table):
+            if lake.view_query(f"selected_{one.name}") is not None:
+                done.append(gone_line(one, {table: "the table was made anew; its view is dropped"}))
+                if _is_shown(lake, [one.selection_id]):
+                    lake.drop_view("selected")
+                lake.drop_view(f"selected_{one.name}")
+    return done
+
+
+def _is_shown(lake: Lakehouse, ids: Sequence[str]) -> bool:
+    """Whether the view `selected` shows one of these selections."""
+    query = lake.view_query("selected") or ""
+    return any(f"'{selection_id}'" in query for selection_id in ids)
+
+
+def check_readable(
+    lake: Lakehouse, found: Sequence[Selection], tables: Sequence[str] | None = None
+) -> None:
+    """InputError with the lines of `gone`."""
+    problems = gone(lake, found, tables)
+    if problems:
+        raise InputError(joined(problems.values()))
+
+
+def cutoffs(lake: Lakehouse, one: Selection) -> DataFrame:
+    """The selection's rows of `selection_cutoffs`."""
+    rows = lake.read("selection_cutoffs")
+    return rows.filter(F.col("selection_id") == one.selection_id)
+
+
+def cut_of(row: Row) -> Cut:
+    """The cut in a row of `selection_cutoffs`."""
+    return Cut(*(row[name] for name in CUT))
+
+
+def scored(lake: Lakehouse, one: Selection) -> DataFrame:
+    """The scores that counted when it was made: by its students, for the texts there were."""
+    by = F.broadcast(cutoffs(lake, one).select(*SCORED_BY))
+    rows = lake.read("scores", one.version("scores")).join(by, on=SCORED_BY, how="left_semi")
+    documents = lake.read("documents", one.version("documents")).select(*current.SCORE_KEY)
+    return rows.join(documents, on=current.SCORE_KEY, how="left_semi")
+
+
+def competing(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFrame:
+    """`candidates.of` for these of its `scored` rows; users' tables as they are now."""
+    documents = lake.read("documents", one.version("documents"))
+    given = user_tables.read(lake.spark, one.settings)
+    return candidates.of(rows, documents, *given, one.settings)
+
+
+def selected(lake: Lakehouse, one: Selection) -> DataFrame:
+    """Its documents, with COLUMNS; those of its view, also where that shows another by now."""
+    if not one.settings.is_predicate:
+        return items(lake, one).select(*COLUMNS)
+    cuts = F.broadcast(cutoffs(lake, one).select("source", *CUT))
+    condition = selection.selected_condition(one.settings.seed, str(one.settings.score))
+    rows = scored(lake, one).join(cuts, on="source", how="inner").filter(condition)
+    return rows.select(*COLUMNS)
+
+
+def items(lake: Lakehouse, one: Selection) -> DataFrame:
+    """Its rows of `selected_documents`; none where it is a predicate."""
+    rows = lake.read("selected_documents")
+    return rows.filter(F.col("selection_id") == one.selection_id)
+
+
+def _show_another(lake: Lakehouse, others: Sequence[Selection]) -> str:
+    """Make the view `selected` show the first of these selections that has a view, or drop it; what
+    was done."""
+    for other in others:
+        if query := lake.view_query(f"selected_{other.name}"):
+            comment = f"the documents of selection {other.name}, the latest made"
+            lake.create_view("selected", query, comment)
+            return f"the view selected, which showed it, shows {other.title} now"
+    lake.drop_view("selected")
+    return "dropped the view selected, which showed it; the next selection makes it anew"
+
+
+def drop(lake: Lakehouse, name: str) -> list[str]:
+    """Remove the view and all selections of this name; what was done, a line each. InputError as
+    of `named`.
+
+    `selections` goes last: an interrupted call can be made again.
+    """
+    found = listed(lake)
+    one = chosen(found, name)
+    if one.name != name:
+        raise InputError(f"{name} is the id of {one.title}: drop it by its name, {one.name}")
+    ids = [s.selection_id for s in found if s.name == name]
+    done = [f"dropped the view selected_{name} and {len(ids)} selections made under this name"]
+    if _is_shown(lake, ids):
+        done.append(_show_another(lake, [s for s in found if s.name != name]))
+    lake.drop_view(f"selected_{name}")
+    for table in WRITES:
+        lake.delete(table, F.col("selection_id").isin(ids))
+    return done

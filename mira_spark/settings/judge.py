@@ -1,0 +1,99 @@
+"""Which judge answers, where, and how much of a document it is shown."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mira_spark.errors import ConfigError
+from mira_spark.judges.calls import secret
+from mira_spark.judges.calls.hosts import checked_url
+from mira_spark.judges.calls.pacing import PacingSettings
+from mira_spark.judges.calls.prices import Price
+from mira_spark.judges.calls.spending import BudgetSettings
+from mira_spark.settings.types import LocalPath, Seed
+
+Name = Annotated[str, Field(min_length=1)]
+Parameter = Literal["max_tokens", "temperature", "seed", "response_format"]
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+TAKEN = {"model", "messages", "n", "stream"}
+"""Names that no parameter can be sent under."""
+
+
+class ModelSettings(BaseModel):
+    """One model and how it is asked. `heuristic` is the offline stand-in: it measures, it does
+    not read. `secret` refers to the key of an `openai` server: `env:NAME`, `databricks:SCOPE/KEY`
+    or `none`; `bedrock` finds its own by `profile`. `hosts` is the list of what `url` may name.
+    `parameters` maps those of ours that an `openai` server calls otherwise to its names for them,
+    and to null what is not to be sent to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["heuristic", "openai", "bedrock"] = "heuristic"
+    model: Name | None = None
+    url: str | None = None
+    hosts: tuple[Name, ...] = ()
+    secret: str = "env:OPENAI_API_KEY"
+    region: Name | None = None
+    profile: Name | None = None
+    temperature: float | None = Field(0.0, ge=0, le=2)
+    seed: Seed | None = None
+    max_output_tokens: int = Field(2_000, ge=1)
+    answer_format: Literal["json_schema", "json_object"] = "json_schema"
+    parameters: dict[Parameter, ParameterName | None] = {}
+    timeout_s: float = Field(120, gt=0)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        # Here, not field by field: the message of a field would show the value, maybe a key.
+        if problems := list(self._problems()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> list[str]:
+        found = []
+        if self.kind != "heuristic" and self.model is None:
+            found.append(f"{self.kind} needs a model")
+        if self.kind == "openai" and self.url is None:
+            found.append("openai needs a url, usually ending in /v1")
+        if self.kind == "bedrock" and self.seed is not None:
+            found.append("bedrock knows no seed")
+        if self.kind == "bedrock" and self.parameters:
+            found.append("bedrock knows no parameters: what Converse is sent has fixed names")
+        found += self._problems_of_parameters()
+        if self.url is not None:
+            try:
+                checked_url(self.url, self.hosts)
+            except ConfigError as error:
+                found.append(str(error))
+        if not secret.is_reference(self.secret):
+            found.append(f"secret should be {secret.FORMS}; never the key itself")
+        return found
+
+    def _problems_of_parameters(self) -> list[str]:
+        names = {name: name for name in get_args(Parameter)} | dict(self.parameters)
+        sent = [name for name in names.values() if name is not None]
+        found = []
+        if names["max_tokens"] is None:
+            found.append("parameters.max_tokens cannot be null: it bounds what a call may cost")
+        if clash := sorted({name for name in sent if name in TAKEN or sent.count(name) > 1}):
+            found.append(f"parameters: {', '.join(clash)} would be sent twice")
+        return found
+
+
+class JudgeSettings(ModelSettings):
+    """The judge, and what is set around it. `labelling` is another model for labelling than for
+    discovery; `prompts` a folder with the user's own; `journal` a file on a local disk (null:
+    `judge.sqlite` in the folder); `licenses` those that may be sent (empty: all).
+    `unreadable_in_a_row`: so many new answers in a row that cannot be used stop the step, at its
+    start or later; answers that the ledger had do not count."""
+
+    window_tokens: int = Field(1_000, ge=16, le=100_000)
+    labelling: ModelSettings | None = None
+    prompts: LocalPath | None = None
+    journal: LocalPath | None = None
+    licenses: tuple[Name, ...] = ()
+    reasks: int = Field(1, ge=0)
+    unreadable_in_a_row: int = Field(20, ge=1)
+    prices: dict[str, Price] = {}
+    budget: BudgetSettings = BudgetSettings()
+    pacing: PacingSettings = PacingSettings()

@@ -1,0 +1,230 @@
+"""The settings: one YAML file, one section per step, checked whole before anything starts.
+
+Each section is a frozen model beside the code that reads it; here they are put together, loaded,
+and every problem of a file is reported at once. `conf/local.yaml` shows all of them.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mira_spark.corpus.documents import NO_INPUT, CorpusSettings
+from mira_spark.corpus.grouping import GroupingSettings
+from mira_spark.distillation.registry import RegistrySettings
+from mira_spark.distillation.reliability import ReliabilitySettings
+from mira_spark.distillation.training import DistillationSettings
+from mira_spark.errors import ConfigError, joined
+from mira_spark.judges.calls import secret
+from mira_spark.labels.labelling import LabellingSettings
+from mira_spark.report.page import ReportSettings
+from mira_spark.rubrics.discovery import DiscoverySettings
+from mira_spark.scoring.batches import ScoringSettings
+from mira_spark.selection.order import SelectionSettings
+from mira_spark.settings import yaml_files
+from mira_spark.settings.judge import JudgeSettings
+from mira_spark.settings.types import LocalPath
+
+NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127})?$"
+MOST_SHOWN = 200
+"""Problems of a file that are listed, and characters of a value or a name in one."""
+
+
+class Settings(BaseModel):
+    """Everything a run can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    namespace: str = Field("mira", pattern=NAME)
+    session: Literal["local", "platform"] = "local"
+    folder: LocalPath = Path(".mira")
+    local_cores: int | None = Field(None, ge=1)
+    local_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[gm]$")
+    corpus: CorpusSettings = CorpusSettings()
+    grouping: GroupingSettings = GroupingSettings()
+    judge: JudgeSettings = JudgeSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    labelling: LabellingSettings = LabellingSettings()
+    distillation: DistillationSettings = DistillationSettings()
+    reliability: ReliabilitySettings = ReliabilitySettings()
+    registry: RegistrySettings = RegistrySettings()
+    scoring: ScoringSettings = ScoringSettings()
+    selection: SelectionSettings = SelectionSettings()
+    report: ReportSettings = ReportSettings()
+
+    @model_validator(mode="after")
+    def _without_keys(self) -> Self:
+        """What a setting says is stored with what was made by it, and shown."""
+        leaves = _leaves(self.model_dump(mode="json"))
+        if held := [key for key, value in leaves if secret.holds_key(str(value))]:
+            raise ValueError(
+                f"{', '.join(held)}: a key or password is never put into settings; set it in the "
+                "environment (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PGPASSWORD)"
+            )
+        return self
+
+    def digest(self, sections: Sequence[str]) -> str:
+        """Hex SHA-256 of the named sections: equal means the step would do the same."""
+        chosen = self.model_dump(mode="json", include=set(sections))
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+    def as_yaml(self) -> str:
+        """A settings file that says the same, without what is as by default."""
+        said = self.model_dump(mode="json", exclude_defaults=True)
+        return yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
+
+
+def load(
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings of a file with `key=value` overrides on top and other `defaults` beneath.
+
+    A section without anything in it is an empty one: all its settings have their defaults. A file
+    says what the corpus is. Raises ConfigError listing every problem of the file and the overrides
+    at once.
+    """
+    where = str(path) if path else "settings"
+    tree, problems = _read(path) if path else ({}, [])
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            problems.append(f"--set {override}: expected key=value, e.g. selection.budget=30%")
+            continue
+        key = key.strip()
+        try:
+            document = yaml_files.parsed(value, f"--set {key}")
+            problems += [f"--set {key}: {what}" for _, what in document.problems]
+            _set(tree, key.split("."), document.value, f"--set {key}")
+        except ConfigError as error:
+            problems.append(str(error))
+    try:
+        problems += [f"{where}: {key}: should fit in 64 bits" for key in _without_wide(tree)]
+        tree = _over(_with_sections(tree, Settings), defaults or {})
+        if (
+            path
+            and isinstance(tree.get("corpus", {}), dict)
+            and not tree.get("corpus", {}).get("input")
+        ):
+            problems.append(f"{where}: {NO_INPUT}")
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        problems += [f"{where}: {problem}" for problem in _problems(error)]
+    if not problems:
+        return settings
+    if len(problems) > MOST_SHOWN:
+        problems[MOST_SHOWN:] = [f"{where}: {len(problems) - MOST_SHOWN:,} more problems"]
+    # Not from the error: its own text shows the input, in which somebody may have put a key.
+    raise ConfigError(joined(problems))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """What a file says, and what is wrong with how it says it."""
+    document = yaml_files.parsed(yaml_files.read(path), str(path))
+    tree = document.value
+    if tree is not None and not isinstance(tree, dict):
+        raise ConfigError(f"{path}: should hold sections of settings, found {tree!r:.60}")
+    return tree or {}, [f"{path}: line {line}: {what}" for line, what in document.problems]
+
+
+def _set(tree: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        if tree.get(key) is None:
+            tree[key] = {}
+        tree = tree[key]
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{override}: {key} is a value, not a section")
+    tree[keys[-1]] = value
+
+
+def _without_wide(tree: dict[str, Any], before: str = "") -> Iterator[str]:
+    """Takes the integers out that Spark cannot hold; gives their keys."""
+    for name, value in list(tree.items()):
+        if isinstance(value, dict):
+            yield from _without_wide(value, f"{before}{name}.")
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            del tree[name]
+            yield f"{before}{name}"
+
+
+def _with_sections(tree: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """The tree with an empty mapping for every section and mapping that has nothing in it."""
+    filled = dict(tree)
+    for name, field in model.model_fields.items():
+        kind = get_origin(field.annotation) or field.annotation
+        if name not in filled or not isinstance(kind, type):  # an option has None for a value
+            continue
+        if filled[name] is None and issubclass(kind, BaseModel | Mapping):
+            filled[name] = {}
+        if isinstance(filled[name], Mapping) and issubclass(kind, BaseModel):
+            filled[name] = _with_sections(filled[name], kind)
+    return filled
+
+
+def _over(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree with what it does not say from `defaults`."""
+    merged = dict(defaults)
+    for key, value in tree.items():
+        below = defaults.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = _over(value, below)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for found in error.errors():
+        key = ".".join(_short(str(part)) for part in found["loc"])
+        if found["type"] == "extra_forbidden":
+            yield _unknown(found["loc"])
+        elif found["type"] == "missing":
+            yield f"{key}: is missing"
+        else:
+            message = found["msg"].removeprefix("Value error, ")
+            is_of_a_judge = {"judge", "served"} & set(found["loc"][:2])
+            may_be_a_key = is_of_a_judge or found["loc"][:1] == ("registry",)
+            may_be_a_key = may_be_a_key and isinstance(found["input"], str)
+            is_hidden = may_be_a_key or secret.holds_key(str(found["input"]))
+            is_shown = not isinstance(found["input"], Mapping) and not is_hidden
+            shown = f", found {_short(repr(found['input']))}" if is_shown else ""
+            yield f"{key}: {message}{shown}" if key else message
+
+
+def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a tree of mappings and lists with its dotted key."""
+    if isinstance(tree, dict | list):
+        for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, tree
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
+
+
+def _unknown(location: tuple[int | str, ...]) -> str:
+    *section, name = [_short(str(part)) for part in location]
+    model: type[BaseModel] = Settings
+    for part in section:
+        # Below a mapping the parts are the user's own names.
+        if part in model.model_fields:
+            model = _section(model.model_fields[part].annotation) or model
+    known = sorted(model.model_fields)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {'.'.join([*section, near[0]])}?" if near else "."
+    return f"{'.'.join([*section, name])} is not a setting{hint} Known: {', '.join(known)}"
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model that a setting holds, alone, as an option, or as the values of a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _section(each))), None)

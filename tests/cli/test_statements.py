@@ -1,0 +1,174 @@
+"""`mira sql` without --write: what reads runs, and nothing that changes a table does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from mira_spark.cli import main as cli
+from mira_spark.cli.options import open_lakehouse
+from mira_spark.errors import InputError, MiraError
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import console
+from mira_spark.settings.root import load
+
+READING = (
+    "select n from t order by n desc",
+    "  \n\tSELECT n FROM t;",
+    "select n from t -- ; drop table t",
+    "-- a remark\nselect n from t",
+    "/* drop table t */ select n from t ;;",
+    "with x as (select n from t) select * from x",
+    "WITH x AS (SELECT 1 AS a), y AS (SELECT 2 AS a) SELECT * FROM x UNION ALL SELECT * FROM y",
+    "from t",
+    "from t select n where n > 1",
+    "FROM t |> WHERE n > 1 |> SELECT n",
+    "values (1), (2)",
+    "table t",
+    "(select n from t) union all (select n from t)",
+    "((select n from t))",
+    "select ')' || '--' || n from t",
+    "show tables",
+    "show create table v",
+    "describe t",
+    "desc extended t",
+    "describe history t",
+    "explain drop table t",
+    "explain insert into t values (3)",
+    "explain extended create table u as select * from t",
+)
+CHANGING = (
+    "drop table t",
+    "DROP VIEW v",
+    "insert into t values (3)",
+    "insert overwrite t values (3)",
+    "update t set n = 0",
+    "delete from t",
+    "merge into t using v on t.n = v.n when matched then delete",
+    "truncate table t",
+    "create table u (n int)",
+    "create or replace table t as select 0 as n",
+    "create or replace view v as select 0 as n",
+    "create temporary view w as select 0 as n",
+    "alter table t set tblproperties (a = 'b')",
+    "restore table t to version as of 0",
+    "vacuum t",
+    "optimize t",
+    "set spark.sql.shuffle.partitions = 1",
+    "reset",
+    "use default",
+    "add jar '/tmp/x.jar'",
+    "cache table t",
+    "refresh table t",
+    "call system.drop('t')",
+    "execute immediate 'drop table t'",
+    "begin drop table t; end",
+    "begin select 1; end",
+    "declare variable x int",
+    "with x as (select 3 as n) insert into t select n from x",
+    "with x as (select 3 as n) delete from t where n in (select n from x)",
+    "with x as (select 3 as n) merge into t using x on t.n = x.n when not matched then insert *",
+    "from v insert into t select n",
+    "from v insert into t select n insert into t select n + 1",
+    "-- select\ndrop table t",
+    "-- \\\nshow tables\ndrop table t",
+    "/* show */ drop table t",
+    "/* /* */ select 1 from ( */ drop table t",
+    "/*\n*/ show tables",
+    "select_ from t",
+    "drop table t --",
+    "drop table t) --",
+    "values_",
+    "",
+    ";",
+    "-- nothing",
+)
+"""What may change something, what Spark cannot parse, and a comment before SHOW."""
+ENDS_IN_AN_ERROR = (
+    "select n from t; drop table t",
+    "show tables; drop table t",
+    "explain select 1; drop table t",
+    "select 1) ; drop table t --",
+    "table t; delete from t",
+    "select nothing_like_it from t",
+    "with x as (select nothing_like_it from t) select * from x",
+)
+"""What begins as a query, and of which Spark runs nothing."""
+
+
+@pytest.fixture
+def sql(lake: Lakehouse, home: Path) -> Iterator[tuple[str, ...]]:
+    """The options of `mira sql` on a schema with a table `t` of 1 and 2, and a view of it."""
+    options = f"folder={home}", f"namespace={lake.namespace}"
+    few = lake.spark.conf.get("spark.sql.shuffle.partitions")
+    open_lakehouse(load(None, options)).use()
+    lake.spark.sql("CREATE TABLE t USING delta AS SELECT * FROM VALUES (1), (2) AS (n)")
+    lake.spark.sql("CREATE VIEW v AS SELECT n FROM t")
+    yield tuple(word for option in options for word in ("--set", option))
+    lake.spark.conf.set("spark.sql.shuffle.partitions", str(few))
+
+
+def run(statement: str, *options: str) -> str:
+    with console.capture() as capture:
+        cli.app(["sql", *options, "--", statement], standalone_mode=False)
+    return capture.get()
+
+
+def state(spark: SparkSession) -> object:
+    """Everything that a statement could have changed."""
+    tables = spark.sql("SHOW TABLES").collect()
+    history = spark.sql("DESCRIBE HISTORY t").select("version").collect()
+    parts = spark.conf.get("spark.sql.shuffle.partitions")
+    return tables, history, spark.table("t").collect(), parts, spark.catalog.currentDatabase()
+
+
+def test_what_changes_something_is_refused_without_write_and_what_reads_runs(
+    lake: Lakehouse, sql: tuple[str, ...]
+) -> None:
+    before = state(lake.spark)
+    for statement in CHANGING:
+        with pytest.raises(MiraError) as refused:
+            run(statement, *sql)
+        assert str(refused.value) == (
+            f"not run, it may change tables: {' '.join(statement.split())!r}; without --write mira "
+            "sql runs queries (SELECT, WITH, FROM, VALUES, TABLE), SHOW, DESCRIBE and EXPLAIN"
+        )
+    for statement in READING:
+        assert run(statement, *sql), statement
+    for statement in ENDS_IN_AN_ERROR:
+        with pytest.raises(MiraError, match=r"PARSE_SYNTAX_ERROR|UNRESOLVED_COLUMN"):
+            run(statement, *sql)
+    assert state(lake.spark) == before
+
+
+def test_rows_and_columns_are_those_of_the_statement(sql: tuple[str, ...]) -> None:
+    rows = "select n + 1 as b, n as a, n as a from t order by b desc; -- the end"
+    assert run(rows, *sql).split() == list("baa322211")
+    assert run("with x as (select n from t) select * from x order by n", *sql).split() == [
+        "n", "1", "2",
+    ]  # fmt: skip
+
+
+def test_what_changes_something_runs_with_write(lake: Lakehouse, sql: tuple[str, ...]) -> None:
+    run("insert into t values (3)", "--write", *sql)
+    assert sorted(row["n"] for row in lake.spark.table("t").collect()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["a_schema_that_is_not_there"])
+def test_a_command_that_only_reads_makes_no_tables(
+    spark: SparkSession, home: Path, tmp_path: Path, name: str
+) -> None:
+    places = "--config, --set folder=PATH or --set namespace=NAME"
+    folder = tmp_path / "nothing"
+    with pytest.raises(InputError) as refused:
+        open_lakehouse(load(None, [f"folder={folder}"]))
+    assert str(refused.value) == (
+        f"{folder}, schema mira: there are no tables, and none were made: mira run makes them; "
+        f"another place is named with {places}"
+    )
+    assert not folder.exists()
+    with pytest.raises(InputError) as refused:
+        open_lakehouse(load(None, [f"folder={home}", f"namespace={name}"]))
+    assert str(refused.value).startswith(f"{home}, schema {name}: there are no tables")
+    assert not spark.catalog.databaseExists(name)

@@ -1,0 +1,72 @@
+"""What `mira status` says of steps that ended: for each selection by name, and degraded ones."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from mira_spark import current, pipeline
+from mira_spark.lake import runs
+from mira_spark.lake.runs import Outcome
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.scoring import checks as score_checks
+from mira_spark.settings.root import Settings
+from tests import selection_lake
+
+Made = tuple[Lakehouse, Settings]
+
+
+@pytest.fixture(scope="module")
+def made(
+    spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Made]:
+    spark.sql("CREATE SCHEMA asked")
+    lake = Lakehouse(spark, "asked")
+    settings = selection_lake.prepared(lake, home, tmp_path_factory.mktemp("asked"))
+    lake.create()
+    yield lake, settings
+    spark.sql("DROP SCHEMA asked CASCADE")
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of the others is of no interest here, and takes a look at every installed file."""
+    few = {name: pipeline.STEPS[name] for name in ("score_documents", "select_documents")}
+    monkeypatch.setattr(pipeline, "STEPS", few)
+
+
+def test_a_second_selection_leaves_the_first_done(made: Made) -> None:
+    lake, settings = made
+    named = [
+        settings.model_copy(
+            update={"selection": settings.selection.model_copy(update={"name": n, "budget": b})}
+        )
+        for n, b in (("first", "30%"), ("second", "60%"))
+    ]
+    for each in named:
+        assert pipeline.perform(lake, each, "r", ["select_documents"]) == 0
+    states = [pipeline.status(lake, each)["select_documents"] for each in named]
+    assert states == ["done", "done"]
+    third = settings.model_copy(
+        update={"selection": settings.selection.model_copy(update={"name": "third"})}
+    )
+    assert pipeline.status(lake, third)["select_documents"] == "stale: never finished"
+    before = lake.version("selections")
+    assert pipeline.perform(lake, named[0], "r", ["select_documents"]) == 0
+    assert lake.version("selections") == before
+
+
+def test_a_degraded_step_is_shown_as_degraded_with_its_message(made: Made) -> None:
+    """Also after it was asked for again and had nothing to do."""
+    lake, settings = made
+    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+    students = [scorer.student_id for scorer in scorers.values()]
+    score_checks.record(lake, lake.snapshot("documents"), students, True, "r")  # as the step does
+    plan = pipeline.plan_of(lake, settings, "score_documents")
+    with runs.recorded(lake, plan, "r") as outcomes:
+        outcomes.append(Outcome("no champion for group_c", "degraded"))
+    last = runs.finished(lake, "default")["score_documents"]
+    lake.append_rows([runs.nothing_to_do(plan, last, "later")], "runs", "later")
+    state = pipeline.status(lake, settings)["score_documents"]
+    assert state == "degraded: no champion for group_c"

@@ -1,0 +1,67 @@
+"""Splits and repeats by the document's id alone; labels of another asking are never mixed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mira_spark.labels.labelling import (
+    LabellingSettings,
+    is_repeated,
+    labelling_id,
+    share_of,
+    split,
+)
+
+IDS = [f"doc-{i}" for i in range(20_000)]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
+def test_about_the_asked_share_is_held_out(share: float) -> None:
+    chosen = LabellingSettings(validation_share=share)
+    held = sum(split(doc_id, chosen) == "validation" for doc_id in IDS)
+    assert abs(held / len(IDS) - share) < 0.01
+    assert {split(doc_id, chosen) for doc_id in IDS[:200]} == {"train", "validation"}
+
+
+def test_about_the_asked_share_is_asked_again_whichever_the_split() -> None:
+    chosen = LabellingSettings()
+    repeated = [doc_id for doc_id in IDS if is_repeated(doc_id, chosen)]
+    assert abs(len(repeated) / len(IDS) - 0.05) < 0.005
+    held = sum(split(doc_id, chosen) == "validation" for doc_id in repeated)
+    assert abs(held / len(repeated) - 0.1) < 0.04
+
+
+def test_none_or_all_are_asked_again_at_the_ends() -> None:
+    none, all_ = LabellingSettings(repeat_share=0), LabellingSettings(repeat_share=1)
+    assert not any(is_repeated(doc_id, none) for doc_id in IDS)
+    assert all(is_repeated(doc_id, all_) for doc_id in IDS)
+
+
+def test_a_larger_share_holds_the_smaller_one() -> None:
+    small, large = LabellingSettings(validation_share=0.1), LabellingSettings(validation_share=0.2)
+    held = {doc_id for doc_id in IDS if split(doc_id, small) == "validation"}
+    assert held < {doc_id for doc_id in IDS if split(doc_id, large) == "validation"}
+
+
+SPLIT = [1, 3, 7, 16, 21, 22, 95, 99]
+REPEATED = [0, 6, 11, 45, 52, 62, 75]
+
+
+def test_the_split_never_changes() -> None:
+    # Golden: another hash would move documents a student was trained on into validation.
+    chosen = LabellingSettings(seed=9)
+    assert [i for i in range(100) if split(f"doc-{i}", chosen) == "validation"] == SPLIT
+    assert [i for i in range(100) if is_repeated(f"doc-{i}", chosen)] == REPEATED
+
+
+@given(st.text(), st.sampled_from(["split", "repeat"]))
+def test_a_share_is_in_range_and_its_own_for_each_purpose(doc_id: str, purpose: str) -> None:
+    assert 0 <= share_of(doc_id, purpose) < 1
+    assert share_of(doc_id, purpose) == share_of(doc_id, purpose)
+    assert share_of(doc_id, "split") != share_of(doc_id, "repeat")
+
+
+def test_another_rubric_or_another_way_of_asking_is_another_labelling() -> None:
+    ids = {labelling_id(r, a) for r in ("r1", "r2") for a in ("a1", "a2")}
+    assert len(ids) == 4
+    assert labelling_id("r", "1a") != labelling_id("r1", "a")

@@ -1,0 +1,159 @@
+"""What fails outside of us is one line and an exit code; a defect is one line and a file."""
+
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mira_spark.process.failures import GO_ON, explained
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_to_a_full_disk() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as file:
+        file.write(b"a")
+
+
+def write_to_a_full_database() -> None:
+    with sqlite3.connect(":memory:") as database:
+        database.execute("PRAGMA max_page_count = 2")
+        database.execute("CREATE TABLE t AS SELECT zeroblob(100000) AS a")
+
+
+def write_to_a_database_that_is_read_only() -> None:
+    with sqlite3.connect("file::memory:?mode=ro", uri=True) as database:
+        database.execute("PRAGMA query_only = on")
+        database.execute("CREATE TABLE t (a)")
+
+
+def connect_to_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+    socket.create_connection(address)
+
+
+def in_a_chain() -> None:
+    try:
+        write_to_a_full_disk()
+    except OSError as error:
+        raise ValueError("a table could not be written") from error
+
+
+FULL = f"the disk is full: make room; {GO_ON}"
+OLD_JAVA = (
+    "Error: LinkageError occurred while loading main class org.apache.spark.launcher.Main\n"
+    "\tjava.lang.UnsupportedClassVersionError: org/apache/spark/launcher/Main has been compiled by "
+    "a more recent version of the Java Runtime"
+)
+FAILURES = {
+    write_to_a_full_disk: (75, f"No space left on device; {GO_ON}"),
+    in_a_chain: (75, f"No space left on device; {GO_ON}"),
+    write_to_a_full_database: (75, f"{FULL} (database or disk is full)"),
+    write_to_a_database_that_is_read_only: (
+        2,
+        "a file or folder cannot be written: give rights to it, or name another place in the "
+        "settings (attempt to write a readonly database)",
+    ),
+    connect_to_nothing: (
+        75,
+        f"a server could not be reached; {GO_ON} ([Errno 111] Connection refused)",
+    ),
+}
+
+
+@pytest.mark.parametrize("fail", FAILURES)
+def test_a_failure_of_the_system_is_one_line_and_says_how_to_go_on(
+    fail: Callable[[], None],
+) -> None:
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        fail()
+    error = explained(raised.value)
+    assert error is not None
+    assert (error.exit_code, str(error)) == FAILURES[fail]
+
+
+NEEDS_JAVA = "Spark needs Java 17 or later: install it, or let JAVA_HOME name it"
+NO_HOME = (
+    'Exception in thread "main" java.io.FileNotFoundException: /home/a/.ivy2.5.2/cache/a.xml '
+    "(Read-only file system)"
+)
+
+
+SAID = {
+    "JAVA_HOME is not set": NEEDS_JAVA,
+    "spark-class: line 112: /opt/java/bin/java: No such file or directory": NEEDS_JAVA,
+    OLD_JAVA: NEEDS_JAVA,
+    NO_HOME: (
+        "Spark keeps the jars of Delta below the home folder, which cannot be written: name "
+        "another with JAVA_TOOL_OPTIONS=-Duser.home=FOLDER"
+    ),
+    "[unresolved dependency: io.delta#delta-spark_2.13;4.0.0: not found]": (
+        "the jars of Delta are not on this machine and could not be fetched: Spark gets them from "
+        "Maven Central once"
+    ),
+    "nothing that is known": "Spark's Java process could not be started",
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_what_java_wrote_before_it_ended_is_why_spark_did_not_start(said: str) -> None:
+    error = RuntimeError("[JAVA_GATEWAY_EXITED] Java gateway process exited before its port")
+    error.add_note(f"Ivy Default Cache set to: /home/a/.ivy2.5.2/cache\n{said}\n")
+    known = explained(error)
+    assert known is not None
+    last = str(error) if said == "nothing that is known" else said.splitlines()[-1].strip()
+    assert (known.exit_code, str(known)) == (2, f"{SAID[said]} ({last})")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a wrong turn"), KeyError("full"), OSError("without a number")],
+)
+def test_a_defect_is_not_explained_away(error: Exception) -> None:
+    assert explained(error) is None
+
+
+def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, *program.split(" ", 1), *arguments], capture_output=True, cwd=ROOT,
+        check=False, env=os.environ | environment,
+    )  # fmt: skip
+
+
+BREAKS = """-c
+from mira_spark import __main__, cli
+@cli.app.command("break")
+def break_command() -> None:
+    raise ValueError("a wrong\\nturn [/x]")
+__main__.main(["break"])"""
+
+
+def test_a_defect_is_one_line_that_names_the_file_with_its_traceback(tmp_path: Path) -> None:
+    ended = run(BREAKS.replace("-c\n", "-c ", 1), TMPDIR=str(tmp_path))
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    said = re.fullmatch(
+        r"a defect: ValueError: a wrong turn \[/x\]; the traceback is in (.*), please report it\n",
+        ended.stdout.decode(),
+    )
+    assert said is not None
+    text = Path(said[1]).read_text(encoding="utf-8")
+    assert text.startswith("Traceback (most recent call last):")
+    assert text.endswith("ValueError: a wrong\nturn [/x]\n")
+    assert Path(said[1]).stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below"):
+        settings = ("--set", f"folder={folder}", "--set", "corpus.input=python_environment")
+        ended = run("-m mira_spark", "ingest-corpus", *settings)
+        assert (ended.returncode, ended.stderr) == (2, b"")
+        assert ended.stdout.decode() == f"ConfigError: {folder}/lake.json: Not a directory\n"

@@ -1,0 +1,409 @@
+"""The report shows what it is given, whole and escaped, and loads nothing."""
+
+import dataclasses
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mira_spark.report.page import (
+    NOTHING,
+    ReportData,
+    ReportSettings,
+    dollars,
+    duration,
+    points,
+    render,
+)
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+HOSTILE = "<script>alert(1)</script>"
+STAND_IN = "heuristic judge, a stand-in: it measures properties of text"
+GROUPS = {"group_a": ("wiki", "papers"), "group_b": ("stdlib",)}
+CUT = {"group_a": 6437, "group_b": 5012}
+DIMENSIONS = ("Clear structure", "Sound evidence", "Depth of explanation")
+PARTS = (
+    "judges",
+    "groups",
+    "cutoffs",
+    "histogram",
+    "rubrics",
+    "agreement",
+    "students",
+    "student_reliability",
+    "judge_calls",
+    "examples",
+    "runs",
+)
+
+
+def _sources() -> list[tuple[str, str]]:
+    return [(g, s) for g, sources in GROUPS.items() for s in sources]
+
+
+def _cutoffs() -> list[dict[str, Any]]:
+    return [
+        {
+            "source_group": g,
+            "source": s,
+            "student_id": f"mira_{g}/3",
+            "quality_cut": CUT[g],
+            "kept_documents": 400,
+            "kept_tokens": 40_000,
+            "total_documents": 1_000,
+            "total_tokens": 1_234_567,
+        }
+        for g, s in _sources()
+    ]
+
+
+def _histogram() -> list[dict[str, Any]]:
+    rows = []
+    for g, s in _sources():
+        for place, step in (("below", -500), ("at", 0), ("above", 500)):
+            quality = CUT[g] + step
+            rows.append(
+                {
+                    "source_group": g,
+                    "source": s,
+                    "bin": quality // 100 * 100,
+                    "place": place,
+                    "documents": 300,
+                    "tokens": 30_000,
+                    "quality_sum": 300 * quality,
+                }
+            )
+    return rows
+
+
+def _rubrics() -> list[dict[str, Any]]:
+    return [
+        {
+            "source_group": g,
+            "slot": slot,
+            "name": f"{name} of {g}",
+            "definition": f"What {name.lower()} means in {g}.",
+            "document_share": 0.625,
+            "score_sd": 1.75 if slot else None,
+            "stability": 0.5 if slot else None,
+        }
+        for g in GROUPS
+        for slot, name in enumerate(DIMENSIONS)
+    ]
+
+
+def _students() -> list[dict[str, Any]]:
+    return [
+        {
+            "student_id": f"mira_{g}/3",
+            "source_group": g,
+            "kind": "linear",
+            "dimensions": list(DIMENSIONS),
+            "train_rows": 5_400,
+            "validation_rows": 600,
+            "spearman": 0.71,
+            "gate": "passed",
+            "gate_reasons": [f"mean Spearman of {g} is 0.71, at least 0.50"],
+        }
+        for g in GROUPS
+    ]
+
+
+def _agreement() -> list[dict[str, Any]]:
+    figures = dict.fromkeys(("alpha", "mae", "within_one", "shift"), 0.5)
+    intervals = {f"{name}_interval": [0.25, 0.75] for name in figures}
+    return [
+        {"source_group": g, "kind": kind, "slot": slot, "name": name, "documents": 987}
+        | figures
+        | intervals
+        | {"kappa": 0.91 if slot else None, "kappa_interval": [0.81, 0.96] if slot else None}
+        for g in GROUPS
+        for kind in ("repeat", "reversed")
+        for slot, name in enumerate(DIMENSIONS)
+    ]
+
+
+def _reliability() -> list[dict[str, Any]]:
+    return [
+        {
+            "student_id": f"mira_{g}/3",
+            "source": s,
+            "slot": slot,
+            "validation_rows": 300,
+            "mae": 0.83,
+            "spearman": 0.66 if slot else None,
+            "judge_mae": 0.21 if slot else None,
+            "reliable": slot > 0,
+        }
+        for g, s in [*_sources(), *((g, None) for g in GROUPS)]
+        for slot in range(len(DIMENSIONS))
+    ]
+
+
+def _example(end: str) -> dict[str, Any]:
+    return {
+        "source": "wiki",
+        "end": end,
+        "doc_id": f"{end} document",
+        "quality": 9_120 if end == "highest" else 1_010,
+        "n_tokens": 4_321,
+        "dimensions": list(DIMENSIONS),
+        "dimension_scores": [10_000, 8_250, 2_500],
+        "reliable": [False, True, True],
+        "excerpt": "Once upon a time" if end == "highest" else None,
+    }
+
+
+def _data(**changes: Any) -> ReportData:
+    data = ReportData(
+        package_version="0.1.0",
+        selection={
+            "selection_id": "0123456789abcdef",
+            "name": "default",
+            "policy": "group",
+            "documents_version": 7,
+            "scores_version": 11,
+            "seed": 0,
+            "budget_tokens": 1_481_480,
+            "selected_tokens": 1_481_111,
+            "selected_documents": 1_200,
+            "created_at": NOW,
+        },
+        judges=("heuristic:v1",),
+        groups=[
+            {"source_group": g, "source": s, "documents": 1_000, "tokens": 1_234_567}
+            for g, s in _sources()
+        ],
+        cutoffs=_cutoffs(),
+        histogram=_histogram(),
+        rubrics=_rubrics(),
+        agreement=_agreement(),
+        students=_students(),
+        student_reliability=_reliability(),
+        judge_calls=[
+            {
+                "judge": "heuristic:v1",
+                "purpose": "label",
+                "outcome": "answered",
+                "calls": 6_300,
+                "input_tokens": 7_654_321,
+                "cached_input_tokens": 0,
+                "output_tokens": 98_765,
+                "cost_usd": Decimal("12.340000000"),
+            }
+        ],
+        examples=[_example("highest"), _example("lowest")],
+        runs=[
+            {
+                "run_id": "20260304T050607-abc123",
+                "step": "score_documents",
+                "status": "done",
+                "started_at": NOW,
+                "finished_at": NOW + timedelta(seconds=3_725),
+                "message": "3,000 documents scored in 2 units",
+            }
+        ],
+    )
+    return dataclasses.replace(data, **changes)
+
+
+class _Page(HTMLParser):
+    """What a browser makes of a page: its elements, its text, and its scripts apart."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.texts: list[str] = []
+        self._open = ""
+        self.feed(page)
+        self.text = " ".join(" ".join(self.texts).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open = tag
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._open == "script":
+            self.scripts.append(data)
+        elif self._open != "style":
+            self.texts.append(data)
+
+
+def test_every_part_is_shown() -> None:
+    page = _Page(render(_data()))
+    for name in (*GROUPS, *(s for _, s in _sources())):
+        assert name in page.text
+    for row in _rubrics():
+        assert row["name"] in page.text
+        assert row["definition"] in page.text
+    for row in _students():
+        assert row["student_id"] in page.text
+        assert f"Gate: passed ( {row['gate_reasons'][0]} )" in page.text.replace(
+            "(m", "( m"
+        ).replace("50)", "50 )")
+    assert "0.1.0" in page.text
+    assert "documents version 7, scores version 11" in page.text
+    assert "heuristic:v1 label answered 6,300 7,654,321 0 98,765 $12.34" in page.text
+    assert "score_documents done 2026-03-04 05:06:07 1:02:05" in page.text
+
+
+def test_numbers_are_formatted() -> None:
+    page = _Page(render(_data()))
+    assert "1,481,111 of 1,481,480 tokens of budget, 369 left" in page.text
+    assert "1,200 of 3,000 documents" in page.text
+    assert "40.0% of the corpus' 3,703,701 tokens" in page.text
+    assert points(6437) == "6.44"
+    assert points(None) == NOTHING
+    assert (dollars(0), dollars(0.0125), dollars(1234.5)) == ("$0.00", "$0.0125", "$1,234.50")
+    assert duration({"started_at": NOW, "finished_at": None}) == NOTHING
+
+
+def test_the_judge_against_itself_is_shown_with_intervals_where_there_are_some() -> None:
+    page = _Page(render(_data()))
+    assert page.text.count("The judge against itself") == len(GROUPS)
+    assert "0.91 (0.81 to 0.96)" in page.text
+    assert "(None" not in page.text
+    assert "The judge against itself" not in _Page(render(_data(agreement=()))).text
+
+
+def test_cuts_and_means_are_shown() -> None:
+    page = _Page(render(_data()))
+    # documents, tokens, mean quality, cut, kept documents, kept tokens, share of tokens
+    assert "wiki 1,000 1,234,567 6.44 6.44 400 40,000 3.2%" in page.text
+    assert "stdlib 1,000 1,234,567 5.01 5.01 400 40,000 3.2%" in page.text
+    plots = [s for s in page.scripts if "Plotly.newPlot" in s and "histogram-" in s]
+    assert len(plots) == len(GROUPS)
+    assert "cut 6.44" in plots[0]
+    assert "cut 5.01" in plots[1]
+
+
+def test_a_group_that_fits_whole_has_no_cut() -> None:
+    cutoffs = [row | {"quality_cut": -1} for row in _cutoffs()]
+    page = _Page(render(_data(cutoffs=cutoffs)))
+    assert "wiki 1,000 1,234,567 6.44 all kept" in page.text
+    assert "cut " not in "".join(s for s in page.scripts if "histogram-0" in s).replace(
+        "the cut", ""
+    )
+
+
+def test_a_source_without_a_score_is_said_to_have_none() -> None:
+    cutoffs = [row for row in _cutoffs() if row["source_group"] == "group_a"]
+    histogram = [row for row in _histogram() if row["source_group"] == "group_a"]
+    page = _Page(render(_data(cutoffs=cutoffs, histogram=histogram)))
+    assert f"stdlib 1,000 1,234,567 {NOTHING} not scored 0 0 0.0%" in page.text
+    assert "No document of this group has a score." in page.text
+    assert "group_b has no scores: its 1,000 documents took no part" in page.text
+    assert "40.0% of the corpus' 3,703,701 tokens" in page.text
+
+
+def test_quarantined_documents_are_counted_only_where_there_are_some() -> None:
+    assert "quarantined" not in _Page(render(_data())).text
+    lost = {"source_group": "group_a", "source": "wiki", "bin": None, "place": None}
+    lost |= {"documents": 17, "tokens": 170, "quality_sum": None}
+    page = _Page(render(_data(histogram=[*_histogram(), lost])))
+    assert "wiki 1,000 1,234,567 6.44 6.44 400 40,000 3.2% 17" in page.text
+
+
+def test_reliability_has_every_source_and_the_whole_group() -> None:
+    plots = [s for s in _Page(render(_data())).scripts if "reliability-" in s]
+    assert len(plots) == len(GROUPS)
+    for name in ("whole group", "wiki", "papers", *DIMENSIONS):
+        assert name in plots[0]
+    assert "Spearman 0.66 on 300 validation rows" in plots[0]
+    assert "MAE 0.83 points (the judge against itself: not known)" in plots[0]
+
+
+def test_best_and_worst_are_of_the_reliable_dimensions() -> None:
+    page = _Page(render(_data()))
+    shown = "9.12 highest document 4,321 tokens Once upon a time Sound evidence 8.25 Depth of "
+    assert shown in page.text
+    assert (
+        "lowest document 4,321 tokens not shown: the document is not marked as sendable"
+        in page.text
+    )
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_any_part_may_be_empty(part: str) -> None:
+    assert "Selection" in _Page(render(_data(**{part: ()}))).text
+
+
+def test_all_parts_may_be_empty() -> None:
+    page = _Page(render(_data(**dict.fromkeys(PARTS, ()))))
+    assert "no judge answer is recorded" in page.text
+    assert "No source is recorded." in page.text
+
+
+@pytest.mark.parametrize(
+    ("judges", "said"),
+    [
+        (("heuristic:v1",), True),
+        (("heuristic:v1", "openai:some-model"), True),
+        (("openai:heuristic",), False),
+        ((), False),
+    ],
+)
+def test_the_stand_in_is_named_exactly_where_it_judged(judges: tuple[str, ...], said: bool) -> None:
+    assert (STAND_IN in _Page(render(_data(judges=judges))).text) is said
+
+
+def _hostile() -> ReportData:
+    """Every string of the data made hostile, the keys that join the parts kept equal."""
+
+    def spoiled(value: Any) -> Any:
+        if isinstance(value, str) and value not in ("above", "at", "below"):
+            return f"{value}{HOSTILE}'\"--></style>"
+        if isinstance(value, list | tuple):
+            return [spoiled(v) for v in value]
+        if isinstance(value, dict):
+            return {key: spoiled(v) for key, v in value.items()}
+        return value
+
+    data = _data()
+    return ReportData(**{f.name: spoiled(getattr(data, f.name)) for f in dataclasses.fields(data)})
+
+
+def test_hostile_strings_are_only_text() -> None:
+    plain, hostile = _Page(render(_data())), _Page(render(_hostile()))
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain.elements]
+    assert [set(found) for _, found in hostile.elements] == [set(f) for _, f in plain.elements]
+    assert len(hostile.scripts) == len(plain.scripts)
+    assert not any(HOSTILE in script for script in hostile.scripts)
+    for name in (*GROUPS, *(s for _, s in _sources())):
+        assert f"{name}{HOSTILE}" in hostile.text
+
+
+def test_hostile_names_are_text_in_the_plots() -> None:
+    """plotly makes elements of what looks like some in a label, so labels hold entities."""
+    plots = "".join(s for s in _Page(render(_hostile())).scripts if "Plotly.newPlot" in s)
+    assert re.search(r"wiki&lt;script&gt;alert\(1\)", plots)
+    assert r"\u003cscript" not in plots
+
+
+def test_nothing_is_loaded() -> None:
+    page = render(_data())
+    for tag, attributes in _Page(page).elements:
+        assert not {"src", "href", "srcset", "data", "action"} & set(attributes), tag
+        assert tag not in ("link", "iframe", "img", "object", "embed", "base")
+    assert "default-src 'none'" in page
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_plotly_is_there_once() -> None:
+    long = [script for script in _Page(render(_data())).scripts if len(script) > 1_000_000]
+    assert len(long) == 1
+
+
+def test_settings_refuse_unknown_keys() -> None:
+    with pytest.raises(ValidationError, match="extra_forbidden"):
+        ReportSettings.model_validate({"paht": "report.html"})

@@ -1,0 +1,153 @@
+"""A selection in numbered files: all of it, in order, whole files only, and none twice."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from mira_spark.errors import InputError, ReconciliationError
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.failpoints import DrillError
+from mira_spark.selection import export as exporting
+from mira_spark.selection import record as selections
+from mira_spark.selection.export import Piece, export, pieces
+from mira_spark.selection.order import SelectionSettings
+from mira_spark.selection.record import Selection
+from mira_spark.steps import select_documents
+from tests import selection_lake
+
+Both = tuple[Lakehouse, Selection, Selection]
+
+COUNTS = st.dictionaries(
+    st.tuples(st.sampled_from(["é", "web", "Z"]), st.integers(0, 9)),
+    st.tuples(st.integers(1, 5), st.integers(0, 40)),
+)
+
+
+@given(COUNTS, st.integers(1, 100))
+def test_pieces_hold_every_bucket_once_in_order(
+    counts: dict[tuple[str, int], tuple[int, int]], most: int
+) -> None:
+    found = pieces([(*key, *count) for key, count in counts.items()], most)
+    ends = [(p.source.encode(), b) for p in found for b in (p.first_bucket, p.last_bucket)]
+    assert ends == sorted(ends)
+    for key, _ in counts.items():
+        assert sum(p.source == key[0] and p.first_bucket <= key[1] <= p.last_bucket
+                   for p in found) == 1  # fmt: skip
+    for column in (0, 1):
+        total = sum(count[column] for count in counts.values())
+        assert sum((p.documents, p.tokens)[column] for p in found) == total
+    assert all(p.tokens <= most or p.first_bucket == p.last_bucket for p in found)
+
+
+def test_a_piece_ends_where_another_bucket_would_not_fit() -> None:
+    counts = [("b", 0, 1, 9), ("a", 2, 1, 5), ("a", 0, 1, 5), ("a", 1, 2, 5)]
+    assert pieces(counts, 10) == [
+        Piece("a", 0, 1, 3, 10), Piece("a", 2, 2, 1, 5), Piece("b", 0, 0, 1, 9),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(
+    spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Both]:
+    spark.sql("CREATE SCHEMA exporting")
+    lake = Lakehouse(spark, "exporting")
+    settings = selection_lake.prepared(lake, home, tmp_path_factory.mktemp("exporting"))
+    for changes in ({"name": "view"}, {"name": "texts", "materialize": "text", "budget": "20%"}):
+        chosen = SelectionSettings.model_validate(changes)
+        select_documents.run(lake, settings.model_copy(update={"selection": chosen}), "r")
+    yield lake, selections.named(lake, "view"), selections.named(lake, "texts")
+    spark.sql("DROP SCHEMA exporting CASCADE")
+
+
+def expected(lake: Lakehouse, view: str) -> list[tuple[object, ...]]:
+    """doc_id, text and tokens of the view's documents, in the order they should be written."""
+    buckets = {r["doc_id"]: r["bucket"] for r in lake.read("documents").collect()}
+    rows = lake.read(view).collect()
+    rows.sort(key=lambda r: (r["source"].encode(), buckets[r["doc_id"]], r["doc_id"].encode()))
+    return [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in rows]
+
+
+@pytest.mark.long
+def test_an_interrupted_export_goes_on_and_is_whole(
+    made: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, one, other = made
+    folder = tmp_path / "out"
+    monkeypatch.setattr(exporting, "FILE_TOKENS", 1_000)
+    monkeypatch.setenv("MIRA_FAILPOINTS", "export.file=raise")
+    for _ in range(2):
+        with pytest.raises(DrillError):
+            export(lake, one, "jsonl", folder)
+    assert sorted(p.name for p in folder.glob("*.jsonl")) == ["000000.jsonl", "000001.jsonl"]
+    assert not (folder / "manifest.json").exists()
+    monkeypatch.delenv("MIRA_FAILPOINTS")
+    with pytest.raises(InputError, match=f"{one.selection_id} as jsonl, not of .* as parquet"):
+        export(lake, one, "parquet", folder)
+    with pytest.raises(InputError, match="choose another folder"):
+        export(lake, other, "jsonl", folder)
+    done = export(lake, one, "jsonl", folder)
+    assert (done.found, done.documents) == (2, one.selected_documents)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["selection_id"] == one.selection_id
+    names = [entry["file"] for entry in manifest["files"]]
+    assert sorted(p.name for p in folder.iterdir()) == [*names, "manifest.json"]
+    assert len(names) == done.files > 4
+    lines = []
+    for entry in manifest["files"]:
+        content = (folder / entry["file"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+        rows = [json.loads(line) for line in content.splitlines()]
+        assert (len(rows), sum(r["n_tokens"] for r in rows)) == (
+            entry["documents"], entry["tokens"],
+        )  # fmt: skip
+        lines += [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in rows]
+    assert lines == expected(lake, "selected_view")
+    damaged = folder / names[1]
+    before = damaged.read_bytes()
+    damaged.write_bytes(before.replace(b"text", b"tekst", 1))
+    assert export(lake, one, "jsonl", folder).found == done.files - 1
+    assert damaged.read_bytes() == before
+
+
+@pytest.mark.long
+def test_parquet_of_kept_texts_needs_no_pinned_version(made: Both, tmp_path: Path) -> None:
+    lake, view, one = made
+    rows = expected(lake, "selected_texts")
+    export(lake, replace(one, versions=(99, 99)), "parquet", tmp_path)
+    found = [r for p in sorted(tmp_path.glob("*.parquet")) for r in pq.read_table(p).to_pylist()]
+    assert [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in found] == rows
+    with pytest.raises(InputError, match="documents version 99 cannot be read any more"):
+        export(lake, replace(view, versions=(99, 1)), "parquet", tmp_path / "view")
+    assert not (tmp_path / "view").exists()
+
+
+@pytest.mark.long
+def test_a_folder_with_other_files_is_left_alone(made: Both, tmp_path: Path) -> None:
+    lake, one, _ = made
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="not of an export"):
+        export(lake, one, "jsonl", tmp_path)
+    (tmp_path / "manifest.json").write_text('{"files": []}')
+    with pytest.raises(InputError, match="not of an export"):
+        export(lake, one, "jsonl", tmp_path)
+    with pytest.raises(InputError, match="is a file, should be a folder"):
+        export(lake, one, "jsonl", tmp_path / "notes.txt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "notes.txt"]
+
+
+@pytest.mark.long
+def test_counts_other_than_the_selections_are_no_export(made: Both, tmp_path: Path) -> None:
+    lake, _, one = made
+    wrong = replace(one, selected_documents=one.selected_documents + 1)
+    with pytest.raises(ReconciliationError, match="were found"):
+        export(lake, wrong, "jsonl", tmp_path)
+    assert list(tmp_path.iterdir()) == []
