@@ -25,8 +25,8 @@ from mira_spark.scoring.batches import Scorer
 from mira_spark.selection import candidates as competing
 from mira_spark.selection import order as selection
 from mira_spark.selection import user_tables
-from mira_spark.selection.order import ScoreColumn, SelectionSettings
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import ScoreColumn, SelectionSettings
 from mira_spark.students import artefact
 
 SCORE_KEY = competing.KEY
@@ -210,7 +210,7 @@ class Pinned:
         they decide it, and with the students, where one's scores decide which of another's
         documents compete."""
         students = sorted(self.students.values()) if chosen.duplicates == "first" else []
-        parts = [chosen.candidates_id, dict(self.others), students, self.table_ids]
+        parts = [competing.candidates_digest(chosen), dict(self.others), students, self.table_ids]
         content = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 

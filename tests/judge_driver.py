@@ -23,14 +23,13 @@ from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import Ledger, answered
-from mira_spark.judges.calls.pacing import Pacer, PacingSettings
-from mira_spark.judges.calls.prices import Price
+from mira_spark.judges.calls.pacing import Pacer
 from mira_spark.judges.calls.secret import Secret
-from mira_spark.judges.calls.spending import Budget, BudgetSettings
+from mira_spark.judges.calls.spending import Budget
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.protocol import Anchor, Answer, Request
 from mira_spark.judges.reading import Labels
-from mira_spark.settings.judge import ModelSettings
+from mira_spark.settings.judge import BudgetSettings, ModelSettings, PacingSettings, Price
 
 IN_FLIGHT = 16
 FLUSH_ANSWERS = 8

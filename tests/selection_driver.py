@@ -11,7 +11,7 @@ from pathlib import Path
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import record as selections
-from mira_spark.selection.order import SelectionSettings
+from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
 from tests import selection_lake
 

@@ -9,28 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from mira_spark.corpus.embedding import DIMENSIONS, Vectors, embed, unit
-from mira_spark.settings.types import SEEDS, Name, Seed
+from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.types import SEEDS
 
 MOST_GROUPS = 8
 TEXTS_AT_ONCE = 256
 ROWS_AT_ONCE = 1_024
-
-
-class GroupingSettings(BaseModel):
-    """`groups` None: chosen by silhouette. `mapping` (source to group) overrides the clustering."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    documents_per_source: int = Field(200, ge=1, le=10_000)
-    groups: int | None = Field(None, ge=1)
-    outlier_below: float = Field(0.3, ge=-1, le=1)
-    mapping: Mapping[str, Name] = {}
-    seed: Seed = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 
 from mira_spark.distillation import fine_tuning, frozen_heads, pretrained
 from mira_spark.distillation.checkpoints import AfterEpoch
-from mira_spark.distillation.training import EncoderSettings
+from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import architecture, encoder, windows
 from mira_spark.students.configs import EncoderConfig
 from mira_spark.students.encoder import EncoderStudent

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from mira_spark.distillation import descent, shards
 from mira_spark.distillation.checkpoints import AfterEpoch, Checkpoints, Progress, identity
-from mira_spark.distillation.training import EncoderSettings
 from mira_spark.errors import InputError
 from mira_spark.labels import labelling
+from mira_spark.settings.students import EncoderSettings
 from mira_spark.settings.types import SEEDS
 from mira_spark.students import encoder, packing, windows
 from mira_spark.students.encoder import EncoderStudent

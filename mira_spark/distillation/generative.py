@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from mira_spark.distillation import descent, generative_examples, pretrained
 from mira_spark.distillation.checkpoints import AfterEpoch, Checkpoints, identity
 from mira_spark.distillation.generative_examples import REASON, SCORE, Examples
-from mira_spark.distillation.training import GenerativeSettings
 from mira_spark.errors import InputError
+from mira_spark.settings.students import GenerativeSettings
 from mira_spark.settings.types import SEEDS
 from mira_spark.students import architecture, windows
 from mira_spark.students.configs import GenerativeConfig

@@ -21,8 +21,8 @@ from scipy import sparse
 
 from mira_spark.distillation import memory
 from mira_spark.distillation import shards as training
-from mira_spark.distillation.training import LinearSettings
 from mira_spark.errors import InputError
+from mira_spark.settings.students import LinearSettings
 from mira_spark.students import hashing
 from mira_spark.students.linear import LinearStudent, standardised, utf8_spans
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from mira_spark.distillation import mlflow_runs
 from mira_spark.errors import InputError
-from mira_spark.settings.types import LocalPath
 
 if TYPE_CHECKING:
     from mira_spark.settings.root import Settings
@@ -19,22 +17,6 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST_TAG = "artefact_sha256"
 DIGEST_LENGTH = 12
-
-
-class RegistrySettings(BaseModel):
-    """Where students are registered: `<prefix>_<group>` (Unity Catalog: catalog.schema.prefix).
-
-    `tracking_uri` None: SQLite and files in the local folder, or the platform's own MLflow.
-    `students_folder`: a path that every executor can read, where artefacts lie; None: `students`
-    in the local folder.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tracking_uri: str | None = None
-    experiment: str = Field("mira_spark", min_length=1)
-    students_folder: LocalPath | None = None
-    prefix: str = Field("mira", pattern=r"^([a-z0-9_]{1,64}\.){0,2}[a-z0-9_]{1,64}$")
 
 
 def model_name(settings: "Settings", source_group: str) -> str:

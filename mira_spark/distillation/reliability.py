@@ -8,29 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+
+from mira_spark.settings.students import ReliabilitySettings
 
 Points = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
-
-
-class ReliabilitySettings(BaseModel):
-    """When a score counts, and when a student may become champion."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_mae_points: float = Field(1.0, gt=0, le=10)
-    """A reliable cell errs by less than this."""
-    min_spearman: float = Field(0.3, ge=-1, le=1)
-    """A reliable cell ranks at least this well."""
-    min_rows: int = Field(30, ge=2)
-    """A cell with fewer validation rows is decided by the group's figures."""
-    min_slots: int = Field(3, ge=1)
-    """A source with fewer reliable slots uses the group's; a group with fewer fails the gate."""
-    min_gate_spearman: float = Field(0.5, ge=-1, le=1)
-    """Mean Spearman over the group's reliable slots that the gate asks for."""
-    max_champion_loss: float = Field(0.03, ge=0, le=2)
-    """How far that mean may fall below the champion's."""
 
 
 @dataclass(frozen=True)

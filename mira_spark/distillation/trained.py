@@ -10,9 +10,9 @@ import numpy as np
 from mira_spark.distillation import comparison, reliability
 from mira_spark.distillation import training as distillation
 from mira_spark.distillation.comparison import Comparison
-from mira_spark.distillation.reliability import Cell, Gate, Mask, ReliabilitySettings
-from mira_spark.distillation.training import DistillationSettings
+from mira_spark.distillation.reliability import Cell, Gate, Mask
 from mira_spark.labels import labelling
+from mira_spark.settings.students import DistillationSettings, ReliabilitySettings
 from mira_spark.students import aggregation, artefact, calibration
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.calibration import Calibration

@@ -1,115 +1,18 @@
 """Students from the judge's labels: the settings of each kind, training, and what one predicts."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mira_spark.distillation import shards as training
 from mira_spark.distillation.shards import Floats, Split
-from mira_spark.errors import ConfigError
-from mira_spark.judges.calls import secret
-from mira_spark.judges.calls.hosts import checked_url
 from mira_spark.rubrics.rubric import Rubric
-from mira_spark.settings.types import Seed
-from mira_spark.students.configs import ServedConfig, Server
+from mira_spark.settings.students import DistillationSettings
+from mira_spark.students.configs import ServedConfig
 from mira_spark.students.protocol import Student, score
-
-
-class LinearSettings(BaseModel):
-    """How a linear student is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bits: int = Field(18, ge=10, le=24)
-    """The table has 2**bits rows of 64 bytes; with 2,400 labels 20 ranked no better than 18."""
-    ridge: float = Field(0.5, gt=0)
-    """Penalty on weights; 0.3 to 1 measured alike, 1 to 3 better on very noisy labels."""
-    passes: int = Field(24, ge=1, le=100)
-    """Passes over the hashed labels; 24 come to the exact solution."""
-    dtype: Literal["F32", "F16"] = "F32"
-    """Of the weights in the artefact; in memory they are float32."""
-    byte_grams: bool = False
-    """Byte 4-grams are features too, beside words and pairs of words."""
-
-
-class EncoderSettings(BaseModel):
-    """Which encoder, and how it is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str = ""
-    """A folder with config.json, model.safetensors and tokenizer.json, or a hub id."""
-    frozen: bool = True
-    """Only the heads are fitted: one pass over the texts, practical on a CPU."""
-    max_tokens: int = Field(512, ge=16)
-    """Of a longer document the begin, the middle and the end are read."""
-    epochs: int = Field(3, ge=1, le=100)
-    learning_rate: float = Field(2e-5, gt=0)
-    tokens_per_step: int = Field(16_384, ge=1)
-    """Gradients are summed over so many tokens, padding not counted, before a step."""
-    patience: int = Field(1, ge=0)
-    """Epochs without a better loss on the rows kept aside before the training ends."""
-    seed: Seed = 0
-
-
-class GenerativeSettings(BaseModel):
-    """Which causal language model, and how it is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str = ""
-    """A folder with config.json, safetensors and tokenizer.json, or a hub id."""
-    max_tokens: int = Field(2_048, ge=16, le=131_072)
-    """Tokens of a document that are shown; of a longer one the begin, middle and end."""
-    epochs: int = Field(3, ge=1)
-    learning_rate: float = Field(1e-5, gt=0, le=1)
-    """The highest, after warm-up; it falls to 0 as a cosine."""
-    tokens_per_step: int = Field(65_536, ge=1)
-    """Tokens of one step of the optimiser, prompts included; a step has at least one document."""
-    seed: Seed = 0
-    """Of the documents' order and of dropout; on a CPU the same seed gives the same weights."""
-
-
-class DistillationSettings(BaseModel):
-    """Which kind of student, how it is trained, and when anew."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["linear", "encoder", "generative", "served"] = "linear"
-    linear: LinearSettings = LinearSettings()
-    encoder: EncoderSettings = EncoderSettings()
-    generative: GenerativeSettings = GenerativeSettings()
-    served: Server = Server()
-    """A scorer behind a server: nothing is trained; it is calibrated, measured and gated."""
-    retrain_after: float = Field(0.1, ge=0)
-    """Share by which labels must grow before their student is stale."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        models = {"encoder": self.encoder.model, "generative": self.generative.model}
-        if not models.get(self.kind, "any"):
-            raise ValueError(f"{self.kind} needs {self.kind}.model: a folder or a hub id")
-        if self.kind == "served" and (problems := list(_unusable(self.served))):
-            raise ValueError("; ".join(f"served.{problem}" for problem in problems))
-        return self
-
-
-def _unusable(server: Server) -> Iterator[str]:
-    """Why the server could not be asked."""
-    if not server.model:
-        yield "model: is missing: the server's name for it"
-    try:
-        checked_url(server.url, server.hosts)
-    except ConfigError as error:
-        yield str(error)
-    if not secret.is_reference(server.secret):
-        yield f"secret: should be {secret.FORMS}; never the key itself"
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 
 from mira_spark.errors import ConfigError
 from mira_spark.judges import prompts
-from mira_spark.judges.calls.hosts import check_sendable, checked_url
+from mira_spark.judges.calls.hosts import check_sendable
 from mira_spark.judges.calls.secret import Secret, quieten, scrubbed
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
 from mira_spark.settings.judge import ModelSettings
+from mira_spark.settings.urls import checked_url
 
 MOST_THREADS = 512
 _CONNECT_S = 10.0

@@ -16,10 +16,10 @@ from string import Template
 from mira_spark.errors import ConfigError, joined
 from mira_spark.judges import defence
 from mira_spark.judges.protocol import Anchor
+from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 WINDOW_MARK = "\n\n[... text left out ...]\n\n"
 CHARACTERS_PER_TOKEN = 4
-MAX_DIMENSIONS = 15
 
 PLACEHOLDERS = {"discover.txt": "limit", "label.txt": "rubric"}
 """The files of a prompts folder, and the one placeholder each must hold."""

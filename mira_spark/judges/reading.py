@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeGuard
 
-from mira_spark.judges.prompts import MAX_DIMENSIONS
 from mira_spark.judges.protocol import Outcome
+from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 LONGEST_CONTENT = 65_536
 """Bytes of JSON text that a judge may answer with."""

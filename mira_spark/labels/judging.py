@@ -22,13 +22,12 @@ from mira_spark.judges import defence, prompts
 from mira_spark.judges.bedrock import BedrockJudge
 from mira_spark.judges.calls import secret
 from mira_spark.judges.calls.desk import Desk
-from mira_spark.judges.calls.hosts import host_of
 from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import Ledger
 from mira_spark.judges.calls.pacing import Pacer
-from mira_spark.judges.calls.prices import Price, price_of
-from mira_spark.judges.calls.spending import Budget, BudgetSettings
+from mira_spark.judges.calls.prices import price_of
+from mira_spark.judges.calls.spending import Budget
 from mira_spark.judges.heuristic.judge import HeuristicJudge
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.prompts import Prompts
@@ -36,8 +35,9 @@ from mira_spark.judges.protocol import Answer, Judge, Purpose, Request
 from mira_spark.labels import judge_calls
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics.rubric import Rubric
-from mira_spark.settings.judge import JudgeSettings, ModelSettings
+from mira_spark.settings.judge import BudgetSettings, JudgeSettings, ModelSettings, Price
 from mira_spark.settings.root import Settings
+from mira_spark.settings.urls import host_of
 
 Task = Literal["discovery", "labelling"]
 TASKS: tuple[Task, ...] = ("discovery", "labelling")

@@ -2,30 +2,7 @@
 
 import hashlib
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from mira_spark.settings.types import Seed
-
-
-class LabellingSettings(BaseModel):
-    """How many documents the judge labels. Shares are drawn by hash of doc_id.
-
-    `repeat_share` of the documents and up to `reversed_documents` of a group are asked again, the
-    latter with the rubric reversed. `canaries` documents of a group are asked at every run; a mean
-    shift over `max_shift` points stops it. A new `generation` labels everything anew.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    documents_per_source: int = Field(100_000, ge=1)
-    documents_per_domain: int = Field(1_000, ge=1)
-    validation_share: float = Field(0.1, gt=0, lt=1)
-    repeat_share: float = Field(0.05, ge=0, le=1)
-    reversed_documents: int = Field(50, ge=0)
-    canaries: int = Field(10, ge=0)
-    max_shift: float = Field(0.3, gt=0)
-    generation: int = Field(0, ge=0)
-    seed: Seed = 0
+from mira_spark.settings.labels import LabellingSettings
 
 
 def labelling_id(rubric_id: str, asked_as: str) -> str:

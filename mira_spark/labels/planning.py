@@ -15,12 +15,14 @@ from mira_spark import current
 from mira_spark.corpus import sampling
 from mira_spark.errors import InputError
 from mira_spark.judges import prompts
-from mira_spark.judges.calls.prices import NANOS, Price, Usage, cost_nanos
+from mira_spark.judges.calls.prices import NANOS, Usage, cost_nanos
 from mira_spark.judges.protocol import Anchor
 from mira_spark.labels import judging
 from mira_spark.labels.judging import Task
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.judge import Price
 from mira_spark.settings.root import Settings
+from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 OUTPUT_TOKENS_PER_DIMENSION = 45
 """Where no answer was seen yet: a slot, a score and a reason of 25 words with JSON around them."""
@@ -174,5 +176,5 @@ def _seen(lake: Lakehouse, judge: str, task: Task, slots: int) -> tuple[float, f
     row = calls.agg(F.avg("output_tokens"), F.avg("latency_ms"), F.count("*")).collect()[0]
     if row[2]:
         return row[0], row[1] / 1000, True
-    dimensions = slots or prompts.MAX_DIMENSIONS
+    dimensions = slots or MAX_DIMENSIONS
     return float(OUTPUT_TOKENS_PER_DIMENSION * dimensions), LATENCY_S, False

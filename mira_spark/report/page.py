@@ -10,26 +10,15 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from mira_spark.errors import ConfigError
 from mira_spark.report import groups as report_groups
 from mira_spark.report import plots as report_plots
-from mira_spark.settings.types import LocalPath
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 HEURISTIC = "heuristic:"
 NOTHING = "\N{EN DASH}"
-
-
-class ReportSettings(BaseModel):
-    """`path`: the HTML file to write; None: `report.html` in the local folder."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: LocalPath | None = None
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,14 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 from sklearn.cluster import KMeans
 
 from mira_spark.corpus.embedding import Vectors, embed
-from mira_spark.judges.prompts import MAX_DIMENSIONS
 from mira_spark.judges.protocol import Anchor
 from mira_spark.labels.labelling import share_of
 from mira_spark.rubrics.lint import problems
-from mira_spark.settings.types import SEEDS, Seed
+from mira_spark.settings.rubrics import DiscoverySettings
+from mira_spark.settings.types import SEEDS
 
 DOCUMENTS_PER_ANCHOR = 3
 """A dimension named in fewer documents is left out: no document alone can make one."""
@@ -26,20 +25,6 @@ FOUND_AGAIN_ABOVE = 0.8
 """Cosine above which the anchors of two samples are taken for one dimension. Measured on points of
 the heuristic judge: one property 0.87 and more, two properties 0.74 and less. Other wordings of one
 dimension share fewer words (0.56 and less), so that stability errs on the low side."""
-
-
-class DiscoverySettings(BaseModel):
-    """How many documents are shown without a rubric, and what makes two anchors the same; with
-    `require_approval` labelling waits until a person has signed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    documents_per_group: int = Field(300, ge=1)
-    documents_per_domain: int = Field(3, ge=1)
-    dimensions: int = Field(15, ge=3, le=MAX_DIMENSIONS)
-    same_above: float = Field(0.92, gt=0, le=1)
-    require_approval: bool = False
-    seed: Seed = 0
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mira_spark.errors import ConfigError, joined
-from mira_spark.judges.prompts import MAX_DIMENSIONS
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics import lint as rubric_lint
 from mira_spark.settings import yaml_files
+from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 MIN_DIMENSIONS = 3
 _WIDTH = 96

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
-from pydantic import BaseModel, ConfigDict, Field
 
 from mira_spark.scoring import engine, isolation, memo
 from mira_spark.scoring.engine import IN_PART, Engine, Outage, Reasons
 from mira_spark.scoring.isolation import Limits
+from mira_spark.settings.scoring import ScoringSettings
 from mira_spark.students import aggregation, artefact, calibration
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.protocol import USUAL, Batching, Scores, Student
@@ -53,27 +53,9 @@ NO_SLOT = "its source has no reliable dimension"
 Batches = Iterator[pa.RecordBatch]
 
 
-class ScoringSettings(BaseModel):
-    """`unit_tokens`: what one commit scores. Over `max_quarantined` (a share of the documents) the
-    step ends degraded, its data whole. A worker that is busy with one batch for longer than
-    `hung_after_s` is ended. `cores_per_task` and `gpus_per_task` ask Spark for a resource profile.
-    `batch_tokens` and `compile` are `Batching`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    unit_tokens: int = Field(2_000_000_000, ge=1)
-    max_quarantined: float = Field(0.001, ge=0, le=1)
-    hung_after_s: float = Field(900, gt=0)
-    cores_per_task: int | None = Field(None, ge=1)
-    gpus_per_task: float | None = Field(None, gt=0, le=1)
-    batch_tokens: int | None = Field(None, ge=1)
-    compile: bool = False
-
-    @property
-    def batching(self) -> Batching:
-        """How students make their batches."""
-        return Batching(self.batch_tokens, self.compile)
+def batching(settings: ScoringSettings) -> Batching:
+    """How students make their batches under these settings."""
+    return Batching(settings.batch_tokens, settings.compile)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ So no budget is ever passed, floors and caps are kept, a larger budget keeps all
 kept, and at most one document per source and one per pool is wanting to fill it.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,13 +19,12 @@ from typing import Literal, NamedTuple
 from mira_spark.errors import InputError, joined
 from mira_spark.selection.positions import Steps
 from mira_spark.selection.walk import Boundary, Cut, Walk, stops
+from mira_spark.settings.selection import FORM, SelectionSettings, contradictions, readable
 
 KEEP_ALL = -1
 """A quality_cut below every quality."""
 KEEP_NONE = 10_001
 """A quality_cut above every quality."""
-_SHARE = re.compile(r"\d{1,18}(\.\d{1,18})?%?|\d{1,18}/[1-9]\d{0,17}", re.ASCII)
-FORM = "should be from 0 to 1, e.g. 0.05, 5% or 1/20"
 
 Kind = Literal["pool", "floor", "cap"]
 Key = tuple[Kind, str]
@@ -46,6 +44,11 @@ class Policy:
     shares: Literal["tokens", "equal"] | Mapping[str, str] = "tokens"
     floors: Mapping[str, str] = field(default_factory=dict)
     caps: Mapping[str, str] = field(default_factory=dict)
+
+
+def allocation_policy(settings: SelectionSettings) -> Policy:
+    """Who competes with whom for which part under these settings."""
+    return Policy(settings.policy, settings.shares, settings.floors, settings.caps)
 
 
 class Tie(NamedTuple):
@@ -80,23 +83,6 @@ def walks(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps) -
     for source, cap in limits.caps.items():
         found["cap", source] = Walk(budget * cap, {source: none}, {})
     return found
-
-
-def readable(text: str) -> Fraction | None:
-    """The share of a budget that a text gives; None when it gives none from 0 to 1."""
-    if not _SHARE.fullmatch(text):
-        return None
-    share = Fraction(text.removesuffix("%")) * (Fraction(1, 100) if text.endswith("%") else 1)
-    return share if share <= 1 else None
-
-
-def contradictions(floors: Mapping[str, Fraction], caps: Mapping[str, Fraction]) -> Iterator[str]:
-    """Why no corpus could be selected from by these floors and caps of sources."""
-    for source in sorted(floors.keys() & caps.keys()):
-        if caps[source] < floors[source]:
-            yield f"caps.{source}: {caps[source]} is below the source's floor, {floors[source]}"
-    if sum(floors.values()) > 1:
-        yield f"floors: sum to {sum(floors.values())}, should be at most 1"
 
 
 def boundaries(

@@ -1,5 +1,7 @@
 """Which documents compete in a selection, by what, and why others do not."""
 
+import hashlib
+import json
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -11,15 +13,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError, joined
-from mira_spark.selection.order import (
-    HIGHEST,
-    Filter,
-    Scalar,
-    ScoreColumn,
-    SelectionSettings,
-    level,
-    tie_hash,
-)
+from mira_spark.selection.order import HIGHEST, level, tie_hash
+from mira_spark.settings.selection import Filter, Scalar, ScoreColumn, SelectionSettings
 
 TEXTS = ("source", "source_group", "domain", "license")
 FLAGS = ("sendable", "repaired")
@@ -37,6 +32,16 @@ COMPARED: dict[str, Callable[[Any, Any], Column]] = {
 }
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 KEY = ["doc_id", "content_hash", "source", "bucket"]
+
+
+def candidates_digest(settings: SelectionSettings) -> str:
+    """Digest of what decides who competes by what; `all` for all documents by quality."""
+    chosen = settings.model_dump(mode="json", include={"score", "where", "exclude", "duplicates"})
+    if chosen == SelectionSettings().model_dump(mode="json", include=set(chosen)):
+        return "all"
+    if settings.duplicates == "first":
+        chosen["seed"] = settings.seed  # which of two equals is first
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check(settings: SelectionSettings) -> None:

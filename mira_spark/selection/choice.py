@@ -19,8 +19,8 @@ from mira_spark.selection import order as selection
 from mira_spark.selection import positions as histograms
 from mira_spark.selection.allocation import Key
 from mira_spark.selection.histogram import Bins
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.walk import Boundary, Cut, Walk
+from mira_spark.settings.selection import SelectionSettings
 
 FEW = 100_000
 """So many tied documents are collected; more are told apart by longer prefixes of their hash."""
@@ -66,7 +66,9 @@ def choose(
     InputError as of `allocation.walks` and `selection.budget_tokens`;
     ReconciliationError when the budget would be passed."""
     budget = selection.budget_tokens(settings.budget, corpus_tokens, smallest=1)
-    walks = allocation.walks(settings.allocation, budget, found.groups, found.levels)
+    walks = allocation.walks(
+        allocation.allocation_policy(settings), budget, found.groups, found.levels
+    )
     cuts = refined(lake, competing, walks, allocation.boundaries(walks, found.levels))
     sums = kept(lake, competing, cuts, settings.seed).groupBy("source")
     counted = sums.agg(F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))

@@ -14,10 +14,10 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import candidates
 from mira_spark.selection import histogram as bins
 from mira_spark.selection import record as selections
-from mira_spark.selection.order import ScoreColumn
 from mira_spark.selection.positions import FIRST_HASH, Steps
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Dimension, Explanation
+from mira_spark.settings.selection import ScoreColumn
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 

@@ -15,10 +15,11 @@ from mira_spark.process.progress import say, show_table
 from mira_spark.selection import candidates, unscored
 from mira_spark.selection import histogram as bins
 from mira_spark.selection import order as selection
+from mira_spark.selection.allocation import allocation_policy
 from mira_spark.selection.histogram import Bins
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.what_if import Kept, WhatIf, what_if
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import SelectionSettings
 
 MORE = 10**9
 
@@ -73,7 +74,7 @@ def answers(found: Bins, asked: Iterable[SelectionSettings], corpus_tokens: int)
     result = []
     for chosen in asked:
         budget = selection.budget_tokens(chosen.budget, corpus_tokens, smallest=1)
-        kept = what_if(chosen.allocation, budget, groups, found.levels, MORE)
+        kept = what_if(allocation_policy(chosen), budget, groups, found.levels, MORE)
         result.append(Answer(chosen, budget, _lines(kept, groups, totals), kept.entropy_bits))
     return result
 

@@ -16,8 +16,8 @@ from mira_spark.current import Pinned
 from mira_spark.errors import InputError, ReconciliationError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import positions as histograms
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.positions import Steps
+from mira_spark.settings.selection import SelectionSettings
 
 WRITES = ("score_histogram",)
 KEYS = ("student_id", "source_group", "source", "quality", "set_aside")

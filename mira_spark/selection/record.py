@@ -16,8 +16,8 @@ from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import candidates, user_tables
 from mira_spark.selection import order as selection
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.walk import Cut
+from mira_spark.settings.selection import SelectionSettings
 from mira_spark.settings.types import NAME
 
 NAME_OR_ID = re.compile(NAME)

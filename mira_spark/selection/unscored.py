@@ -11,9 +11,9 @@ from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import record as selections
 from mira_spark.selection.histogram import Bins
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.record import Selection
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import SelectionSettings
 
 _SHOWN = 5
 

@@ -17,7 +17,7 @@ from pyspark.sql.types import (
 
 from mira_spark.errors import InputError
 from mira_spark.lake.inputs import user_table
-from mira_spark.selection.order import Exclusion, ScoreColumn, SelectionSettings
+from mira_spark.settings.selection import Exclusion, ScoreColumn, SelectionSettings
 
 HASH = "a hash of 16 bytes, as binary or as 32 hex digits"
 _HEX = "^[0-9a-fA-F]{32}$"

@@ -1,16 +1,14 @@
 """Which judge answers, where, and how much of a document it is shown."""
 
+from datetime import date
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mira_spark.errors import ConfigError
-from mira_spark.judges.calls import secret
-from mira_spark.judges.calls.hosts import checked_url
-from mira_spark.judges.calls.pacing import PacingSettings
-from mira_spark.judges.calls.prices import Price
-from mira_spark.judges.calls.spending import BudgetSettings
-from mira_spark.settings.types import LocalPath, Seed
+from mira_spark.settings.secrets import FORMS, is_reference
+from mira_spark.settings.types import LocalPath, Seed, Usd
+from mira_spark.settings.urls import checked_url
 
 Name = Annotated[str, Field(min_length=1)]
 Parameter = Literal["max_tokens", "temperature", "seed", "response_format"]
@@ -65,8 +63,8 @@ class ModelSettings(BaseModel):
                 checked_url(self.url, self.hosts)
             except ConfigError as error:
                 found.append(str(error))
-        if not secret.is_reference(self.secret):
-            found.append(f"secret should be {secret.FORMS}; never the key itself")
+        if not is_reference(self.secret):
+            found.append(f"secret should be {FORMS}; never the key itself")
         return found
 
     def _problems_of_parameters(self) -> list[str]:
@@ -78,6 +76,59 @@ class ModelSettings(BaseModel):
         if clash := sorted({name for name in sent if name in TAKEN or sent.count(name) > 1}):
             found.append(f"parameters: {', '.join(clash)} would be sent twice")
         return found
+
+
+class Price(BaseModel):
+    """US dollars per million tokens; `read_on` is the day the price list was read.
+
+    `cached_input` null: cached tokens cost what the others do.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Usd
+    cached_input: Usd | None = None
+    output: Usd
+    read_on: date
+
+
+class Caps(BaseModel):
+    """The most that may be spent, in US dollars and in tokens (input and output together)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    usd: Usd | None = None
+    tokens: int | None = Field(None, ge=0)
+
+
+class BudgetSettings(BaseModel):
+    """The caps. A day is a day of UTC; `per_source` holds for each source over all runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_run: Caps = Caps()
+    per_day: Caps = Caps()
+    per_source: Caps = Caps()
+
+
+class PacingSettings(BaseModel):
+    """`in_flight`: the most calls at once. A question is tried at most `attempts` times, and no try
+    begins later than `seconds` after its first.
+
+    Before the next try a wait is drawn from 0 to `base_s` doubled each time, at most `cap_s`; a
+    server's Retry-After counts up to `retry_after_cap_s`. `retry_share`: retries per first call,
+    beyond the first ten. The first failure after an outage of more than `seconds` ends the step.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    in_flight: int = Field(64, ge=1, le=1024)
+    attempts: int = Field(6, ge=1, le=100)
+    seconds: float = Field(900, gt=0)
+    base_s: float = Field(1.0, ge=0)
+    cap_s: float = Field(60.0, ge=0)
+    retry_after_cap_s: float = Field(600, ge=0)
+    retry_share: float = Field(0.1, ge=0, le=1)
 
 
 class JudgeSettings(ModelSettings):

@@ -14,20 +14,17 @@ from typing import Any, Literal, Self, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mira_spark.corpus.documents import NO_INPUT, CorpusSettings
-from mira_spark.corpus.grouping import GroupingSettings
-from mira_spark.distillation.registry import RegistrySettings
-from mira_spark.distillation.reliability import ReliabilitySettings
-from mira_spark.distillation.training import DistillationSettings
 from mira_spark.errors import ConfigError, joined
-from mira_spark.judges.calls import secret
-from mira_spark.labels.labelling import LabellingSettings
-from mira_spark.report.page import ReportSettings
-from mira_spark.rubrics.discovery import DiscoverySettings
-from mira_spark.scoring.batches import ScoringSettings
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.settings import yaml_files
+from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, GroupingSettings
 from mira_spark.settings.judge import JudgeSettings
+from mira_spark.settings.labels import LabellingSettings
+from mira_spark.settings.report import ReportSettings
+from mira_spark.settings.rubrics import DiscoverySettings
+from mira_spark.settings.scoring import ScoringSettings
+from mira_spark.settings.secrets import holds_key
+from mira_spark.settings.selection import SelectionSettings
+from mira_spark.settings.students import DistillationSettings, RegistrySettings, ReliabilitySettings
 from mira_spark.settings.types import LocalPath
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127})?$"
@@ -61,7 +58,7 @@ class Settings(BaseModel):
     def _without_keys(self) -> Self:
         """What a setting says is stored with what was made by it, and shown."""
         leaves = _leaves(self.model_dump(mode="json"))
-        if held := [key for key, value in leaves if secret.holds_key(str(value))]:
+        if held := [key for key, value in leaves if holds_key(str(value))]:
             raise ValueError(
                 f"{', '.join(held)}: a key or password is never put into settings; set it in the "
                 "environment (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PGPASSWORD)"
@@ -191,7 +188,7 @@ def _problems(error: ValidationError) -> Iterator[str]:
             is_of_a_judge = {"judge", "served"} & set(found["loc"][:2])
             may_be_a_key = is_of_a_judge or found["loc"][:1] == ("registry",)
             may_be_a_key = may_be_a_key and isinstance(found["input"], str)
-            is_hidden = may_be_a_key or secret.holds_key(str(found["input"]))
+            is_hidden = may_be_a_key or holds_key(str(found["input"]))
             is_shown = not isinstance(found["input"], Mapping) and not is_hidden
             shown = f", found {_short(repr(found['input']))}" if is_shown else ""
             yield f"{key}: {message}{shown}" if key else message

@@ -24,13 +24,13 @@ from mira_spark.corpus import (
 from mira_spark.corpus import (
     tokens,
 )
-from mira_spark.corpus.documents import ColumnMapping, CorpusSettings
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.lake import own_folders
 from mira_spark.lake.inputs import input_version, listing, read_input
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.corpus import OWN_COLUMNS, ColumnMapping, CorpusSettings
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("corpus",)
@@ -189,7 +189,7 @@ def _raw(
     files = corpus_python.find_files(corpus_python.this_environment(), limits)
     own_folders.remove(staging)
     corpus_python.stage(files, limits, staging)
-    own = settings.model_copy(update={"columns": corpus.OWN_COLUMNS, "source": None})
+    own = settings.model_copy(update={"columns": OWN_COLUMNS, "source": None})
     return own, read_input(lake.spark, "parquet", staging.as_uri())
 
 

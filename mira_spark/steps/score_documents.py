@@ -179,7 +179,7 @@ def _score(work: Work, unit: Unit) -> Done:
         rows.withColumns({"source_group": F.lit(unit.source_group), "text": text})
         .select(*scoring.INPUT)
         .mapInArrow(
-            workers.score(scorer, chosen.hung_after_s, chosen.batching),
+            workers.score(scorer, chosen.hung_after_s, scoring.batching(chosen)),
             scoring.OUTPUT_DDL,
             profile=workers.profile(chosen.cores_per_task, chosen.gpus_per_task),
         )

@@ -1,10 +1,10 @@
 """What an artefact's `config.json` may say: the closed list of kinds. Nothing here needs torch."""
 
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from mira_spark.judges.calls.secret import FORMS, is_reference
+from mira_spark.settings.students import ServedSettings
 
 MOST_SLOTS: Final = 16
 CHARACTERS_PER_TOKEN: Final = 8
@@ -48,42 +48,12 @@ class GenerativeConfig(_Config):
     architecture: dict[str, Any]
 
 
-class Server(BaseModel):
-    """An OpenAI-compatible server with a model that writes scores, and how it is asked.
-
-    `hosts` is the list of what `url` may name, `secret` refers to the key: `env:NAME`, or `none`.
-    A model with a prompt of its own has it in `prompt`: `$document` stands for the document, and
-    the answer that follows must begin with the scores, separated by commas.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = ""
-    hosts: tuple[str, ...] = ()
-    model: str = ""
-    secret: str = "none"
-    prompt: str | None = Field(None, pattern=r"\$document")
-    max_characters: int = Field(8_000, ge=64)
-    """Characters of a document that are sent; of a longer one the begin, middle and end."""
-    documents_at_once: int = Field(16, ge=1, le=1_000)
-    timeout_s: float = Field(120, gt=0)
-    pause_s: float = Field(0.5, ge=0)
-    """Before the second attempt; twice as long before the third."""
-
-    @model_validator(mode="after")
-    def _without_key(self) -> Self:
-        # Here, not by field: the message of a field would show the value, maybe a key.
-        if not is_reference(self.secret):
-            raise ValueError(f"secret should be {FORMS}; never the key itself")
-        return self
-
-
 class ServedConfig(_Config):
     """A server that scores `anchors`, in slot order; there are no weights of ours."""
 
     kind: Literal["served"]
     anchors: tuple[str, ...] = Field(min_length=1, max_length=MOST_SLOTS)
-    server: Server
+    server: ServedSettings
 
     @property
     def slots(self) -> int:

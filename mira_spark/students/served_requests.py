@@ -12,11 +12,11 @@ from typing import Any
 
 from mira_spark.errors import OutageError
 from mira_spark.judges.calls import openai_sdk
-from mira_spark.judges.calls.hosts import checked_url
 from mira_spark.judges.calls.secret import Secret, scrubbed
 from mira_spark.judges.calls.throttle import Throttle, is_retryable, retry_after_s
 from mira_spark.judges.protocol import CallFailed
-from mira_spark.students.configs import Server
+from mira_spark.settings.students import ServedSettings
+from mira_spark.settings.urls import checked_url
 
 NEEDED_BY = "a served student"
 ATTEMPTS = 3
@@ -33,7 +33,7 @@ class Requests:
     """Asks one server. Constructing it sends nothing; ConfigError when the SDK is missing or the
     URL may not be asked."""
 
-    def __init__(self, server: Server, secret: Secret) -> None:
+    def __init__(self, server: ServedSettings, secret: Secret) -> None:
         sdk = openai_sdk.load(NEEDED_BY)
         http = openai_sdk.http(sdk)
         self._server, self._secret = server, secret

@@ -14,7 +14,7 @@ import transformers
 
 from mira_spark.distillation import pretrained
 from mira_spark.distillation.encoder import train_encoder
-from mira_spark.distillation.training import EncoderSettings
+from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import windows
 from tests.benchmarks import shapes
 from tests.encoders import a_tokenizer

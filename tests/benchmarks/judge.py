@@ -26,13 +26,19 @@ from mira_spark.judges import defence, prompts
 from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.ledger import Answered, Ledger, answered
-from mira_spark.judges.calls.pacing import Pacer, PacingSettings
+from mira_spark.judges.calls.pacing import Pacer
 from mira_spark.judges.calls.secret import Secret
-from mira_spark.judges.calls.spending import Budget, BudgetSettings, Caps
+from mira_spark.judges.calls.spending import Budget
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.protocol import Anchor, Request
 from mira_spark.judges.reading import Labels
-from mira_spark.settings.judge import JudgeSettings, ModelSettings
+from mira_spark.settings.judge import (
+    BudgetSettings,
+    Caps,
+    JudgeSettings,
+    ModelSettings,
+    PacingSettings,
+)
 from tests.hostile_documents import hosts
 from tests.judge_driver import PRICE, again, append, key, known, parse
 

@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 from mira_spark.distillation import training as distillation
 from mira_spark.distillation.linear import train_linear
 from mira_spark.distillation.reliability import spearman
-from mira_spark.distillation.training import LinearSettings
 from mira_spark.labels import labelling
+from mira_spark.settings.students import LinearSettings
 from tests.benchmarks.students import groups, staged
 
 BY_SLOT = npt.NDArray[np.float64]

@@ -31,7 +31,7 @@ from mira_spark.selection import choice
 from mira_spark.selection import frontier as budgets
 from mira_spark.selection import histogram as bins
 from mira_spark.selection import order as selection
-from mira_spark.selection.order import SelectionSettings
+from mira_spark.settings.selection import SelectionSettings
 
 SOURCES, GROUPS = 50, 5
 CHOSEN = SelectionSettings(budget="40%")

@@ -22,9 +22,10 @@ from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import explanation
 from mira_spark.selection import record as selections
-from mira_spark.selection.order import HIGHEST, SelectionSettings
+from mira_spark.selection.order import HIGHEST
 from mira_spark.selection.record import Selection
 from mira_spark.settings.root import Settings, load
+from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
 from tests.selection_lake import documents_of, ids, rule
 from tests.selection_oracle import Document, kept

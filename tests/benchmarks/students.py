@@ -20,13 +20,12 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from mira_spark.distillation import training as distillation
-from mira_spark.distillation.reliability import ReliabilitySettings
 from mira_spark.distillation.shards import COLUMNS
 from mira_spark.distillation.trained import Assessment, assessed
-from mira_spark.distillation.training import DistillationSettings, EncoderSettings
 from mira_spark.judges.protocol import Anchor
 from mira_spark.labels import labelling
 from mira_spark.rubrics.rubric import Rubric
+from mira_spark.settings.students import DistillationSettings, EncoderSettings, ReliabilitySettings
 
 MINILM_SHA256 = "53aa51172d14"
 """The beginning of its model.safetensors' digest."""

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from mira_spark.corpus import documents as corpus
-from mira_spark.corpus.documents import ColumnMapping, CorpusSettings
 from mira_spark.errors import InputError
+from mira_spark.settings.corpus import ColumnMapping, CorpusSettings
 
 SETTINGS = CorpusSettings(
     input="json", path="somewhere", columns=ColumnMapping(doc_id="id"), max_document_bytes=100

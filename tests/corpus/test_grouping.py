@@ -9,7 +9,6 @@ import pytest
 
 from mira_spark.corpus.embedding import embed, unit
 from mira_spark.corpus.grouping import (
-    GroupingSettings,
     Source,
     group,
     group_name,
@@ -18,6 +17,7 @@ from mira_spark.corpus.grouping import (
     nearest,
     source_vector,
 )
+from mira_spark.settings.corpus import GroupingSettings
 
 Vector = npt.NDArray[np.float32]
 AXES = 12

@@ -7,11 +7,10 @@ import pytest
 
 from mira_spark.distillation import comparison, reliability
 from mira_spark.distillation import training as distillation
-from mira_spark.distillation.reliability import ReliabilitySettings
-from mira_spark.distillation.training import DistillationSettings, LinearSettings
 from mira_spark.errors import InputError
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.rubric import Rubric
+from mira_spark.settings.students import DistillationSettings, LinearSettings, ReliabilitySettings
 from mira_spark.students import aggregation
 from tests.staging import Row, staged
 

@@ -10,9 +10,10 @@ import torch
 from mira_spark.distillation import fine_tuning, frozen_heads
 from mira_spark.distillation.encoder import train_encoder
 from mira_spark.distillation.reliability import spearman
-from mira_spark.distillation.training import EncoderSettings, predict
+from mira_spark.distillation.training import predict
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.labels import labelling
+from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import encoder, packing
 from tests.encoders import an_encoder
 from tests.staging import Row, staged

@@ -18,8 +18,9 @@ from mira_spark.distillation import linear as linear_training
 from mira_spark.distillation import ridge
 from mira_spark.distillation.linear import train_linear
 from mira_spark.distillation.reliability import spearman
-from mira_spark.distillation.training import LinearSettings, predict
+from mira_spark.distillation.training import predict
 from mira_spark.errors import InputError
+from mira_spark.settings.students import LinearSettings
 from mira_spark.students.hashing import SHAPE, hash_documents
 from mira_spark.students.linear import LinearStudent, standardised, utf8_spans
 from tests.staging import Row, staged

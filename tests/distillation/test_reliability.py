@@ -12,13 +12,13 @@ from sklearn.metrics import mean_absolute_error
 from mira_spark.distillation.reliability import (
     Cell,
     Gate,
-    ReliabilitySettings,
     cells,
     gate,
     masks,
     mean_spearman,
     spearman,
 )
+from mira_spark.settings.students import ReliabilitySettings
 
 SETTINGS = ReliabilitySettings()
 

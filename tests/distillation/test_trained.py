@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from mira_spark.distillation import training as distillation
-from mira_spark.distillation.reliability import ReliabilitySettings
 from mira_spark.distillation.trained import Assessment, assessed
 from mira_spark.labels import labelling
+from mira_spark.settings.students import ReliabilitySettings
 from tests.distillation.test_comparison import LINEAR, RUBRIC, documents
 from tests.staging import Row, staged
 

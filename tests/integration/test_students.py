@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 
 from mira_spark import pipeline
 from mira_spark.distillation import champions, mlflow_runs, registry
-from mira_spark.distillation.training import DistillationSettings, EncoderSettings
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
 from mira_spark.process.progress import console
 from mira_spark.settings.root import Settings
+from mira_spark.settings.students import DistillationSettings, EncoderSettings
 from tests.encoders import an_encoder
 
 pytestmark = pytest.mark.long

@@ -18,14 +18,13 @@ from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import Answered, Ledger, answered
-from mira_spark.judges.calls.pacing import JudgeUnavailable, Pacer, PacingSettings
-from mira_spark.judges.calls.prices import Price
+from mira_spark.judges.calls.pacing import JudgeUnavailable, Pacer
 from mira_spark.judges.calls.secret import Secret
-from mira_spark.judges.calls.spending import Budget, BudgetSettings
+from mira_spark.judges.calls.spending import Budget
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.protocol import Answer, Request
 from mira_spark.judges.reading import Labels
-from mira_spark.settings.judge import ModelSettings
+from mira_spark.settings.judge import BudgetSettings, ModelSettings, PacingSettings, Price
 from tests.judge_driver import again, asked, parse
 from tests.judge_faults import FAULTS, always, drawn
 from tests.judge_stub import JudgeStub, by_hash

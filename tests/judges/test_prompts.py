@@ -18,7 +18,6 @@ import mira_spark
 from mira_spark.errors import ConfigError
 from mira_spark.judges import defence
 from mira_spark.judges.prompts import (
-    MAX_DIMENSIONS,
     WINDOW_MARK,
     Prompts,
     call_key,
@@ -28,6 +27,7 @@ from mira_spark.judges.prompts import (
     windows,
 )
 from mira_spark.judges.protocol import Anchor
+from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 ANCHORS = (
     Anchor(0, "clarity", "It says what it does."),

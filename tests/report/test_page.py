@@ -10,15 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mira_spark.report.page import (
-    NOTHING,
-    ReportData,
-    ReportSettings,
-    dollars,
-    duration,
-    points,
-    render,
-)
+from mira_spark.report.page import NOTHING, ReportData, dollars, duration, points, render
+from mira_spark.settings.report import ReportSettings
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>"

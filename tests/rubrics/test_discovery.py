@@ -11,7 +11,6 @@ from mira_spark.judges.protocol import Anchor
 from mira_spark.labels.labelling import share_of
 from mira_spark.rubrics.discovery import (
     Anchored,
-    DiscoverySettings,
     Point,
     anchors,
     coverage,
@@ -20,6 +19,7 @@ from mira_spark.rubrics.discovery import (
     stability,
 )
 from mira_spark.rubrics.lint import problems
+from mira_spark.settings.rubrics import DiscoverySettings
 
 THREE = DiscoverySettings(dimensions=3)
 TOPICS = tuple(

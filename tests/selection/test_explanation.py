@@ -18,11 +18,11 @@ from mira_spark.selection import explanation
 from mira_spark.selection import order as selection
 from mira_spark.selection import record as selections
 from mira_spark.selection.explanation import share_below
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, is_kept, verdict
 from mira_spark.selection.walk import Cut
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
 from mira_spark.students import artefact
 from tests import selection_lake

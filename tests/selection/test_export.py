@@ -18,8 +18,8 @@ from mira_spark.process.failpoints import DrillError
 from mira_spark.selection import export as exporting
 from mira_spark.selection import record as selections
 from mira_spark.selection.export import Piece, export, pieces
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.record import Selection
+from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
 from tests import selection_lake
 

@@ -6,8 +6,8 @@ from mira_spark.errors import InputError
 from mira_spark.process.progress import console
 from mira_spark.selection import frontier as budgets
 from mira_spark.selection.frontier import Answer, Line, alternatives, answers, together
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.what_if import Kept
+from mira_spark.settings.selection import SelectionSettings
 from tests.counting import counted_bins
 
 BINS = counted_bins(

@@ -21,11 +21,11 @@ from mira_spark.process.progress import console
 from mira_spark.selection import candidates, explanation
 from mira_spark.selection import frontier as budgets
 from mira_spark.selection import record as selections
-from mira_spark.selection.allocation import Policy, walks
+from mira_spark.selection.allocation import Policy, allocation_policy, walks
 from mira_spark.selection.export import export
-from mira_spark.selection.order import Filter, SelectionSettings
 from mira_spark.selection.positions import levels
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import Filter, SelectionSettings
 from tests import selection_lake
 from tests.hostile_strings import ALL, CLASSIC
 from tests.scoring_lake import NOW
@@ -74,7 +74,7 @@ def test_no_pool_and_no_source_has_that_name_or_share(where: str) -> None:
             SelectionSettings.model_validate({where: {"web": text}})
         policy = SelectionSettings.model_validate({where: {text: "1"}, "policy": "source"})
         with pytest.raises(InputError, match=rf"^{where}\."):
-            walks(policy.allocation, 70, {"web": "x"}, levels(["web"], [9], [1], [40]))
+            walks(allocation_policy(policy), 70, {"web": "x"}, levels(["web"], [9], [1], [40]))
 
 
 def test_a_source_may_have_any_name() -> None:

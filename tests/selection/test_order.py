@@ -5,7 +5,7 @@ from pyspark.sql import SparkSession
 
 from mira_spark.errors import InputError
 from mira_spark.selection import order as selection
-from mira_spark.selection.order import SelectionSettings
+from mira_spark.settings.selection import SelectionSettings
 
 
 @pytest.mark.parametrize(

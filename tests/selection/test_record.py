@@ -31,9 +31,9 @@ from mira_spark.selection import (
     record as selections,
 )
 from mira_spark.selection.diff import ASIDE, BOTH, CHANGED, CUT, ONLY_A, ONLY_B, QUALITY
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.record import Selection, chosen, gone_line, latest
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
 from tests import selection_lake
 from tests.selection_lake import ids

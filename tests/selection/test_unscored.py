@@ -3,8 +3,8 @@
 import pytest
 
 from mira_spark.errors import InputError
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.selection.unscored import Unscored
+from mira_spark.settings.selection import SelectionSettings
 
 LEFT = Unscored(
     1_000,

@@ -19,8 +19,8 @@ from mira_spark.selection import (
 from mira_spark.selection import (
     record as selections,
 )
-from mira_spark.selection.order import Exclusion, Filter, ScoreColumn, SelectionSettings
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import Exclusion, Filter, ScoreColumn, SelectionSettings
 from mira_spark.steps import select_documents
 from tests import selection_lake
 from tests.selection_lake import ids

@@ -21,8 +21,8 @@ from mira_spark.selection import choice
 from mira_spark.selection import histogram as bins
 from mira_spark.selection import order as selection
 from mira_spark.selection import record as selections
-from mira_spark.selection.order import SelectionSettings
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
 from tests import selection_lake
 from tests.selection_lake import ids, rule
@@ -363,9 +363,9 @@ def test_who_competes_by_what_has_an_id_of_its_own() -> None:
         SelectionSettings(duplicates="first", seed=1),
         SelectionSettings.model_validate({"exclude": [{"table": "a"}]}),
     ]
-    found = [one.candidates_id for one in settings]
+    found = [candidates.candidates_digest(one) for one in settings]
     assert len(set(found)) == len(found)
-    assert SelectionSettings(budget="10%", seed=5).candidates_id == "all"
+    assert candidates.candidates_digest(SelectionSettings(budget="10%", seed=5)) == "all"
     assert [one.is_predicate for one in settings] == [True, True, False, False, False]
 
 

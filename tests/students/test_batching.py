@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mira_spark.scoring import batches as scoring
-from mira_spark.scoring.batches import ScoringSettings
+from mira_spark.settings.scoring import ScoringSettings
 from mira_spark.students import encoder
 from mira_spark.students.encoder import EncoderStudent
 from mira_spark.students.protocol import Batching, score
@@ -57,7 +57,7 @@ def test_the_settings_reach_the_student_that_scores(
     anchors = a_manifest(reliability={})
     scorer = written(tmp_path / "student", student, anchors)  # type: ignore[arg-type]
     chosen = ScoringSettings(batch_tokens=300)
-    loaded, _ = scoring.loaded(scorer, chosen.batching)
+    loaded, _ = scoring.loaded(scorer, scoring.batching(chosen))
     assert isinstance(loaded, EncoderStudent)
     assert loaded.batching == Batching(300, compiled=False)
     assert max(b.inputs["ids"].size for b in loaded.encode(pa.array(TEXTS))) <= 300

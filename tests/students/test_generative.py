@@ -19,8 +19,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from mira_spark.distillation import generative as generative_training
 from mira_spark.distillation import generative_examples
 from mira_spark.distillation.generative import train_generative
-from mira_spark.distillation.training import GenerativeSettings
 from mira_spark.errors import ArtefactError, InputError
+from mira_spark.settings.students import GenerativeSettings
 from mira_spark.students import answers, architecture, generative
 from mira_spark.students.answers import parse, written
 from mira_spark.students.configs import GenerativeConfig

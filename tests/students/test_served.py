@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from mira_spark.errors import ConfigError, OutageError
 from mira_spark.scoring.engine import Engine, Outage
-from mira_spark.students import answers, configs
+from mira_spark.settings.students import ServedSettings
+from mira_spark.students import answers
 from mira_spark.students.configs import ServedConfig
 from mira_spark.students.served import NotScored, ServedStudent, opened
 from tests.judge_stub import ENVIRONMENT
@@ -109,7 +110,7 @@ def server() -> Iterator[Server]:
 def student(server: Server, anchors: tuple[str, ...] = ANCHORS, **changes: Any) -> ServedStudent:
     given = {"url": server.url, "hosts": ("127.0.0.1",), "model": "m", "secret": "env:SERVER_KEY",
              "timeout_s": 10, "pause_s": 0.01}  # fmt: skip
-    asked = configs.Server.model_validate(given | changes)
+    asked = ServedSettings.model_validate(given | changes)
     config = ServedConfig(kind="served", anchors=anchors, server=asked)
     return opened(config, {"SERVER_KEY": KEY})
 

@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from mira_spark.errors import JudgeError
 from mira_spark.judges.calls.throttle import Throttle, is_retryable, retry_after_s
 from mira_spark.judges.protocol import CallFailed
+from mira_spark.settings.judge import PacingSettings
 
 FREE_RETRIES = 10
 """So that the first failures of a run may be tried again."""
@@ -26,26 +25,6 @@ _TOO_LATE = "no time is left for another attempt"
 _TOO_MANY = "too many calls fail to try each again"
 
 T = TypeVar("T")
-
-
-class PacingSettings(BaseModel):
-    """`in_flight`: the most calls at once. A question is tried at most `attempts` times, and no try
-    begins later than `seconds` after its first.
-
-    Before the next try a wait is drawn from 0 to `base_s` doubled each time, at most `cap_s`; a
-    server's Retry-After counts up to `retry_after_cap_s`. `retry_share`: retries per first call,
-    beyond the first ten. The first failure after an outage of more than `seconds` ends the step.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    in_flight: int = Field(64, ge=1, le=1024)
-    attempts: int = Field(6, ge=1, le=100)
-    seconds: float = Field(900, gt=0)
-    base_s: float = Field(1.0, ge=0)
-    cap_s: float = Field(60.0, ge=0)
-    retry_after_cap_s: float = Field(600, ge=0)
-    retry_share: float = Field(0.1, ge=0, le=1)
 
 
 class GaveUp(Exception):

@@ -5,32 +5,15 @@ Money is counted in whole billionths of a US dollar (what decimal(18,9) holds), 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
-
-from pydantic import BaseModel, ConfigDict
 
 from mira_spark.errors import ConfigError
 from mira_spark.judges.protocol import Answer
-from mira_spark.settings.types import Usd
+from mira_spark.settings.judge import Price
 
 NANOS = 10**9
 TOKENS_AROUND_A_MESSAGE = 256
 """More than any known chat template or hidden instruction puts around one message."""
-
-
-class Price(BaseModel):
-    """US dollars per million tokens; `read_on` is the day the price list was read.
-
-    `cached_input` null: cached tokens cost what the others do.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: Usd
-    cached_input: Usd | None = None
-    output: Usd
-    read_on: date
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from mira_spark.errors import ConfigError
+from mira_spark.settings.secrets import FORMS, is_reference
 
-FORMS = "env:NAME (in capitals), databricks:SCOPE/KEY, or none for a server without a key"
 IN_PLACE = "[secret]"
-_KEY = re.compile(
-    r"://[^/\s?#@]*:[^/\s?#]+@"
-    r"|[?&;](?:password|passwd|pwd|token|api_?key|access_?key|secret|sig)=[^&;\s]"
-    r"|\b(?:sk[-_]|hf_|gh[opsu]_|dapi|AKIA|AIza|xox[abp]-)[A-Za-z0-9_-]{16}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY",
-    re.IGNORECASE,
-)
-# A variable's name is in capitals and has no such long word: most keys are no such name.
-_REFERENCE = re.compile(
-    r"none|env:(?!.*[A-Z0-9]{20})[A-Z_][A-Z0-9_]*|databricks:[^\s/:]+/[^\s/]+", re.ASCII
-)
 # Any number of backslashes is one: JSON within JSON doubles them.
 _ESCAPE = re.compile(
     r"(?<!\\)\\++(?:u00(?P<code>[0-7][0-9a-fA-F])|(?P<sign>/)|)"
@@ -52,16 +41,6 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Secret is neither copied nor pickled")
-
-
-def is_reference(text: str) -> bool:
-    """Whether the text is of the form that `read` takes."""
-    return _REFERENCE.fullmatch(text) is not None
-
-
-def holds_key(text: str) -> bool:
-    """Whether the text looks as if it held a key or password: in a URL, or on its own."""
-    return _KEY.search(text) is not None
 
 
 def read(reference: str, environment: Mapping[str, str]) -> Secret:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from mira_spark.errors import MiraError
-from mira_spark.judges.calls.prices import NANOS, Price, Usage, cost_nanos, most_nanos, nanos
+from mira_spark.judges.calls.prices import NANOS, Usage, cost_nanos, most_nanos, nanos
 from mira_spark.judges.protocol import Answer
-from mira_spark.settings.types import Usd
+from mira_spark.settings.judge import BudgetSettings, Caps, Price
 
 _REMEDY = {
     "per_run": "run the step again to go on under a run's new cap, or raise it.",
@@ -25,25 +23,6 @@ class BudgetReached(MiraError):
     """The next call does not fit a cap and was not sent; the step can be resumed."""
 
     exit_code = 75
-
-
-class Caps(BaseModel):
-    """The most that may be spent, in US dollars and in tokens (input and output together)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    usd: Usd | None = None
-    tokens: int | None = Field(None, ge=0)
-
-
-class BudgetSettings(BaseModel):
-    """The caps. A day is a day of UTC; `per_source` holds for each source over all runs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    per_run: Caps = Caps()
-    per_day: Caps = Caps()
-    per_source: Caps = Caps()
 
 
 @dataclass(frozen=True)

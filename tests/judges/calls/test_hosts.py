@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from mira_spark.errors import ConfigError
-from mira_spark.judges.calls.hosts import NotSendable, check_sendable, checked_url, host_of
+from mira_spark.judges.calls.hosts import NotSendable, check_sendable
 from mira_spark.judges.protocol import Request
+from mira_spark.settings.urls import checked_url, host_of
 
 HOSTS = (
     "api.openai.com",

@@ -22,12 +22,13 @@ from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import CHUNK, Answered, Ledger, answered
-from mira_spark.judges.calls.pacing import JudgeUnavailable, Pacer, PacingSettings
-from mira_spark.judges.calls.prices import Price, upper_bound_tokens
-from mira_spark.judges.calls.spending import Budget, BudgetReached, BudgetSettings, Caps, Spent
+from mira_spark.judges.calls.pacing import JudgeUnavailable, Pacer
+from mira_spark.judges.calls.prices import upper_bound_tokens
+from mira_spark.judges.calls.spending import Budget, BudgetReached, Spent
 from mira_spark.judges.calls.throttle import AT_FIRST
 from mira_spark.judges.prompts import schema
 from mira_spark.judges.protocol import Answer, CallFailed, Request
+from mira_spark.settings.judge import BudgetSettings, Caps, PacingSettings, Price
 
 PRICE = Price(input=Decimal(1), output=Decimal(2), read_on=date(2026, 1, 1))
 CUT = '{"choices": [{"finish_reason": "length", "message": {"content": "7"}}]}'

@@ -12,16 +12,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from mira_spark.judges.calls.pacing import (
-    FREE_RETRIES,
-    IDLE_S,
-    GaveUp,
-    JudgeUnavailable,
-    Pacer,
-    PacingSettings,
-)
+from mira_spark.judges.calls.pacing import FREE_RETRIES, IDLE_S, GaveUp, JudgeUnavailable, Pacer
 from mira_spark.judges.calls.throttle import AT_FIRST
 from mira_spark.judges.protocol import CallFailed
+from mira_spark.settings.judge import PacingSettings
 
 T = TypeVar("T")
 

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_spark.errors import ConfigError
-from mira_spark.judges.calls.secret import IN_PLACE, Secret, is_reference, quieten, read, scrubbed
+from mira_spark.judges.calls.secret import IN_PLACE, Secret, quieten, read, scrubbed
+from mira_spark.settings.secrets import is_reference
 
 KEYS = ("sk-proj-A1b2C3d4E5f6G7", "dapi0123456789abcdef", "p/w+q=r&s_t~u.v-x:y%41z")
 

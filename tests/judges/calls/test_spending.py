@@ -16,16 +16,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mira_spark.errors import ConfigError
-from mira_spark.judges.calls.prices import Price, Usage, cost_nanos, price_of, upper_bound_tokens
-from mira_spark.judges.calls.spending import (
-    Budget,
-    BudgetReached,
-    BudgetSettings,
-    Caps,
-    Reservation,
-    Spent,
-)
+from mira_spark.judges.calls.prices import Usage, cost_nanos, price_of, upper_bound_tokens
+from mira_spark.judges.calls.spending import Budget, BudgetReached, Reservation, Spent
 from mira_spark.judges.protocol import Answer
+from mira_spark.settings.judge import BudgetSettings, Caps, Price
 
 READ_ON = date(2025, 11, 1)
 T = TypeVar("T")

@@ -1,0 +1,156 @@
+"""Which documents are selected."""
+
+import re
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mira_spark.lake.schemas import TABLES
+from mira_spark.settings.types import Name, Seed
+
+_SHARE = re.compile(r"\d{1,18}(\.\d{1,18})?%?|\d{1,18}/[1-9]\d{0,17}", re.ASCII)
+
+
+FORM = "should be from 0 to 1, e.g. 0.05, 5% or 1/20"
+
+
+def readable(text: str) -> Fraction | None:
+    """The share of a budget that a text gives; None when it gives none from 0 to 1."""
+    if not _SHARE.fullmatch(text):
+        return None
+    share = Fraction(text.removesuffix("%")) * (Fraction(1, 100) if text.endswith("%") else 1)
+    return share if share <= 1 else None
+
+
+def contradictions(floors: Mapping[str, Fraction], caps: Mapping[str, Fraction]) -> Iterator[str]:
+    """Why no corpus could be selected from by these floors and caps of sources."""
+    for source in sorted(floors.keys() & caps.keys()):
+        if caps[source] < floors[source]:
+            yield f"caps.{source}: {caps[source]} is below the source's floor, {floors[source]}"
+    if sum(floors.values()) > 1:
+        yield f"floors: sum to {sum(floors.values())}, should be at most 1"
+
+
+_BUDGET = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?%|[0-9][0-9_]{0,24}")
+
+
+_MOST_TOKENS = 2**63 - 1
+
+
+_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+
+
+_TABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127}){0,2}$"
+
+
+Scalar = bool | int | float | str
+
+
+def _readable(share: str) -> str:
+    if readable(share) is None:
+        raise ValueError(FORM)
+    return share
+
+
+Share = Annotated[str, AfterValidator(_readable)]
+"""Of the budget, as in `allocation.Policy`."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Filter(_Settings):
+    """A document is a candidate when this holds of it; a null is no value, and holds of nothing.
+
+    `column` is one of `documents`, or `metadata.<key>`; `value` a list for `in` and `not in`. How
+    metadata, which are texts, are compared: `candidates.holds`.
+    """
+
+    column: str = Field(pattern=r"^[a-z_]+(\..+)?$")
+    operator: Literal["=", "!=", "<", "<=", ">", ">=", "in", "not in"]
+    value: Scalar | tuple[Scalar, ...]
+
+
+class Exclusion(_Settings):
+    """A table of documents that are never selected, such as a test set's; `by` is its column."""
+
+    table: str = Field(pattern=_TABLE)
+    by: Literal["doc_id", "content_hash"] = "doc_id"
+
+
+class ScoreColumn(_Settings):
+    """A numeric column of the user's, by doc_id, to select by: the highest are the best."""
+
+    table: str = Field(pattern=_TABLE)
+    column: str = Field(pattern=_NAME)
+
+
+class SelectionSettings(_Settings):
+    """`budget`: tokens (`25_000_000_000`) or per cent of the tokens of all documents (`40%`).
+
+    `score` is what documents compete by: their quality, or a baseline: `random`, `length` (tokens),
+    or a column. `shares`, `floors` and `caps` are as in `allocation.Policy`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    name: Name = "default"
+    policy: Literal["group", "global", "source"] = "group"
+    budget: str = "40%"
+    shares: Literal["tokens", "equal"] | dict[str, str] = "tokens"
+    floors: dict[str, Share] = {}
+    caps: dict[str, Share] = {}
+    score: Literal["quality", "random", "length"] | ScoreColumn = "quality"
+    where: tuple[Filter, ...] = ()
+    exclude: tuple[Exclusion, ...] = ()
+    duplicates: Literal["keep", "first"] = "keep"
+    materialize: Literal["view", "manifest", "text"] = "view"
+    keep_days: int = Field(30, ge=0)
+    seed: Seed = 0
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_table(cls, name: str) -> str:
+        if f"selected_{name}" in TABLES:
+            raise ValueError(f"selected_{name} is a table of ours, not a view: use another name")
+        return name
+
+    @field_validator("budget")
+    @classmethod
+    def _readable(cls, budget: str) -> str:
+        if not _BUDGET.fullmatch(budget):
+            raise ValueError("should be a number of tokens, e.g. 25_000_000_000, or e.g. 40%")
+        share = Fraction(budget.removesuffix("%").replace("_", ""))
+        if share <= 0:
+            raise ValueError("should be more than 0")
+        if budget.endswith("%") and share > 100:
+            raise ValueError("should be at most 100%")
+        if share > _MOST_TOKENS:
+            raise ValueError(f"should be at most {_MOST_TOKENS:,} tokens")
+        return budget
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        floors, caps = ({s: readable(text) or Fraction(0) for s, text in given.items()}
+                        for given in (self.floors, self.caps))  # fmt: skip
+        problems = list(contradictions(floors, caps))
+        if not isinstance(self.shares, str):
+            shares = {pool: readable(text) for pool, text in self.shares.items()}
+            problems += [
+                f"shares.{pool}: {FORM}" for pool, share in shares.items() if share is None
+            ]
+            total = sum(share for share in shares.values() if share is not None)
+            if total != 1 and None not in shares.values():
+                problems.append(f"shares: sum to {total}, should be exactly 1")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def is_predicate(self) -> bool:
+        """Whether a selection can be told from `scores` alone, without a list of documents."""
+        by_list = self.where or self.exclude or self.duplicates == "first"
+        return not (by_list or isinstance(self.score, ScoreColumn) or self.materialize != "view")
