@@ -113,7 +113,7 @@ def labelling_ids(settings: Settings, signed: Mapping[str, Rubric]) -> dict[str,
 
 def scorers(lake: Lakehouse, settings: Settings, source_groups: Iterable[str]) -> dict[str, Scorer]:
     """Group to its champion student; groups without a champion are absent."""
-    champions = registry.champions(settings, sorted(set(source_groups)))
+    champions = registry.champions(settings.student_registry, sorted(set(source_groups)))
     rows = lake.read("students").filter(F.col("student_id").isin(list(champions.values())))
     return {row["source_group"]: _scorer(row) for row in rows.collect()}
 

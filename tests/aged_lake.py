@@ -201,8 +201,8 @@ class Lake:
 
     def empty_the_registry(self) -> None:
         client, name = (
-            mlflow_runs.client(self.settings),
-            registry.model_name(self.settings, "group_a"),
+            mlflow_runs.client(self.settings.student_registry),
+            registry.model_name(self.settings.student_registry, "group_a"),
         )
         if client.search_registered_models(f"name = '{name}'"):
             client.delete_registered_model(name)

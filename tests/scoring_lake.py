@@ -95,12 +95,12 @@ def champion(
 
 def registered(settings: Settings, group: str, digest: str, source: str) -> str:
     """The id of a student that is now the group's champion in the registry."""
-    name = registry.model_name(settings, group)
+    name = registry.model_name(settings.student_registry, group)
     with mlflow_runs.quiet():
-        client = mlflow_runs.client(settings)
+        client = mlflow_runs.client(settings.student_registry)
         version = registry.add_version(client, name, source, digest)
     student_id = registry.student_id(name, version, digest)
-    registry.promote(settings, student_id)
+    registry.promote(settings.student_registry, student_id)
     return student_id
 
 

@@ -6,18 +6,18 @@ from pyspark.sql import functions as F
 from mira_spark.distillation import registry
 from mira_spark.errors import InputError
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.settings.root import Settings
+from mira_spark.settings.students import Registry
 
 FORCED = "forced"
 WRITES = ("students",)
 
 
-def listed(lake: Lakehouse, settings: Settings) -> list[tuple[str, ...]]:
+def listed(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
     """A row per student: id, alias, kind, labels, Spearman, gate, time; by group, newest first."""
     rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
     groups = {row["source_group"] for row in rows}
     alias_of = {
-        registry.student_of(settings, registry.model_name(settings, group), alias): alias
+        registry.student_of(place, registry.model_name(place, group), alias): alias
         for group in groups
         for alias in (registry.CHALLENGER, registry.CHAMPION)
     }
@@ -35,7 +35,7 @@ def listed(lake: Lakehouse, settings: Settings) -> list[tuple[str, ...]]:
     ]
 
 
-def promote(lake: Lakehouse, settings: Settings, student_id: str, force: bool) -> str:
+def promote(lake: Lakehouse, place: Registry, student_id: str, force: bool) -> str:
     """Move the alias and say so; `student_id` may end with the version, where that names one.
 
     InputError for an unknown student, for one that MLflow does not have, and for one whose gate
@@ -48,7 +48,7 @@ def promote(lake: Lakehouse, settings: Settings, student_id: str, force: bool) -
             f"{student_id} did not pass its gate: {'; '.join(row['gate_reasons'])}. "
             "With --force it scores all the same"
         )
-    registry.promote(settings, student_id)
+    registry.promote(place, student_id)
     if row["gate"] == "failed":
         lake.update("students", F.col("student_id") == student_id, {"gate": F.lit(FORCED)})
     return f"{row['source_group']}: {student_id} is champion" + (

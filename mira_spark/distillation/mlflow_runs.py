@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from mira_spark.settings.root import Settings
+from mira_spark.settings.students import Registry
 
 MODEL = "student"
 LOADER = "mira_spark.scoring.pyfunc"
@@ -39,27 +38,27 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def client(settings: "Settings") -> Any:
+def client(place: Registry) -> Any:
     """A client of the tracking server and registry that the settings name: the local folder's own
     in a local session, the platform's where they name none."""
     from mlflow.tracking import MlflowClient
 
-    uri = settings.registry.tracking_uri
-    if uri is None and settings.session == "local":
-        uri = f"sqlite:///{settings.folder.absolute()}/mlflow.db"
+    uri = place.settings.tracking_uri
+    if uri is None and place.is_local:
+        uri = f"sqlite:///{place.folder.absolute()}/mlflow.db"
     # On Databricks the registry is not the tracking server; which one it is, is the platform's.
     own = uri is not None and not uri.startswith("databricks")
     return MlflowClient(uri, uri if own else None)
 
 
-def experiment(client: Any, settings: "Settings") -> str:
+def experiment(client: Any, place: Registry) -> str:
     """The experiment's id; created with its files in the local folder when the session is local."""
-    existing = client.get_experiment_by_name(settings.registry.experiment)
+    existing = client.get_experiment_by_name(place.settings.experiment)
     if existing is not None:
         return str(existing.experiment_id)
-    local = settings.session == "local" and settings.registry.tracking_uri is None
-    files = (settings.folder.absolute() / "mlartifacts").as_uri() if local else None
-    return str(client.create_experiment(settings.registry.experiment, artifact_location=files))
+    local = place.is_local and place.settings.tracking_uri is None
+    files = (place.folder.absolute() / "mlartifacts").as_uri() if local else None
+    return str(client.create_experiment(place.settings.experiment, artifact_location=files))
 
 
 @contextmanager

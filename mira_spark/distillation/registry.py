@@ -4,24 +4,22 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from mira_spark.distillation import mlflow_runs
 from mira_spark.errors import InputError
-
-if TYPE_CHECKING:
-    from mira_spark.settings.root import Settings
+from mira_spark.settings.students import Registry
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST_TAG = "artefact_sha256"
 DIGEST_LENGTH = 12
 
 
-def model_name(settings: "Settings", source_group: str) -> str:
+def model_name(place: Registry, source_group: str) -> str:
     """The registered model of a group."""
-    return f"{settings.registry.prefix}_{source_group}"
+    return f"{place.settings.prefix}_{source_group}"
 
 
 def student_id(name: str, version: str | int, digest: str) -> str:
@@ -33,9 +31,9 @@ def student_id(name: str, version: str | int, digest: str) -> str:
     return f"{name}/{version}-{digest[:DIGEST_LENGTH]}"
 
 
-def students_folder(settings: "Settings") -> Path:
+def students_folder(place: Registry) -> Path:
     """Where artefacts lie for the executors, one folder each, named by its digest."""
-    return (settings.registry.students_folder or settings.folder / "students").absolute()
+    return (place.settings.students_folder or place.folder / "students").absolute()
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Registration:
 
 
 def register(
-    settings: "Settings",
+    place: Registry,
     source_group: str,
     artefact: Path,
     digest: str,
@@ -65,8 +63,8 @@ def register(
     The model is a pyfunc too, for people who score a few texts by hand (see `student_pyfunc`).
     """
     with mlflow_runs.quiet():
-        client, name = mlflow_runs.client(settings), model_name(settings, source_group)
-        experiment_id = mlflow_runs.experiment(client, settings)
+        client, name = mlflow_runs.client(place), model_name(place, source_group)
+        experiment_id = mlflow_runs.experiment(client, place)
         with mlflow_runs.run(client, experiment_id, name) as run_id:
             mlflow_runs.log_figures(client, run_id, registration.parameters, registration.metrics)
             mlflow_runs.log_inputs(client, run_id, registration.inputs)
@@ -106,7 +104,7 @@ def add_version(
     return str(made.version)
 
 
-def promote(settings: "Settings", student: str) -> None:
+def promote(place: Registry, student: str) -> None:
     """Make a registered student its group's champion; it is no challenger any more.
 
     InputError when MLflow does not have it, or has another student under its version.
@@ -116,7 +114,7 @@ def promote(settings: "Settings", student: str) -> None:
     name, _, rest = student.rpartition("/")
     version = rest.partition("-")[0]
     with mlflow_runs.quiet():
-        client = mlflow_runs.client(settings)
+        client = mlflow_runs.client(place)
         try:
             registered = _id_of(client.get_model_version(name, version))
         except MlflowException as error:
@@ -133,26 +131,26 @@ def promote(settings: "Settings", student: str) -> None:
             client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def log_report(settings: "Settings", path: Path, metrics: Mapping[str, float]) -> None:
+def log_report(place: Registry, path: Path, metrics: Mapping[str, float]) -> None:
     """Log a report's file and figures as one MLflow run."""
     with mlflow_runs.quiet():
-        client = mlflow_runs.client(settings)
-        with mlflow_runs.run(client, mlflow_runs.experiment(client, settings), "report") as run_id:
+        client = mlflow_runs.client(place)
+        with mlflow_runs.run(client, mlflow_runs.experiment(client, place), "report") as run_id:
             mlflow_runs.log_figures(client, run_id, {}, metrics)
             client.log_artifact(run_id, str(path))
 
 
-def champions(settings: "Settings", source_groups: Iterable[str]) -> dict[str, str]:
+def champions(place: Registry, source_groups: Iterable[str]) -> dict[str, str]:
     """Group to the student_id its champion alias points at now; groups without one are absent."""
-    aliased = {g: student_of(settings, model_name(settings, g), CHAMPION) for g in source_groups}
+    aliased = {g: student_of(place, model_name(place, g), CHAMPION) for g in source_groups}
     return {group: student for group, student in aliased.items() if student is not None}
 
 
-def student_of(settings: "Settings", name: str, alias: str) -> str | None:
+def student_of(place: Registry, name: str, alias: str) -> str | None:
     """The student_id that a registered model's alias points at; None where there is none, or a
     version that `register` did not make."""
     with mlflow_runs.quiet():
-        return _student_of(mlflow_runs.client(settings), name, alias)
+        return _student_of(mlflow_runs.client(place), name, alias)
 
 
 def _student_of(client: Any, name: str, alias: str) -> str | None:

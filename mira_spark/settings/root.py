@@ -24,7 +24,12 @@ from mira_spark.settings.rubrics import DiscoverySettings
 from mira_spark.settings.scoring import ScoringSettings
 from mira_spark.settings.secrets import holds_key
 from mira_spark.settings.selection import SelectionSettings
-from mira_spark.settings.students import DistillationSettings, RegistrySettings, ReliabilitySettings
+from mira_spark.settings.students import (
+    DistillationSettings,
+    Registry,
+    RegistrySettings,
+    ReliabilitySettings,
+)
 from mira_spark.settings.types import LocalPath
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127})?$"
@@ -64,6 +69,11 @@ class Settings(BaseModel):
                 "environment (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PGPASSWORD)"
             )
         return self
+
+    @property
+    def student_registry(self) -> Registry:
+        """Where students are registered."""
+        return Registry(self.registry, self.folder, self.session == "local")
 
     def digest(self, sections: Sequence[str]) -> str:
         """Hex SHA-256 of the named sections: equal means the step would do the same."""

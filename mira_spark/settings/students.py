@@ -1,7 +1,8 @@
 """Which students are trained, when one may be believed, and where they are registered."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -165,3 +166,12 @@ class RegistrySettings(BaseModel):
     experiment: str = Field("mira_spark", min_length=1)
     students_folder: LocalPath | None = None
     prefix: str = Field("mira", pattern=r"^([a-z0-9_]{1,64}\.){0,2}[a-z0-9_]{1,64}$")
+
+
+class Registry(NamedTuple):
+    """Where students are registered, with what the section leaves to its defaults: the local
+    folder, and whether the session is local."""
+
+    settings: RegistrySettings
+    folder: Path
+    is_local: bool

@@ -241,7 +241,7 @@ def _publish(
 ) -> None:
     """Lay the artefact where executors read it, register it, record it, and promote it if it
     passed."""
-    students = registry.students_folder(settings)
+    students = registry.students_folder(settings.student_registry)
     students.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=students) as temporary:
         digest = artefact.write(Path(temporary) / "student", trained.student, trained.manifest)
@@ -249,7 +249,7 @@ def _publish(
         if not folder.exists():
             (Path(temporary) / "student").rename(folder)
     student_id = registry.register(
-        settings,
+        settings.student_registry,
         trained.manifest.source_group,
         folder,
         digest,
@@ -271,4 +271,4 @@ def _publish(
     lake.replace_rows([row], "students", "student_id", student_id, run_id)
     reach("student.recorded")
     if trained.gate.passed:
-        registry.promote(settings, student_id)
+        registry.promote(settings.student_registry, student_id)

@@ -35,7 +35,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     path = (settings.report.path or settings.folder / "report.html").absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report.render(data), encoding="utf-8")
-    registry.log_report(settings, path, {name: float(data.selection[name]) for name in FIGURES})
+    registry.log_report(
+        settings.student_registry, path, {name: float(data.selection[name]) for name in FIGURES}
+    )
     left = unscored.when_made(lake, selections.named(lake, settings.selection.name))
     return Outcome(f"the report is {path}" + (f"; {left}" if left else ""))
 

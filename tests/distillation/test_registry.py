@@ -39,7 +39,7 @@ def settings(home: Path, request: pytest.FixtureRequest) -> Settings:
         f"folder={home}",
     ]
     chosen = load(None, given)
-    client = mlflow_runs.client(chosen)
+    client = mlflow_runs.client(chosen.student_registry)
     if client.get_experiment_by_name(prefix) is None:
         client.create_experiment(prefix, artifact_location=(home / prefix).as_uri())
     return chosen
@@ -67,7 +67,9 @@ def an_artefact(folder: Path, seed: int = 1) -> tuple[Path, str]:
 
 
 def registered(settings: Settings, folder: Path, seed: int = 1) -> str:
-    return registry.register(settings, "group_a", *an_artefact(folder, seed), REGISTRATION)
+    return registry.register(
+        settings.student_registry, "group_a", *an_artefact(folder, seed), REGISTRATION
+    )
 
 
 def test_a_student_is_registered_whatever_run_is_active_and_whatever_the_environment_says(
@@ -82,8 +84,10 @@ def test_a_student_is_registered_whatever_run_is_active_and_whatever_the_environ
     levels = {name: logging.getLogger(name).level for name in mlflow_runs._QUIET}
     environment = dict(mlflow_runs.__dict__)  # nothing of the module is a cache
     student = registered(settings, tmp_path / "student")
-    registry.promote(settings, student)
-    registry.log_report(settings, tmp_path / "student" / "config.json", {"documents": 3.0})
+    registry.promote(settings.student_registry, student)
+    registry.log_report(
+        settings.student_registry, tmp_path / "student" / "config.json", {"documents": 3.0}
+    )
 
     active = mlflow.active_run()
     assert active is not None
@@ -96,8 +100,8 @@ def test_a_student_is_registered_whatever_run_is_active_and_whatever_the_environ
     own = mlflow.MlflowClient(theirs).get_run(elsewhere)
     assert (own.data.params, own.data.metrics) == ({}, {})
 
-    client = mlflow_runs.client(settings)
-    name = registry.model_name(settings, "group_a")
+    client = mlflow_runs.client(settings.student_registry)
+    name = registry.model_name(settings.student_registry, "group_a")
     version = client.get_model_version_by_alias(name, CHAMPION)
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED"
@@ -110,8 +114,8 @@ def test_a_student_is_registered_whatever_run_is_active_and_whatever_the_environ
 
 
 def test_a_person_loads_the_champion_by_its_alias(settings: Settings, tmp_path: Path) -> None:
-    registry.promote(settings, registered(settings, tmp_path / "student"))
-    name = registry.model_name(settings, "group_a")
+    registry.promote(settings.student_registry, registered(settings, tmp_path / "student"))
+    name = registry.model_name(settings.student_registry, "group_a")
     with tracked_at(str(settings.registry.tracking_uri)):
         model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
     found = model.predict(pd.DataFrame({"text": ["a text"], "source": ["web"]}))
@@ -123,52 +127,61 @@ def test_a_person_loads_the_champion_by_its_alias(settings: Settings, tmp_path: 
 def test_a_version_number_that_comes_again_names_another_student(
     settings: Settings, tmp_path: Path
 ) -> None:
-    name = registry.model_name(settings, "group_a")
+    name = registry.model_name(settings.student_registry, "group_a")
     first = registered(settings, tmp_path / "first", seed=1)
-    registry.promote(settings, first)
-    mlflow_runs.client(settings).delete_registered_model(name)
-    assert registry.champions(settings, ["group_a"]) == {}
+    registry.promote(settings.student_registry, first)
+    mlflow_runs.client(settings.student_registry).delete_registered_model(name)
+    assert registry.champions(settings.student_registry, ["group_a"]) == {}
     second = registered(settings, tmp_path / "second", seed=2)
     assert (first.rpartition("-")[0], second.rpartition("-")[0]) == (f"{name}/1", f"{name}/1")
     assert first != second
-    assert registry.student_of(settings, name, CHALLENGER) == second
+    assert registry.student_of(settings.student_registry, name, CHALLENGER) == second
     with pytest.raises(InputError) as refused:
-        registry.promote(settings, first)
+        registry.promote(settings.student_registry, first)
     assert str(refused.value) == (
         f"{first} is not in MLflow any more: version 1 of {name} is {second}; "
         "mira distill-students registers students anew"
     )
-    registry.promote(settings, second)
-    assert registry.champions(settings, ["group_a"]) == {"group_a": second}
-    assert registry.student_of(settings, name, CHALLENGER) is None
+    registry.promote(settings.student_registry, second)
+    assert registry.champions(settings.student_registry, ["group_a"]) == {"group_a": second}
+    assert registry.student_of(settings.student_registry, name, CHALLENGER) is None
 
 
 def test_the_same_artefact_registered_anew_has_the_id_it_had(
     settings: Settings, tmp_path: Path
 ) -> None:
     first = registered(settings, tmp_path / "first")
-    mlflow_runs.client(settings).delete_registered_model(registry.model_name(settings, "group_a"))
+    mlflow_runs.client(settings.student_registry).delete_registered_model(
+        registry.model_name(settings.student_registry, "group_a")
+    )
     assert registered(settings, tmp_path / "again") == first
 
 
 def test_a_version_that_somebody_else_made_is_no_student(settings: Settings) -> None:
-    client, name = mlflow_runs.client(settings), registry.model_name(settings, "group_a")
+    client, name = (
+        mlflow_runs.client(settings.student_registry),
+        registry.model_name(settings.student_registry, "group_a"),
+    )
     client.create_registered_model(name)
     client.create_model_version(name, source="file:///theirs")
     client.set_registered_model_alias(name, CHAMPION, "1")
-    assert registry.champions(settings, ["group_a"]) == {}
+    assert registry.champions(settings.student_registry, ["group_a"]) == {}
 
 
 def test_a_registration_that_fails_leaves_a_failed_run_and_no_version(
     settings: Settings, tmp_path: Path
 ) -> None:
     with pytest.raises(OSError, match="nothing"):
-        registry.register(settings, "group_a", tmp_path / "nothing", "0" * 64, REGISTRATION)
-    client = mlflow_runs.client(settings)
+        registry.register(
+            settings.student_registry, "group_a", tmp_path / "nothing", "0" * 64, REGISTRATION
+        )
+    client = mlflow_runs.client(settings.student_registry)
     experiment = client.get_experiment_by_name(settings.registry.experiment)
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FAILED"
     assert (
-        client.search_registered_models(f"name = '{registry.model_name(settings, 'group_a')}'")
+        client.search_registered_models(
+            f"name = '{registry.model_name(settings.student_registry, 'group_a')}'"
+        )
         == []
     )

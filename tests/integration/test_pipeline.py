@@ -105,7 +105,7 @@ def test_every_student_is_registered_and_its_champion_is_what_scored(
     lake: Lakehouse, settings: Settings
 ) -> None:
     groups = sorted(set(current.groups(lake, settings).values()))
-    found = registry.champions(settings, groups)
+    found = registry.champions(settings.student_registry, groups)
     assert sorted(found) == groups
     used = {r["student_id"] for r in lake.read("scores").select("student_id").distinct().collect()}
     assert used == set(found.values())
@@ -116,7 +116,7 @@ def test_every_student_is_registered_and_its_champion_is_what_scored(
 def test_mlflow_gives_every_student_with_its_figures_and_what_it_was_made_from(
     lake: Lakehouse, settings: Settings
 ) -> None:
-    name = registry.model_name(settings, "group_a")
+    name = registry.model_name(settings.student_registry, "group_a")
     with tracked_at(f"sqlite:///{settings.folder}/mlflow.db"):
         model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
     rows = lake.read("scores").filter("source_group = 'group_a'").orderBy("doc_id").limit(20)
@@ -124,7 +124,7 @@ def test_mlflow_gives_every_student_with_its_figures_and_what_it_was_made_from(
     scored = rows.join(texts, on="doc_id", how="inner").toPandas()
     found = model.predict(scored[["text", "source"]])
     assert (found["quality"] * 1000).round().tolist() == scored["quality"].tolist()
-    client = mlflow_runs.client(settings)
+    client = mlflow_runs.client(settings.student_registry)
     run = client.get_run(model.metadata.run_id)
     inputs = {
         each.dataset.name: json.loads(each.dataset.source) for each in run.inputs.dataset_inputs
@@ -140,16 +140,18 @@ def test_mlflow_gives_every_student_with_its_figures_and_what_it_was_made_from(
 def test_a_student_whose_gate_failed_scores_only_when_forced(
     lake: Lakehouse, settings: Settings
 ) -> None:
-    (student,) = registry.champions(settings, ["group_a"]).values()
+    (student,) = registry.champions(settings.student_registry, ["group_a"]).values()
     is_student = F.col("student_id") == student
     with pytest.raises(InputError, match=rf"there is no student nobody/1; there are .*{student}"):
-        champions.promote(lake, settings, "nobody/1", False)
+        champions.promote(lake, settings.student_registry, "nobody/1", False)
     lake.update("students", is_student, {"gate": F.lit("failed")})
     with pytest.raises(InputError, match=r"did not pass its gate: .*--force"):
-        champions.promote(lake, settings, student, False)
-    said = champions.promote(lake, settings, student.rpartition("-")[0], True)
+        champions.promote(lake, settings.student_registry, student, False)
+    said = champions.promote(lake, settings.student_registry, student.rpartition("-")[0], True)
     assert said == f"group_a: {student} is champion, forced"
-    (listed,) = [row for row in champions.listed(lake, settings) if row[0] == student]
+    (listed,) = [
+        row for row in champions.listed(lake, settings.student_registry) if row[0] == student
+    ]
     assert listed[1:3] == ("champion", "linear")
     assert listed[5] == "forced"
 

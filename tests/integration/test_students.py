@@ -43,7 +43,7 @@ def trained(
     changes = {"namespace": "students_copy", "registry": prefixed, "reliability": lenient}
     own = settings.model_copy(update=changes)
     assert perform(lake, own, "first") == 0
-    assert sorted(registry.champions(own, GROUPS)) == GROUPS
+    assert sorted(registry.champions(own.student_registry, GROUPS)) == GROUPS
     yield lake, own
     spark.sql("DROP SCHEMA students_copy CASCADE")
 
@@ -78,7 +78,7 @@ def test_labels_that_teach_nothing_fail_the_gate_of_their_group_alone(
     copied: tuple[Lakehouse, Settings], kept: slice, scores: str
 ) -> None:
     lake, settings = copied
-    champions = registry.champions(settings, GROUPS)
+    champions = registry.champions(settings.student_registry, GROUPS)
     removed(lake, "group_b", kept)
     changed = {"scores": F.expr(scores), "repeat_scores": F.lit(None)}
     lake.update("labels", F.col("source_group") == "group_b", changed)
@@ -88,8 +88,11 @@ def test_labels_that_teach_nothing_fail_the_gate_of_their_group_alone(
     assert re.search(r"champion unchanged: group_b: 0 of [0-9]+ slots are reliable", said)
     assert "1 students" in said, "the other group stands"
     assert "group_a unchanged" in said
-    assert registry.champions(settings, GROUPS) == champions
-    assert registry.student_of(settings, "copied_group_b", registry.CHALLENGER) is not None
+    assert registry.champions(settings.student_registry, GROUPS) == champions
+    assert (
+        registry.student_of(settings.student_registry, "copied_group_b", registry.CHALLENGER)
+        is not None
+    )
 
 
 def test_one_slot_without_variance_is_not_reliable_and_the_others_are(
@@ -115,15 +118,15 @@ def test_an_interrupted_run_promotes_nothing_and_the_next_one_does(
     copied: tuple[Lakehouse, Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake, settings = copied
-    champions = registry.champions(settings, GROUPS)
+    champions = registry.champions(settings.student_registry, GROUPS)
     removed(lake, "group_a", slice(4, None))
     monkeypatch.setenv("MIRA_FAILPOINTS", "student.recorded=raise")
     with pytest.raises(DrillError):
         perform(lake, settings, "interrupted")
-    assert registry.champions(settings, GROUPS) == champions
+    assert registry.champions(settings.student_registry, GROUPS) == champions
     monkeypatch.delenv("MIRA_FAILPOINTS")
     perform(lake, settings, "again")
-    assert registry.champions(settings, GROUPS)["group_a"] != champions["group_a"]
+    assert registry.champions(settings.student_registry, GROUPS)["group_a"] != champions["group_a"]
 
 
 def test_a_forced_step_trains_all_groups_anew(copied: tuple[Lakehouse, Settings]) -> None:
@@ -139,16 +142,19 @@ def test_a_forced_step_trains_all_groups_anew(copied: tuple[Lakehouse, Settings]
 def test_a_registry_that_was_emptied_is_filled_anew(copied: tuple[Lakehouse, Settings]) -> None:
     lake, settings = copied
     perform(lake, settings, "up to date")
-    before = registry.champions(settings, GROUPS)
-    client, name = mlflow_runs.client(settings), registry.model_name(settings, "group_b")
+    before = registry.champions(settings.student_registry, GROUPS)
+    client, name = (
+        mlflow_runs.client(settings.student_registry),
+        registry.model_name(settings.student_registry, "group_b"),
+    )
     client.delete_registered_model(name)
     status = pipeline.status(lake, settings)
     assert status["distill_students"] == "stale: MLflow has no champion for group_b"
     with pytest.raises(InputError, match=rf"{before['group_b']} is not in MLflow any more"):
-        champions.promote(lake, settings, before["group_b"], False)
+        champions.promote(lake, settings.student_registry, before["group_b"], False)
     assert perform(lake, settings, "emptied") == 0
     assert pipeline.status(lake, settings)["distill_students"] == "done"
-    now = registry.champions(settings, GROUPS)
+    now = registry.champions(settings.student_registry, GROUPS)
     assert now["group_a"] == before["group_a"], "the other group's student stands"
     rows = lake.read("students").filter(F.col("student_id") == now["group_b"])
     assert rows.count() == 1
@@ -162,7 +168,7 @@ def test_what_cannot_be_trained_leaves_the_champions(
     copied: tuple[Lakehouse, Settings], tmp_path: Path
 ) -> None:
     lake, settings = copied
-    champions = registry.champions(settings, GROUPS)
+    champions = registry.champions(settings.student_registry, GROUPS)
     folder = an_encoder(tmp_path / "encoder", ["a text"])
     encoder = DistillationSettings(kind="encoder", encoder=EncoderSettings(model=str(folder)))
     (folder / "tokenizer.json").unlink()
@@ -182,4 +188,4 @@ def test_what_cannot_be_trained_leaves_the_champions(
     another = settings.model_copy(update={"discovery": discovery})
     with pytest.raises(InputError, match="no rubric for group_a: run discover_rubrics first"):
         perform(lake, another, "another rubric")
-    assert registry.champions(settings, GROUPS) == champions
+    assert registry.champions(settings.student_registry, GROUPS) == champions

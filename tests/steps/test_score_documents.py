@@ -230,15 +230,15 @@ def test_a_student_that_took_the_version_of_another_has_none_of_its_scores(
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
     run(lake, settings)
-    name = registry.model_name(settings, "group_a")
-    mlflow_runs.client(settings).delete_registered_model(name)
+    name = registry.model_name(settings.student_registry, "group_a")
+    mlflow_runs.client(settings.student_registry).delete_registered_model(name)
     assert current.scorers(lake, settings, ["group_a"]) == {}
     other = champion(lake, settings, folder / "other", linear(2))
     assert other.student_id.startswith(f"{name}/1-")
     assert run(lake, settings).rows_in == len(TEXTS)
     with pytest.raises(InputError, match=f"{name}/1 names 2 students: say which of {name}/1-"):
-        champions.promote(lake, settings, f"{name}/1", False)
-    said = champions.promote(lake, settings, other.student_id, False)
+        champions.promote(lake, settings.student_registry, f"{name}/1", False)
+    said = champions.promote(lake, settings.student_registry, other.student_id, False)
     assert said == f"group_a: {other.student_id} is champion"
 
 
