@@ -47,7 +47,7 @@ def check(settings: Settings, steps: Sequence[str]) -> None:
     if "ingest_corpus" in steps:
         corpus.named_input(settings.corpus)
     if {"discover_rubrics", "label_documents"} & set(steps):
-        judging.check(settings)
+        judging.check(settings.judge)
 
 
 def perform(

@@ -25,6 +25,7 @@ from mira_spark.cli import (
 from mira_spark.cli import (
     statements,
     summary,
+    what_if,
 )
 from mira_spark.cli import (
     students as cli_students,
@@ -36,7 +37,6 @@ from mira_spark.lake import runs
 from mira_spark.process.progress import say, show_table
 from mira_spark.scoring import under_way
 from mira_spark.selection import explanation, export
-from mira_spark.selection import frontier as budgets
 from mira_spark.selection import record as selections
 from mira_spark.settings.root import load
 
@@ -123,7 +123,7 @@ def status_command(config: Config = None, overrides: Overrides = None) -> None:
         when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
         rows.append((step, state, when, last["message"] if last else ""))
     show_table(("step", "state", "last run", "what it did"), rows)
-    if line := under_way.scoring(lake, settings):
+    if line := under_way.scoring(lake, settings.grouping, settings.student_registry):
         say(f"scoring: {line}")
     for line in selections.gone(lake, selections.latest(selections.listed(lake))).values():
         say((line, "red"))
@@ -135,7 +135,10 @@ def plan_command(config: Config = None, overrides: Overrides = None) -> None:
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     lake.create()
-    summary.show_plan(planning.estimates(lake, settings))
+    sections = planning.Sections(
+        settings.grouping, settings.discovery, settings.labelling, settings.judge
+    )
+    summary.show_plan(planning.estimates(lake, sections))
 
 
 @judge_app.command("retry")
@@ -152,7 +155,8 @@ def retry_command(
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     if outcome == "unreadable":
-        settings = judging.with_another_asking(lake, settings)
+        judge = judging.with_another_asking(lake, settings.judge)
+        settings = settings.model_copy(update={"judge": judge})
     run_id = run_id or runs.new_run_id()
     raise typer.Exit(pipeline.perform(lake, settings, run_id, ["label_documents"], force=True))
 
@@ -188,7 +192,7 @@ def what_if_command(
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     lake.create()
-    budgets.show(lake, settings, budget, policy, run_id or runs.new_run_id())
+    what_if.show(lake, settings, budget, policy, run_id or runs.new_run_id())
 
 
 @app.command("explain")

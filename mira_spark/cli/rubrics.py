@@ -7,10 +7,12 @@ import typer
 
 from mira_spark.cli.options import Config, Overrides, open_lakehouse
 from mira_spark.errors import InputError
+from mira_spark.labels import judging
 from mira_spark.lake import leases, runs
+from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, say_text
 from mira_spark.rubrics import signing
-from mira_spark.settings.root import load
+from mira_spark.settings.root import Settings, load
 
 app = typer.Typer(help="Rubrics as people see them: export, edit, import, approve.")
 
@@ -23,7 +25,8 @@ def export_command(
 ) -> None:
     """Write the rubrics with their evidence as YAML, to be read and edited."""
     settings = load(config, overrides or ())
-    text = signing.export(open_lakehouse(settings), settings)
+    lake = open_lakehouse(settings)
+    text = signing.export(lake, _discoveries(lake, settings))
     if out is None:
         say_text(text)
         return
@@ -44,7 +47,9 @@ def import_command(
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
     with leases.writing(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
-        for line in signing.import_drafts(lake, settings, text, runs.new_run_id()):
+        for line in signing.import_drafts(
+            lake, _discoveries(lake, settings), text, runs.new_run_id()
+        ):
             say(line)
 
 
@@ -58,5 +63,9 @@ def approve_command(
     """Sign rubrics by name. Labels of another rubric no longer count for the group."""
     settings = load(config, overrides or ())
     with leases.writing(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
-        for line in signing.approve(lake, settings, ids or (), by):
+        for line in signing.approve(lake, _discoveries(lake, settings), ids or (), by):
             say(line)
+
+
+def _discoveries(lake: Lakehouse, settings: Settings) -> dict[str, str]:
+    return judging.discoveries(lake, settings.grouping, settings.discovery, settings.judge)

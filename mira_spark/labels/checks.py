@@ -18,7 +18,7 @@ from mira_spark.labels.canaries import Asking
 from mira_spark.labels.judging import Labelling
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics.rubric import Rubric
-from mira_spark.settings.root import Settings
+from mira_spark.settings.labels import LabellingSettings
 
 CANARY_SEED = 7
 """Another than that of any sample by default: canaries are no more labelled than others."""
@@ -31,14 +31,19 @@ def parse(request: Request, text: str) -> Labels:
 
 
 def check_canaries(
-    lake: Lakehouse, documents: DataFrame, sources: int, work: Labelling, settings: Settings
+    lake: Lakehouse,
+    documents: DataFrame,
+    sources: int,
+    work: Labelling,
+    chosen: LabellingSettings,
+    window_tokens: int,
 ) -> None:
     """Ask the group's canaries again and compare with their first asking; raises JudgeDrift.
 
     `documents` are the group's, from so many sources. Those of the first run are asked ever after,
     as long as they have the same text and may be asked about; new ones when none of them is left.
     """
-    chosen, group = settings.labelling, work.rubric.source_group
+    group = work.rubric.source_group
     if chosen.canaries == 0:
         return
     calls = lake.read("judge_calls").filter(F.col("purpose") == "canary")
@@ -49,7 +54,7 @@ def check_canaries(
     if frozen.isEmpty():
         each = -(-chosen.canaries // sources)
         frozen = sampling.sample(documents, each, CANARY_SEED).limit(chosen.canaries)
-    rows = judging.shown(frozen, settings.judge.window_tokens).orderBy("doc_id").collect()
+    rows = judging.shown(frozen, window_tokens).orderBy("doc_id").collect()
     number = canaries.replicate_of([row["replicate"] for row in asked])
     first = _questions(work, rows, canaries.FIRST)
     known = {row["call_key"] for row in asked}

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark.corpus import sampling
+from mira_spark.corpus.grouping import grouping_id
+from mira_spark.corpus.groups import source_groups
 from mira_spark.judges import defence, prompts
 from mira_spark.judges.bedrock import BedrockJudge
 from mira_spark.judges.calls import secret
@@ -34,9 +37,11 @@ from mira_spark.judges.prompts import Prompts
 from mira_spark.judges.protocol import Answer, Judge, Purpose, Request
 from mira_spark.labels import judge_calls
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.rubrics import current
 from mira_spark.rubrics.rubric import Rubric
+from mira_spark.settings.corpus import GroupingSettings
 from mira_spark.settings.judge import BudgetSettings, JudgeSettings, ModelSettings, Price
-from mira_spark.settings.root import Settings
+from mira_spark.settings.rubrics import DiscoverySettings
 from mira_spark.settings.urls import host_of
 
 Task = Literal["discovery", "labelling"]
@@ -81,23 +86,34 @@ def name_of(model: ModelSettings) -> str:
     return HeuristicJudge.name if model.kind == "heuristic" else f"{model.kind}:{model.model}"
 
 
-def asked_as(settings: Settings, task: Task) -> str:
+def asked_as(judge: JudgeSettings, task: Task, generation: int = 0) -> str:
     """16 hex digits of what decides a judge's answers besides the document and the rubric: the
-    model, its sampling, the prompt, the windows, the defence. Caps, prices and pacing do not."""
-    model = model_of(settings.judge, task)
-    loaded = prompts.load(settings.judge.prompts)
+    model, its sampling, the prompt, the windows, the defence, and the generation of labels (0 for
+    a discovery). Caps, prices and pacing do not."""
+    model = model_of(judge, task)
+    loaded = prompts.load(judge.prompts)
     parts: dict[str, object] = {
         "judge": name_of(model),
         "host": host_of(model.url) if model.url else model.region,
         "sampling": [model.temperature, model.seed, model.max_output_tokens, model.answer_format],
         "prompt": loaded.label if task == "labelling" else loaded.discover,
-        "window_tokens": settings.judge.window_tokens,
+        "window_tokens": judge.window_tokens,
         "defence": defence.DEFENCE_VERSION,
-        "generation": settings.labelling.generation if task == "labelling" else 0,
+        "generation": generation,
     }
     if renamed := {ours: name for ours, name in model.parameters.items() if name != ours}:
         parts["parameters"] = renamed
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def discoveries(
+    lake: Lakehouse, grouping: GroupingSettings, discovery: DiscoverySettings, judge: JudgeSettings
+) -> dict[str, str]:
+    """Group to the id of its discovery under these settings. InputError before there are groups."""
+    groups = source_groups(lake, grouping).values()
+    return current.discovery_ids(
+        groups, grouping_id(grouping), discovery, asked_as(judge, "discovery")
+    )
 
 
 def open_judge(model: ModelSettings, licenses: Sequence[str]) -> Judge:
@@ -109,34 +125,33 @@ def open_judge(model: ModelSettings, licenses: Sequence[str]) -> Judge:
     return HeuristicJudge()
 
 
-def check(settings: Settings) -> None:
+def check(judge: JudgeSettings) -> None:
     """ConfigError when a judge could not be asked: no key, library, address, price or prompt.
     Nothing is sent."""
-    prompts.load(settings.judge.prompts)
+    prompts.load(judge.prompts)
     for task in TASKS:
-        model = model_of(settings.judge, task)
-        open_judge(model, settings.judge.licenses)
-        price(settings, model)
+        model = model_of(judge, task)
+        open_judge(model, judge.licenses)
+        price(judge, model)
 
 
-def form(lake: Lakehouse, settings: Settings, task: Task) -> Form:
+def form(lake: Lakehouse, settings: JudgeSettings, task: Task, generation: int = 0) -> Form:
     """The form of a task's questions, with the salt of this installation (made at first use)."""
-    judge = open_judge(model_of(settings.judge, task), settings.judge.licenses)
+    judge = open_judge(model_of(settings, task), settings.licenses)
     salt = lake.properties("judge_calls").get(SALT)
     if salt is None:
         salt = secrets.token_hex(16)
         lake.set_properties("judge_calls", {SALT: salt})
-    generation = settings.labelling.generation if task == "labelling" else 0
-    loaded = prompts.load(settings.judge.prompts)
+    loaded = prompts.load(settings.prompts)
     return Form(task, judge, loaded, bytes.fromhex(salt), generation)
 
 
-def sendable(documents: DataFrame, settings: Settings, task: Task) -> DataFrame:
+def sendable(documents: DataFrame, judge: JudgeSettings, task: Task) -> DataFrame:
     """The documents that may be shown to the task's judge; the heuristic one sends nothing."""
-    if model_of(settings.judge, task).kind == "heuristic":
+    if model_of(judge, task).kind == "heuristic":
         return documents
     allowed = documents.filter(F.col("sendable"))
-    licenses = settings.judge.licenses
+    licenses = judge.licenses
     return allowed.filter(F.col("license").isin(list(licenses))) if licenses else allowed
 
 
@@ -198,14 +213,17 @@ def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 @contextlib.contextmanager
-def open_desk(lake: Lakehouse, settings: Settings, form: Form, run_id: str) -> Iterator[Desk]:
-    """The desk of one run of a step: journal, budget and pacing around the form's judge.
+def open_desk(
+    lake: Lakehouse, settings: JudgeSettings, folder: Path, form: Form, run_id: str
+) -> Iterator[Desk]:
+    """The desk of one run of a step: journal, budget and pacing around the form's judge; the
+    journal is in the folder where the settings name none.
 
     What an earlier driver left in its journal is in `judge_calls` when the block begins. Raises
     ConfigError for a model without a price.
     """
-    model = model_of(settings.judge, form.task)
-    path = settings.judge.journal or settings.folder.absolute() / "judge.sqlite"
+    model = model_of(settings, form.task)
+    path = settings.journal or folder.absolute() / "judge.sqlite"
     with contextlib.ExitStack() as stack:
 
         def sink(opening: str, batch: int, rows: Sequence[CallRow], again: bool) -> None:
@@ -216,9 +234,11 @@ def open_desk(lake: Lakehouse, settings: Settings, form: Form, run_id: str) -> I
 
         journal = stack.enter_context(Journal(path, sink))
         clock = lake.clock("judge_calls", "answered_at")
-        budget = _budget(lake, settings, form.judge.name, price(settings, model), run_id, clock)
-        pacer = Pacer(settings.judge.pacing, random.Random())
-        most_unreadable = settings.judge.unreadable_in_a_row
+        budget = _budget(
+            lake, settings.budget, form.judge.name, price(settings, model), run_id, clock
+        )
+        pacer = Pacer(settings.pacing, random.Random())
+        most_unreadable = settings.unreadable_in_a_row
         desk = Desk(form.judge, journal, budget, pacer, run_id, clock, most_unreadable)
         yield stack.enter_context(desk)
 
@@ -242,29 +262,27 @@ def ledger(
     return Ledger(known, parse, again, reasks)
 
 
-def with_another_asking(lake: Lakehouse, settings: Settings) -> Settings:
+def with_another_asking(lake: Lakehouse, judge: JudgeSettings) -> JudgeSettings:
     """Settings under which each unreadable answer is asked for once more than ever before."""
     reasks = judge_calls.highest_replicate(lake) // 2 + 1
-    judge = settings.judge.model_copy(update={"reasks": reasks})
-    return settings.model_copy(update={"judge": judge})
+    return judge.model_copy(update={"reasks": reasks})
 
 
-def price(settings: Settings, model: ModelSettings) -> Price:
+def price(judge: JudgeSettings, model: ModelSettings) -> Price:
     """What the model costs; ConfigError when nobody said."""
     is_paid = model.kind != "heuristic"
-    return price_of(model.model or "", settings.judge.prices) if is_paid else FREE
+    return price_of(model.model or "", judge.prices) if is_paid else FREE
 
 
 def _budget(
     lake: Lakehouse,
-    settings: Settings,
+    caps: BudgetSettings,
     judge: str,
     rate: Price,
     run_id: str,
     clock: Callable[[], datetime],
 ) -> Budget:
     """The caps with what the ledger says was spent."""
-    caps = settings.judge.budget
     if caps == BudgetSettings():
         return Budget(caps, rate)  # no caps, nothing to add up
     spent = judge_calls.spent(lake, run_id, clock().date())

@@ -1,7 +1,9 @@
 """Which documents are labelled, which of them twice, and in which split a label is."""
 
 import hashlib
+from collections.abc import Mapping
 
+from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.labels import LabellingSettings
 
 
@@ -9,6 +11,11 @@ def labelling_id(rubric_id: str, asked_as: str) -> str:
     """16 hex digits of what all labels of one student have in common: the rubric and how its
     judge was asked (`judging.asked_as`). Labels of two ids are never mixed."""
     return hashlib.sha256(f"{rubric_id}\x00{asked_as}".encode()).hexdigest()[:16]
+
+
+def labelling_ids(rubrics: Mapping[str, Rubric], asked_as: str) -> dict[str, str]:
+    """Group to the id that labels on its rubric carry."""
+    return {g: labelling_id(rubric.rubric_id, asked_as) for g, rubric in rubrics.items()}
 
 
 def share_of(doc_id: str, purpose: str) -> float:

@@ -7,22 +7,25 @@ read from the provider's cache by all calls of a group but the first, where cach
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.corpus import sampling
+from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import InputError
 from mira_spark.judges import prompts
 from mira_spark.judges.calls.prices import NANOS, Usage, cost_nanos
 from mira_spark.judges.protocol import Anchor
-from mira_spark.labels import judging
+from mira_spark.labels import judging, labelling
 from mira_spark.labels.judging import Task
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.settings.judge import Price
-from mira_spark.settings.root import Settings
-from mira_spark.settings.rubrics import MAX_DIMENSIONS
+from mira_spark.rubrics import current
+from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.judge import JudgeSettings, Price
+from mira_spark.settings.labels import LabellingSettings
+from mira_spark.settings.rubrics import MAX_DIMENSIONS, DiscoverySettings
 
 OUTPUT_TOKENS_PER_DIMENSION = 45
 """Where no answer was seen yet: a slot, a score and a reason of 25 words with JSON around them."""
@@ -30,6 +33,15 @@ LATENCY_S = 2.0
 """Of a call, where none was seen yet."""
 TYPICAL_DEFINITION = "d" * 120
 """Stands for the definition of a dimension that is not known yet."""
+
+
+class Sections(NamedTuple):
+    """The settings that a plan depends on."""
+
+    grouping: GroupingSettings
+    discovery: DiscoverySettings
+    labelling: LabellingSettings
+    judge: JudgeSettings
 
 
 @dataclass(frozen=True)
@@ -68,10 +80,10 @@ class Estimate:
         return Decimal(cost_nanos(self.price, usage)) / NANOS
 
 
-def estimates(lake: Lakehouse, settings: Settings) -> list[Estimate]:
+def estimates(lake: Lakehouse, settings: Sections) -> list[Estimate]:
     """What is still to be asked, discovery first. ConfigError for a model without a price,
     InputError before there are groups."""
-    groups = current.groups(lake, settings)
+    groups = source_groups(lake, settings.grouping)
     by_group = {
         group: [s for s, g in groups.items() if g == group]
         for group in sorted(set(groups.values()))
@@ -81,9 +93,9 @@ def estimates(lake: Lakehouse, settings: Settings) -> list[Estimate]:
 
 
 def _discoveries(
-    lake: Lakehouse, settings: Settings, by_group: dict[str, list[str]]
+    lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
 ) -> Iterator[Estimate]:
-    ids = current.discovery_ids(settings, by_group)
+    ids = _discoveries_of(lake, settings)
     done = {r.source_group for r in current.rubrics(lake, ids, "approved", "draft")}
     for group in by_group.keys() - done:
         chosen = settings.discovery
@@ -95,14 +107,15 @@ def _discoveries(
 
 
 def _labellings(
-    lake: Lakehouse, settings: Settings, by_group: dict[str, list[str]]
+    lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
 ) -> Iterator[Estimate]:
     try:
-        signed = current.signed_rubrics(lake, settings)
+        signed = current.signed_rubrics(lake, _discoveries_of(lake, settings))
     except InputError:
         signed = {}
-    ids = current.labelling_ids(settings, signed)
     chosen = settings.labelling
+    asked_as = judging.asked_as(settings.judge, "labelling", chosen.generation)
+    ids = labelling.labelling_ids(signed, asked_as)
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
         sample = sampling.sample(
@@ -125,16 +138,20 @@ def _labellings(
         )
 
 
+def _discoveries_of(lake: Lakehouse, settings: Sections) -> dict[str, str]:
+    return judging.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
+
+
 def _documents(
-    lake: Lakehouse, settings: Settings, sources: Sequence[str], task: Task
+    lake: Lakehouse, settings: Sections, sources: Sequence[str], task: Task
 ) -> DataFrame:
     documents = lake.read("documents").filter(F.col("source").isin(list(sources)))
-    return judging.sendable(documents, settings, task)
+    return judging.sendable(documents, settings.judge, task)
 
 
 def _estimate(
     lake: Lakehouse,
-    settings: Settings,
+    settings: Sections,
     task: Task,
     group: str,
     sample: DataFrame,
@@ -162,7 +179,7 @@ def _estimate(
         output_tokens=round(calls * output),
         hours=calls * latency_s / settings.judge.pacing.in_flight / 3600,
         is_observed=is_observed,
-        price=judging.price(settings, model),
+        price=judging.price(settings.judge, model),
     )
 
 

@@ -5,40 +5,40 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.rubrics import current
 from mira_spark.rubrics import rubric as rubrics
 from mira_spark.rubrics.rubric import Draft, Evidence, Exported
-from mira_spark.settings.root import Settings
 
+Discoveries = Mapping[str, str]
+"""Group to the id of its discovery, as of `current.discovery_ids`."""
 EVIDENCE = ("cluster_size", "document_share", "source_shares", "score_sd", "stability")
 WRITES = ("rubrics",)
 ANCHOR = ("anchor_doc_id", "anchor_point")
 
 
-def export(lake: Lakehouse, settings: Settings) -> str:
+def export(lake: Lakehouse, discoveries: Discoveries) -> str:
     """The rubrics that count now as YAML, one per group: the signed one, else the latest draft."""
     found: dict[str, list[Row]] = {}
-    for rows in _by_rubric(lake, settings, "draft", "approved").values():
+    for rows in _by_rubric(lake, discoveries, "draft", "approved").values():
         found[rows[0]["source_group"]] = rows  # the signed ones come last
     if not found:
         raise InputError(f"{lake.name('rubrics')} has no rubric yet: run discover_rubrics first")
     return rubrics.to_yaml([_exported(rows) for _, rows in sorted(found.items())])
 
 
-def import_drafts(lake: Lakehouse, settings: Settings, text: str, run_id: str) -> list[str]:
+def import_drafts(lake: Lakehouse, discoveries: Discoveries, text: str, run_id: str) -> list[str]:
     """Record the edited rubrics as drafts; a line for each says its id, or that nothing changed.
 
     ConfigError lists every problem of the text, InputError the groups that do not exist.
     """
     drafts = rubrics.from_yaml(text)
-    discoveries = current.discovery_ids(settings, current.groups(lake, settings).values())
     unknown = [d.source_group for d in drafts if d.source_group not in discoveries]
     if unknown:
         known = ", ".join(sorted(discoveries))
         raise InputError(joined(f"{g}: there is no such group; there are {known}" for g in unknown))
-    there = _by_rubric(lake, settings, "draft", "approved", "retired")
+    there = _by_rubric(lake, discoveries, "draft", "approved", "retired")
     said = []
     for draft in drafts:
         rubric = rubrics.rubric(draft)
@@ -60,13 +60,13 @@ def import_drafts(lake: Lakehouse, settings: Settings, text: str, run_id: str) -
     return said
 
 
-def approve(lake: Lakehouse, settings: Settings, ids: Sequence[str], by: str) -> list[str]:
+def approve(lake: Lakehouse, discoveries: Discoveries, ids: Sequence[str], by: str) -> list[str]:
     """Sign rubrics by name; what was signed before in their groups is retired. A line for each.
 
     Without ids the only draft of each group, else its automatically approved rubric. Raises
     InputError for an unknown id, for two of one group, and where a group has several drafts.
     """
-    there = _by_rubric(lake, settings, "draft", "approved", "retired")
+    there = _by_rubric(lake, discoveries, "draft", "approved", "retired")
     chosen = (
         {i: there[i][0]["source_group"] for i in ids if i in there} if ids else _unsigned(there)
     )
@@ -106,10 +106,9 @@ def _set(lake: Lakehouse, ids: Sequence[str], values: Mapping[str, str]) -> None
     lake.update("rubrics", F.col("rubric_id").isin(list(ids)), changes)
 
 
-def _by_rubric(lake: Lakehouse, settings: Settings, *status: str) -> dict[str, list[Row]]:
+def _by_rubric(lake: Lakehouse, discoveries: Discoveries, *status: str) -> dict[str, list[Row]]:
     """Id to the rows of the rubric in slot order, of the current discoveries; drafts first, then
     in the order signed."""
-    discoveries = current.discovery_ids(settings, current.groups(lake, settings).values())
     rows = lake.read("rubrics").filter(F.col("discovery_id").isin(list(discoveries.values())))
     rows = rows.filter(F.col("status").isin(list(status)))
     ordered = rows.orderBy(F.col("approved_at").asc_nulls_first(), "rubric_id", "slot")

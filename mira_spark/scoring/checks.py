@@ -15,9 +15,10 @@ from pyspark.sql import functions as F
 
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection.candidates import KEY
 
 TABLES = ("documents", "scores")
+SCORE_KEY = ["doc_id", "content_hash", "source", "bucket"]
+"""A score belongs to a document while all of these are the same."""
 
 
 class Proof(NamedTuple):
@@ -43,13 +44,13 @@ def proof(lake: Lakehouse, student_ids: Collection[str]) -> Proof:
 
 def orphans(lake: Lakehouse, documents_version: int, scores_version: int) -> DataFrame:
     """The scores, of any student, that belong to no document."""
-    documents = lake.read("documents", documents_version).select(*KEY)
-    return lake.read("scores", scores_version).join(documents, on=KEY, how="left_anti")
+    documents = lake.read("documents", documents_version).select(*SCORE_KEY)
+    return lake.read("scores", scores_version).join(documents, on=SCORE_KEY, how="left_anti")
 
 
 def doubles(scores: DataFrame) -> DataFrame:
     """The keys, with their student, of more than one of these scores."""
-    return scores.groupBy(*KEY, "student_id").count().filter("count > 1")
+    return scores.groupBy(*SCORE_KEY, "student_id").count().filter("count > 1")
 
 
 def record(

@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks as score_checks
-from mira_spark.selection.candidates import KEY
+from mira_spark.scoring.checks import SCORE_KEY
 
 WRITES = ("scores", "score_checks", "score_histogram")
 
@@ -17,10 +17,10 @@ def repair(lake: Lakehouse, run_id: str) -> list[str]:
     Selections keep what they have: they read the versions that they were made from.
     """
     documents, version = lake.snapshot("documents"), lake.version("scores")
-    there = lake.read("documents", documents.version).select(*KEY)
+    there = lake.read("documents", documents.version).select(*SCORE_KEY)
     scores = lake.read("scores", version)
-    belonging = scores.join(there, on=KEY, how="left_semi")
-    ordered = Window.partitionBy(*KEY, "student_id").orderBy(
+    belonging = scores.join(there, on=SCORE_KEY, how="left_semi")
+    ordered = Window.partitionBy(*SCORE_KEY, "student_id").orderBy(
         F.col("quality").isNull(), F.desc("scored_at"), F.desc("documents_version"), "unit_id"
     )
     single = belonging.withColumn("place", F.row_number().over(ordered)).filter("place = 1")

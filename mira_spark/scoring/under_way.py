@@ -5,16 +5,19 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from mira_spark import current
+from mira_spark.corpus.grouping import grouping_id
+from mira_spark.corpus.groups import source_groups
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.progress import Advance
-from mira_spark.settings.root import Settings
+from mira_spark.scoring.scorers import champion_scorers
+from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.students import Registry
 
 NOTE = "scoring.txt"
 
 
-def scoring(lake: Lakehouse, settings: Settings) -> str | None:
+def scoring(lake: Lakehouse, grouping: GroupingSettings, place: Registry) -> str | None:
     """How far the scoring under way is, by `Advance.line`; None when none was begun and not ended.
 
     A process that was killed counts as under way until the next one.
@@ -24,9 +27,11 @@ def scoring(lake: Lakehouse, settings: Settings) -> str | None:
     rows = latest.select("run_id", "status", F.unix_timestamp("started_at").alias("at")).collect()
     if not rows or rows[0]["status"] != "running":
         return None
-    students = [s.student_id for s in _scorers(lake, settings)]
+    scorers = champion_scorers(lake, place, source_groups(lake, grouping).values())
+    students = [scorer.student_id for scorer in scorers.values()]
     version = lake.version("documents")
-    scores = current.scores(lake, settings, students, version, lake.version("scores"))
+    pinned = (version, lake.version("scores"))
+    scores = current_scores(lake, grouping_id(grouping), students, *pinned)
     own = F.col("run_id") == rows[0]["run_id"]
     quarantined = F.count_if(own & (F.col("status") == "quarantined"))
     sums = (F.count_if(own), F.sum(F.when(own, F.col("n_tokens"))), quarantined, F.count("*"),
@@ -44,10 +49,6 @@ def scoring(lake: Lakehouse, settings: Settings) -> str | None:
         advance.quarantined += bad
     advance.wanted = {source: count for source, count in wanted.items() if count}
     return advance.line(datetime.now(UTC).timestamp())
-
-
-def _scorers(lake: Lakehouse, settings: Settings) -> list[Scorer]:
-    return list(current.scorers(lake, settings, current.groups(lake, settings).values()).values())
 
 
 def note(folder: Path, line: str) -> None:

@@ -10,15 +10,20 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from mira_spark import current
+from mira_spark.corpus.grouping import grouping_id
+from mira_spark.corpus.groups import source_groups
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.scoring import checks as score_checks
 from mira_spark.scoring import job_failures, units
 from mira_spark.scoring.batches import UNSCORED, Scorer
+from mira_spark.scoring.current_scores import current_scores
+from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.scoring.units import Bucket, Tally, Unit
-from mira_spark.settings.root import Settings
+from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.scoring import ScoringSettings
+from mira_spark.settings.students import Registry
 
 OBSERVED_WITHIN_S = 20.0
 """What Spark counted while it wrote rows comes a moment after they are written."""
@@ -32,7 +37,8 @@ class Work:
     """
 
     lake: Lakehouse
-    settings: Settings
+    settings: ScoringSettings
+    grouping_id: str
     run_id: str
     pinned: Snapshot
     groups: Mapping[str, str]
@@ -60,7 +66,7 @@ class Work:
     def scores_of(self, students: Iterable[str], version: int | None) -> DataFrame:
         """What these students' scores are now of the documents as pinned."""
         pinned = (self.version, version, self.all_belong)
-        return current.scores(self.lake, self.settings, students, *pinned)
+        return current_scores(self.lake, self.grouping_id, students, *pinned)
 
     def planned(
         self, documents: Mapping[Bucket, Tally], scorers: Mapping[str, Scorer]
@@ -68,7 +74,7 @@ class Work:
         """Units of these documents, each with something to score."""
         # Pinned: a query of the table as it is now would conflict with a commit beside it.
         there = tallies(self.scores(self.lake.version("scores")))
-        tokens = self.settings.scoring.unit_tokens
+        tokens = self.settings.unit_tokens
         return units.plan(documents, there, self.groups, scorers, tokens)
 
     def append(self, rows: DataFrame, unit: Unit, origin: str) -> None:
@@ -98,15 +104,23 @@ class Work:
         reach("unit.committed")
 
 
-def begun(lake: Lakehouse, settings: Settings, run_id: str, groups: Mapping[str, str]) -> Work:
-    """The work as it stands now."""
-    scorers = current.scorers(lake, settings, groups.values())
+def work_now(
+    lake: Lakehouse,
+    settings: ScoringSettings,
+    grouping: GroupingSettings,
+    place: Registry,
+    run_id: str,
+) -> Work:
+    """The work as it stands now. InputError before there are groups."""
+    groups = source_groups(lake, grouping)
+    scorers = champion_scorers(lake, place, groups.values())
     documents = lake.snapshot("documents")
     all_belong = score_checks.proof(lake, ()).all_belong
     if not all_belong and lake.read("scores").isEmpty():
         score_checks.record(lake, documents, (), True, run_id)
         all_belong = True
-    return Work(lake, settings, run_id, documents, groups, scorers, all_belong)
+    pinned = (grouping_id(grouping), run_id, documents)
+    return Work(lake, settings, *pinned, groups, scorers, all_belong)
 
 
 class Unscored(NamedTuple):

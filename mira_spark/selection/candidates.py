@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError, joined
+from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.selection.order import HIGHEST, level, tie_hash
 from mira_spark.settings.selection import Filter, Scalar, ScoreColumn, SelectionSettings
 
@@ -31,7 +32,6 @@ COMPARED: dict[str, Callable[[Any, Any], Column]] = {
     ">=": operator.ge,
 }
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-KEY = ["doc_id", "content_hash", "source", "bucket"]
 
 
 def candidates_digest(settings: SelectionSettings) -> str:
@@ -94,7 +94,7 @@ def of(
     rows = scores.withColumn("set_aside", F.lit(None).cast("string"))
     wanted = sorted({f.column.split(".")[0] for f in settings.where} & set(OF_DOCUMENTS))
     if wanted:
-        rows = rows.join(documents.select(*KEY, *wanted), on=KEY, how="inner")
+        rows = rows.join(documents.select(*SCORE_KEY, *wanted), on=SCORE_KEY, how="inner")
     if settings.where:
         passes = reduce(and_, (holds(f) for f in settings.where))
         rows = _aside(rows, ~F.coalesce(passes, F.lit(False)), FILTERED)

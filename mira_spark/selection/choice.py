@@ -11,7 +11,6 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark.current import Pinned
 from mira_spark.errors import ReconciliationError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import allocation
@@ -19,6 +18,7 @@ from mira_spark.selection import order as selection
 from mira_spark.selection import positions as histograms
 from mira_spark.selection.allocation import Key
 from mira_spark.selection.histogram import Bins
+from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.walk import Boundary, Cut, Walk
 from mira_spark.settings.selection import SelectionSettings
 

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import counted
+from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.selection import record as selections
 from mira_spark.selection.record import Selection
 
@@ -139,8 +139,8 @@ def _rows(lake: Lakehouse, one: Selection) -> DataFrame:
     if one.settings.materialize == "text":
         return selections.items(lake, one)
     documents = lake.read("documents", one.version("documents"))
-    texts = documents.select(*current.SCORE_KEY, "text")
-    return selections.selected(lake, one).join(texts, on=current.SCORE_KEY, how="inner")
+    texts = documents.select(*SCORE_KEY, "text")
+    return selections.selected(lake, one).join(texts, on=SCORE_KEY, how="inner")
 
 
 def _planned(rows: DataFrame, one: Selection) -> list[Piece]:

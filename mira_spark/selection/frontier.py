@@ -2,23 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from pydantic import ValidationError
 
-from mira_spark import current
 from mira_spark.errors import InputError, joined
-from mira_spark.lake import leases
-from mira_spark.lake.columns import POINT
-from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import say, show_table
-from mira_spark.selection import candidates, unscored
-from mira_spark.selection import histogram as bins
 from mira_spark.selection import order as selection
 from mira_spark.selection.allocation import allocation_policy
 from mira_spark.selection.histogram import Bins
 from mira_spark.selection.what_if import Kept, WhatIf, what_if
-from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
 
 MORE = 10**9
@@ -123,53 +114,3 @@ def together(parts: Iterable[Kept]) -> Kept:
         mean_quality=weighted / documents if documents else None,
         marginal_quality=min(cuts, default=None),
     )
-
-
-def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_id: str) -> None:
-    """Print what the budgets and policies would keep of the candidates there are now; counts them
-    first, and says so, where no histogram of them stands."""
-    asked = alternatives(settings.selection, budgets, policies)
-    candidates.check(settings.selection)
-    state = current.pinned(lake, settings)
-    found = bins.standing(lake, settings.selection, state)
-    if found is None:
-        say("there is no histogram of these scores yet: it is counted and recorded")
-        counted = partial(current.candidates, lake, settings, state)
-        with leases.writing(lake, settings.session, bins.WRITES) as claimed:
-            found = bins.recorded(claimed, settings.selection, state, counted, run_id)
-    left = unscored.count(lake, settings, state, found)
-    left.check(settings.selection)
-    for answer in answers(found, asked, left.corpus_tokens):
-        _show_answer(answer)
-    for line in left.lines():
-        say(line)
-    versions = "documents version {}, scores version {}".format(*state.versions)
-    say(f"from the histogram of {versions}; the documents at the cut are in proportion")
-
-
-def _show_answer(answer: Answer) -> None:
-    title = (
-        f"{answer.chosen.budget} by {answer.chosen.policy}: a budget of "
-        f"{answer.budget_tokens:,} tokens; the mix has {answer.entropy_bits:.2f} bits"
-    )
-    headings = ("group", "source", "documents", "tokens", "kept", "mean quality", "marginal",
-                f"+{MORE / 1e9:g} B: documents", "tokens")  # fmt: skip
-    rows = [
-        (
-            (line.source_group or "all") if line.source is None else "",
-            line.source or "",
-            f"{line.kept.documents:,}",
-            f"{line.kept.tokens:,}",
-            f"{line.kept.tokens / max(1, line.total_tokens):.1%}",
-            _points(line.kept.mean_quality),
-            _points(line.kept.marginal_quality, "all fits"),
-            f"{line.more_documents:+,}",
-            f"{line.more_tokens:+,}",
-        )
-        for line in answer.lines
-    ]
-    show_table(headings, rows, texts=2, title=title)
-
-
-def _points(thousandths: float | None, none: str = "") -> str:
-    return none if thousandths is None else f"{thousandths / POINT:.2f}"

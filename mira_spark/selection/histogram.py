@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark.current import Pinned
 from mira_spark.errors import InputError, ReconciliationError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import positions as histograms
+from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.positions import Steps
 from mira_spark.settings.selection import SelectionSettings
 

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import current
-from mira_spark.current import Pinned
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.selection import candidates, user_tables
 from mira_spark.selection import order as selection
+from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.walk import Cut
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.settings.types import NAME
@@ -228,8 +228,8 @@ def scored(lake: Lakehouse, one: Selection) -> DataFrame:
     """The scores that counted when it was made: by its students, for the texts there were."""
     by = F.broadcast(cutoffs(lake, one).select(*SCORED_BY))
     rows = lake.read("scores", one.version("scores")).join(by, on=SCORED_BY, how="left_semi")
-    documents = lake.read("documents", one.version("documents")).select(*current.SCORE_KEY)
-    return rows.join(documents, on=current.SCORE_KEY, how="left_semi")
+    documents = lake.read("documents", one.version("documents")).select(*SCORE_KEY)
+    return rows.join(documents, on=SCORE_KEY, how="left_semi")
 
 
 def competing(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFrame:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
-from mira_spark import current
-from mira_spark.current import Pinned
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import record as selections
 from mira_spark.selection.histogram import Bins
+from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.record import Selection
-from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
 
 _SHOWN = 5
@@ -57,13 +55,15 @@ class Unscored:
             raise InputError(joined(problems))
 
 
-def count(lake: Lakehouse, settings: Settings, state: Pinned, found: Bins) -> Unscored:
-    """From one narrow scan of `documents`; `found` are the bins of what is scored."""
+def count_unscored(
+    lake: Lakehouse, groups: Mapping[str, str], state: Pinned, found: Bins
+) -> Unscored:
+    """From one narrow scan of `documents`; `groups` is source to group, `found` are the bins of
+    what is scored."""
     rows = lake.read("documents", state.versions[0]).groupBy("source")
     there = rows.agg(F.count("*"), F.sum("n_tokens")).collect()
     scored = {source: own.documents for source, own in found.by_source().items()}
     documents = {s: n - scored.get(s, 0) for s, n, _ in there if n > scored.get(s, 0)}
-    groups = current.groups(lake, settings)
     steps = {source: _step(groups.get(source), state) for source in documents}
     by_key = {source: step for source, step in steps.items() if source not in scored}
     with_scores = {groups[source] for source in scored}

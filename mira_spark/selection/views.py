@@ -1,26 +1,25 @@
 """The views of a selection: what they select, of which versions."""
 
-from mira_spark import current
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
+from mira_spark.scoring.current_scores import current_scores_query
 from mira_spark.selection import order as selection
 from mira_spark.selection.choice import Choice
-from mira_spark.settings.root import Settings
 
 _COLUMNS = ("d.doc_id, d.source, s.source_group, d.text, d.n_bytes, d.n_tokens, s.quality, "
             "d.domain, d.license, d.metadata, d.content_hash")  # fmt: skip
 _KEPT = "doc_id, source, source_group, text, n_tokens, quality, content_hash"
 
 
-def replace(lake: Lakehouse, settings: Settings, choice: Choice) -> None:
+def replace(lake: Lakehouse, grouping_id: str, choice: Choice) -> None:
     """Make `selected_<name>` and `selected` show the choice, each at once."""
-    text, name = query(lake, settings, choice), choice.settings.name
+    text, name = query(lake, grouping_id, choice), choice.settings.name
     lake.create_view(f"selected_{name}", text, f"the documents of selection {name}")
     reach("view.named")
     lake.create_view("selected", text, f"the documents of selection {name}, the latest made")
 
 
-def query(lake: Lakehouse, settings: Settings, choice: Choice) -> str:
+def query(lake: Lakehouse, grouping_id: str, choice: Choice) -> str:
     """The chosen documents as SQL: by the cuts, or by the list of them where one is kept."""
     chosen, here = choice.settings, f"selection_id = '{choice.selection_id}'"
     listed = f"FROM {lake.name('selected_documents')} WHERE {here}"
@@ -35,7 +34,7 @@ def query(lake: Lakehouse, settings: Settings, choice: Choice) -> str:
     if not chosen.is_predicate:
         return f"SELECT {_COLUMNS} FROM (SELECT * {listed}) AS s {documents}"
     students = choice.state.students.values()
-    scores = current.scores_query(lake, settings, students, scores_version, None)
+    scores = current_scores_query(lake, grouping_id, students, scores_version, None)
     cutoffs = f"SELECT * FROM {lake.name('selection_cutoffs')} WHERE {here}"
     condition = selection.selected_condition(chosen.seed, str(chosen.score), "s.")
     return (

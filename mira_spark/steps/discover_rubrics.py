@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.corpus import sampling
+from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import JudgeError
 from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.ledger import answered
@@ -20,7 +20,7 @@ from mira_spark.labels.judging import Form
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import track
-from mira_spark.rubrics import discovery
+from mira_spark.rubrics import current, discovery
 from mira_spark.rubrics import rubric as rubrics
 from mira_spark.rubrics.discovery import Anchored, Point
 from mira_spark.settings.root import Settings
@@ -31,19 +31,19 @@ WRITES = ("judge_calls", "judgement_points", "rubrics")
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The groups: more documents or sources in a known group do not change its rubric."""
-    groups = ", ".join(sorted(set(current.groups(lake, settings).values())))
-    return {"groups": groups, "judge": judging.asked_as(settings, "discovery")}
+    groups = ", ".join(sorted(set(source_groups(lake, settings.grouping).values())))
+    return {"groups": groups, "judge": judging.asked_as(settings.judge, "discovery")}
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """One rubric for each group that has none from the same discovery; a draft where
     `require_approval` says that a person signs it."""
-    groups = current.groups(lake, settings)
-    discoveries = current.discovery_ids(settings, groups.values())
+    groups = source_groups(lake, settings.grouping)
+    discoveries = judging.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
     done = {r.source_group for r in current.rubrics(lake, discoveries, "approved", "draft")}
     counts: Counter[str] = Counter()
-    form = judging.form(lake, settings, "discovery")
-    with judging.open_desk(lake, settings, form, run_id) as desk:
+    form = judging.form(lake, settings.judge, "discovery")
+    with judging.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
         for source_group in sorted(set(discoveries) - done):
             discovery_id = discoveries[source_group]
             sources = [s for s, g in groups.items() if g == source_group]
@@ -70,7 +70,7 @@ def _sample(lake: Lakehouse, settings: Settings, sources: list[str]) -> DataFram
     """The group's sample as the judge is shown it."""
     chosen = settings.discovery
     documents = lake.read("documents").filter(F.col("source").isin(sources))
-    documents = judging.sendable(documents, settings, "discovery")
+    documents = judging.sendable(documents, settings.judge, "discovery")
     each = -(-chosen.documents_per_group // len(sources))
     sampled = sampling.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
     return judging.shown(sampled, settings.judge.window_tokens)

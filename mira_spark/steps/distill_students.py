@@ -9,21 +9,24 @@ import numpy as np
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.distillation import registry, reliability
 from mira_spark.distillation import shards as training
 from mira_spark.distillation import training as distillation
 from mira_spark.distillation.registry import Registration
 from mira_spark.distillation.trained import Trained, assessed
 from mira_spark.errors import InputError
+from mira_spark.labels import judging
+from mira_spark.labels.labelling import labelling_ids
 from mira_spark.lake import own_folders, runs, tables
 from mira_spark.lake.columns import POINT
 from mira_spark.lake.runs import Outcome, package_version
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import say, track
+from mira_spark.rubrics.current import signed_rubrics
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.scoring import batches as scoring
+from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from mira_spark.students import artefact, calibration
 from mira_spark.students.artefact import Manifest
@@ -37,7 +40,7 @@ MAY_SCORE = ("passed", "forced")
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """Per group its rubric and number of labels; growth up to `retrain_after` is no change, any
     label of a document that was withdrawn, or came back, is."""
-    ids = current.labelling_ids(settings, current.signed_rubrics(lake, settings))
+    ids = _labelling_ids(settings, _signed_rubrics(lake, settings))
     counts = _counts(lake, ids)
     if sum(counts.values()) == 0:
         raise InputError(f"{lake.name('labels')} has no labels yet: run label_documents first")
@@ -66,8 +69,8 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """A student for every group whose labels or rubric changed; for all when the settings did, or
     when nothing did: then the step was forced."""
-    rubrics = current.signed_rubrics(lake, settings)
-    ids = current.labelling_ids(settings, rubrics)
+    rubrics = _signed_rubrics(lake, settings)
+    ids = _labelling_ids(settings, rubrics)
     standing = _standing(lake, settings, ids)
     rubrics = {group: rubric for group, rubric in rubrics.items() if group not in standing}
     versions = {table: lake.version(table) for table in ("labels", "documents")}
@@ -144,10 +147,10 @@ def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[s
 
 def _gone(lake: Lakehouse, settings: Settings) -> set[str]:
     """The groups whose latest student may score, and that have no champion."""
-    ids = current.labelling_ids(settings, current.signed_rubrics(lake, settings))
+    ids = _labelling_ids(settings, _signed_rubrics(lake, settings))
     latest = _latest(lake, ids)
     groups = {group for group, student in latest.items() if student["gate"] in MAY_SCORE}
-    return groups - set(current.scorers(lake, settings, groups))
+    return groups - set(champion_scorers(lake, settings.student_registry, groups))
 
 
 def _latest(lake: Lakehouse, ids: dict[str, str]) -> dict[str, Row]:
@@ -217,7 +220,9 @@ def _champion_spearman(
     lake: Lakehouse, settings: Settings, rubric: Rubric, shards: Path
 ) -> float | None:
     """The champion's mean Spearman on the same held-out rows; None without one on this rubric."""
-    scorer = current.scorers(lake, settings, [rubric.source_group]).get(rubric.source_group)
+    scorer = champion_scorers(lake, settings.student_registry, [rubric.source_group]).get(
+        rubric.source_group
+    )
     if scorer is None:
         return None
     champion, manifest = scoring.loaded(scorer)
@@ -272,3 +277,14 @@ def _publish(
     reach("student.recorded")
     if trained.gate.passed:
         registry.promote(settings.student_registry, student_id)
+
+
+def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
+    sections = (settings.grouping, settings.discovery, settings.judge)
+    return signed_rubrics(lake, judging.discoveries(lake, *sections))
+
+
+def _labelling_ids(settings: Settings, rubrics: Mapping[str, Rubric]) -> dict[str, str]:
+    generation = settings.labelling.generation
+    asked_as = judging.asked_as(settings.judge, "labelling", generation)
+    return labelling_ids(rubrics, asked_as)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.corpus import sampling
+from mira_spark.corpus.groups import source_groups
 from mira_spark.judges import defence
 from mira_spark.judges.calls.ledger import Answered, answered
 from mira_spark.judges.protocol import Answer, Purpose, Request
@@ -22,6 +22,8 @@ from mira_spark.labels.judging import Labelling
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import track
+from mira_spark.rubrics.current import signed_rubrics
+from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.root import Settings
 from mira_spark.settings.types import SEEDS
 
@@ -63,24 +65,26 @@ class _Chunk:
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The rubric of every group and how it is asked: new documents do not ask for new labels."""
-    rubrics = current.signed_rubrics(lake, settings)
+    rubrics = _signed_rubrics(lake, settings)
     found = {f"rubric of {g}": r.rubric_id for g, r in rubrics.items()}
-    return found | {"judge": judging.asked_as(settings, "labelling")}
+    return found | {
+        "judge": judging.asked_as(settings.judge, "labelling", settings.labelling.generation)
+    }
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Labels for the sampled documents that have none on their group's rubric, by this judge."""
-    groups = current.groups(lake, settings)
-    form = judging.form(lake, settings, "labelling")
-    asked_as = judging.asked_as(settings, "labelling")
+    groups = source_groups(lake, settings.grouping)
+    form = judging.form(lake, settings.judge, "labelling", settings.labelling.generation)
+    asked_as = judging.asked_as(settings.judge, "labelling", settings.labelling.generation)
     counts: Counter[str] = Counter()
-    with judging.open_desk(lake, settings, form, run_id) as desk:
-        for source_group, rubric in current.signed_rubrics(lake, settings).items():
+    with judging.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
+        for source_group, rubric in _signed_rubrics(lake, settings).items():
             labelling_id = labelling.labelling_id(rubric.rubric_id, asked_as)
             work = Labelling(labelling_id, rubric, form, desk)
             sources = [s for s, g in groups.items() if g == source_group]
             documents = lake.read("documents").filter(F.col("source").isin(sources))
-            documents = judging.sendable(documents, settings, "labelling")
+            documents = judging.sendable(documents, settings.judge, "labelling")
             counts += _label_group(lake, settings, work, documents, len(sources), run_id)
     _view(lake)
     return _outcome(counts, form.judge.name)
@@ -104,7 +108,8 @@ def _label_group(
     first = next(rows, None)
     if first is None:
         return Counter()
-    judge_checks.check_canaries(lake, documents, sources, work, settings)
+    window_tokens = settings.judge.window_tokens
+    judge_checks.check_canaries(lake, documents, sources, work, chosen, window_tokens)
     total = sampled.count()
     reversed_share = chosen.reversed_documents / total
     at_work: dict[str, _Document] = {}
@@ -237,3 +242,8 @@ def _view(lake: Lakehouse) -> None:
         f"WHERE EXISTS (SELECT 1 FROM {lake.name('documents')} AS d WHERE d.doc_id = l.doc_id)",
         "the labels, one row per document not withdrawn, labelling and slot of its rubric",
     )
+
+
+def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
+    sections = (settings.grouping, settings.discovery, settings.judge)
+    return signed_rubrics(lake, judging.discoveries(lake, *sections))

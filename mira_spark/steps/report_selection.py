@@ -5,7 +5,8 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current
+from mira_spark.corpus.grouping import grouping_id
+from mira_spark.corpus.groups import source_groups
 from mira_spark.distillation import registry
 from mira_spark.errors import InputError
 from mira_spark.lake import runs
@@ -14,6 +15,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.report import page as report
 from mira_spark.report import rows as report_rows
 from mira_spark.report.page import ReportData
+from mira_spark.scoring.current_scores import current_scores
 from mira_spark.selection import record as selections
 from mira_spark.selection import unscored
 from mira_spark.settings.root import Settings
@@ -109,7 +111,7 @@ def _judges(lake: Lakehouse, rubrics: DataFrame) -> list[str]:
 
 
 def _groups(lake: Lakehouse, settings: Settings, version: int) -> Rows:
-    group_of = current.groups(lake, settings)
+    group_of = source_groups(lake, settings.grouping)
     sizes = _rows(report_rows.sizes(lake.read("documents", version)))
     return [row | {"source_group": group_of.get(row["source"], "no group")} for row in sizes]
 
@@ -127,7 +129,7 @@ def _examples(
         return []
     by = {c["student_id"] for c in cutoffs}
     pinned = versions["documents_version"], versions["scores_version"]
-    scores = current.scores(lake, settings, by, *pinned)
+    scores = current_scores(lake, grouping_id(settings.grouping), by, *pinned)
     found = _rows(report_rows.ends(scores, sources))
     documents = lake.read("documents", versions["documents_version"])
     shown = _rows(report_rows.excerpts(documents, found)) if found else []

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.corpus import sampling
+from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake import runs
 from mira_spark.lake.runs import Outcome
@@ -32,7 +32,11 @@ from mira_spark.scoring import (
 from mira_spark.scoring import (
     work as scoring_work,
 )
+from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.checks import SCORE_KEY
+from mira_spark.scoring.current_scores import current_scores_query
 from mira_spark.scoring.progress import Advance
+from mira_spark.scoring.scorers import champion_scorers, equal_students
 from mira_spark.scoring.units import Bucket, Tally, Unit
 from mira_spark.scoring.work import Left, Unscored, Work, of_unit, tallies
 from mira_spark.settings.root import Settings
@@ -58,13 +62,14 @@ class Done(NamedTuple):
         )
 
 
+Note = Callable[[str], None]
+"""Leaves a line for who asks how far the scoring is."""
 UNITS_AT_ONCE = 2  # the next unit's tasks fill the cores that the last tasks of one leave idle
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The version of `documents` and the champion of every group."""
-    groups = current.groups(lake, settings)
-    scorers = current.scorers(lake, settings, groups.values())
+    scorers = _scorers(lake, settings)
     if not scorers:
         raise InputError("no group has a champion student: run distill_students first")
     students = {f"student of {g}": s.student_id for g, s in scorers.items()}
@@ -76,7 +81,7 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
     documents may have no score."""
     if runs.interrupted(lake, "score_documents"):
         return ["its last run did not end"]
-    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+    scorers = _scorers(lake, settings)
     known = score_checks.proof(lake, [scorer.student_id for scorer in scorers.values()])
     return [] if known.one_each else ["scores are not as it left them"]
 
@@ -86,13 +91,14 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
 
     What an outage left unscored is counted, and the step ends stopped.
     """
-    groups = current.groups(lake, settings)
-    work = scoring_work.begun(lake, settings, run_id, groups)
+    place = settings.student_registry
+    work = scoring_work.work_now(lake, settings.scoring, settings.grouping, place, run_id)
+    note = partial(_note, settings)
     documents = tallies(work.documents())
-    _check_grouped(lake, {source for source, _ in documents}, groups)
-    again = _reaggregated(work)
+    _check_grouped(lake, {source for source, _ in documents}, work.groups)
+    again = _reaggregated(work, note)
     planned = work.planned(documents, work.scorers)
-    done = _each(work, planned, partial(_score, work), "scoring")
+    done = _each(planned, partial(_score, work), "scoring", note)
     reach("units.done")
     scored, quarantined = _reconciled(work, documents, done.unscored)
     _view(work)
@@ -105,11 +111,16 @@ def retry(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
 
     Stopped in between, the next run scores them.
     """
-    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+    scorers = _scorers(lake, settings)
     students = [scorer.student_id for scorer in scorers.values()]
     lake.delete("scores", (F.col("status") == "quarantined") & F.col("student_id").isin(students))
     reach("quarantined.removed")
     return run(lake, settings, run_id)
+
+
+def _scorers(lake: Lakehouse, settings: Settings) -> dict[str, Scorer]:
+    groups = source_groups(lake, settings.grouping)
+    return champion_scorers(lake, settings.student_registry, groups.values())
 
 
 def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]) -> None:
@@ -120,7 +131,7 @@ def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]
         )
 
 
-def _each(work: Work, planned: list[Unit], do: Callable[[Unit], Done], what: str) -> Done:
+def _each(planned: list[Unit], do: Callable[[Unit], Done], what: str, note: Note) -> Done:
     """`do` every unit, two at a time; what became of all together."""
     advance, total = Advance.of(planned), Done()
     pool = ThreadPoolExecutor(UNITS_AT_ONCE)
@@ -132,28 +143,28 @@ def _each(work: Work, planned: list[Unit], do: Callable[[Unit], Done], what: str
                 advance.add(unit, done.quarantined)
                 total = total.plus(done)
                 count(unit.documents, advance.line())
-                _note(work, advance.line())
+                note(advance.line())
     finally:
-        _note(work, "")
+        note("")
         pool.shutdown(cancel_futures=True)  # after a failure no other unit is begun
     return total
 
 
-def _note(work: Work, line: str) -> None:
-    if work.settings.session == "local":
-        under_way.note(work.settings.folder, line)
+def _note(settings: Settings, line: str) -> None:
+    if settings.session == "local":
+        under_way.note(settings.folder, line)
 
 
-def _reaggregated(work: Work) -> int:
+def _reaggregated(work: Work, note: Note) -> int:
     """Score from the stored raw scores what a student of the same weights has scored; how many."""
     count = 0
-    for group, other in current.twins(work.lake, work.scorers).items():
+    for group, other in equal_students(work.lake, work.scorers).items():
         pinned = work.lake.version("scores")
         stored = work.scores_of([other], pinned)
         planned = work.planned(tallies(stored), {group: work.scorers[group]})
-        done = work.scores(pinned).select(*current.SCORE_KEY)
-        rows = stored.join(done, on=current.SCORE_KEY, how="left_anti")
-        _each(work, planned, partial(_copy, work, rows, other), "scores calibrated anew")
+        done = work.scores(pinned).select(*SCORE_KEY)
+        rows = stored.join(done, on=SCORE_KEY, how="left_anti")
+        _each(planned, partial(_copy, work, rows, other), "scores calibrated anew", note)
         count += sum(unit.documents for unit in planned)
     return count
 
@@ -170,9 +181,9 @@ def _score(work: Work, unit: Unit) -> Done:
     rows = of_unit(work.documents(), unit)
     if unit.scored.documents:
         done = of_unit(work.scores(work.lake.version("scores")), unit)
-        done = done.select(*current.SCORE_KEY)
-        rows = rows.join(done, on=current.SCORE_KEY, how="left_anti")
-    chosen, scorer = work.settings.scoring, unit.scorer
+        done = done.select(*SCORE_KEY)
+        rows = rows.join(done, on=SCORE_KEY, how="left_anti")
+    chosen, scorer = work.settings, unit.scorer
     config = artefact.read_config(Path(scorer.artefact_uri), scorer.artefact_sha256)
     text = sampling.looked_at(F.make_valid_utf8("text"), configs.looked_at(config))
     scored = (
@@ -234,7 +245,7 @@ def _outcome(
     without = sorted(set(work.groups.values()) - set(work.scorers))
     if without:
         message += f"; no champion for {', '.join(without)}: its documents have no score"
-    degraded = share > work.settings.scoring.max_quarantined or bool(without)
+    degraded = share > work.settings.max_quarantined or bool(without)
     status = "degraded" if degraded else "done"
     if done.unscored:
         status = "stopped"
@@ -248,7 +259,7 @@ def _outcome(
 def _view(work: Work) -> None:
     lake, pinned = work.lake, work.lake.version("scores")
     documents = None if work.all_belong else work.version
-    query = current.scores_query(lake, work.settings, work.students, pinned, documents)
+    query = current_scores_query(lake, work.grouping_id, work.students, pinned, documents)
     lake.create_view(
         "scored_documents",
         "SELECT c.doc_id, c.source, c.source_group, c.quality, "

@@ -7,12 +7,14 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from mira_spark import current
-from mira_spark.current import Pinned
+from mira_spark.corpus.grouping import grouping_id
+from mira_spark.corpus.groups import source_groups
 from mira_spark.lake import retention
 from mira_spark.lake.runs import SELECTION_NAME, Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
+from mira_spark.scoring.checks import SCORE_KEY
+from mira_spark.scoring.current_scores import current_scores
 from mira_spark.selection import (
     candidates,
     choice,
@@ -30,6 +32,13 @@ from mira_spark.selection import (
 )
 from mira_spark.selection.choice import Choice
 from mira_spark.selection.histogram import QUARANTINED, Bins
+from mira_spark.selection.pinned import (
+    Pinned,
+    pinned_candidates,
+    pinned_state,
+    scored_champions,
+    user_table_versions,
+)
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("selection",)
@@ -41,22 +50,27 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     group's champion."""
     chosen = settings.selection
     candidates.check(chosen)
-    scorers = current.selecting(lake, settings)
+    scorers = scored_champions(lake, settings.grouping, settings.student_registry)
     versions = {table: str(lake.snapshot(table)) for table in ("documents", "scores")}
-    others = current.others(lake, chosen)
+    others = user_table_versions(lake, chosen)
     name = {SELECTION_NAME: chosen.name}
     return name | versions | others | {f"student of {g}": s.student_id for g, s in scorers.items()}
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
     """That the selection was dropped, or parts of it are gone, if so."""
-    wanted = current.pinned(lake, settings).selection_id(settings.selection)
+    wanted = _pinned(lake, settings).selection_id(settings.selection)
     here = F.col("selection_id") == wanted
     found = lake.read("selections").filter(here).select("selected_documents").collect()
     cuts = lake.read("selection_cutoffs").filter(here).agg(F.sum("kept_documents")).collect()[0]
     sums = [cuts[0]] if settings.selection.is_predicate else [cuts[0], _listed(lake, wanted)]
     whole = len(found) == 1 and all(found[0][0] == documents for documents in sums)
     return [] if whole else ["its selection is not there"]
+
+
+def _pinned(lake: Lakehouse, settings: Settings) -> Pinned:
+    sections = (settings.grouping, settings.student_registry, settings.selection)
+    return pinned_state(lake, *sections)
 
 
 def _listed(lake: Lakehouse, selection_id: str) -> int:
@@ -69,11 +83,11 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     chosen = settings.selection
     if chosen.materialize != "text":
         retention.check(lake, ("documents", "scores"), chosen.keep_days)
-    state = current.pinned(lake, settings)
-    rows = current.candidates(lake, settings, state)
+    state = _pinned(lake, settings)
+    rows = pinned_candidates(lake, grouping_id(settings.grouping), chosen, state)
     found = bins.recorded(lake, chosen, state, lambda: rows, run_id)
     reach("histogram.written")
-    left = unscored.count(lake, settings, state, found)
+    left = unscored.count_unscored(lake, source_groups(lake, settings.grouping), state, found)
     left.check(chosen)
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
     made = choice.choose(lake, chosen, state, found, competing, left.corpus_tokens)
@@ -85,7 +99,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     now = lake.clock("selections", "created_at")()
     lake.replace_rows([_row(made, digest, now)], "selections", *here)
     reach("selection.written")
-    selection_views.replace(lake, settings, made)
+    selection_views.replace(lake, grouping_id(settings.grouping), made)
     idle = _idle_exclusions(lake, settings, state)
     message = "; ".join([_message(made, found, left.corpus_tokens), *idle, *left.lines()])
     return Outcome(message, rows_in=found.documents, rows_out=made.documents)
@@ -93,7 +107,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
 
 def _idle_exclusions(lake: Lakehouse, settings: Settings, state: Pinned) -> list[str]:
     """A line for each exclusion that names no document with a score."""
-    scored = current.scores(lake, settings, state.students.values(), *state.versions)
+    scored = current_scores(
+        lake, grouping_id(settings.grouping), state.students.values(), *state.versions
+    )
     return [
         f"nothing is excluded by {one.table}: none of its {one.by} is that of a scored document"
         for one in settings.selection.exclude
@@ -107,7 +123,7 @@ def _list(lake: Lakehouse, made: Choice, competing: DataFrame, run_id: str) -> s
     rows = choice.kept(lake, competing, made.cuts, made.settings.seed)
     if made.settings.materialize == "text":
         documents = lake.read("documents", made.state.versions[0])
-        rows = rows.join(documents.select(*current.SCORE_KEY, "text"), on=current.SCORE_KEY)
+        rows = rows.join(documents.select(*SCORE_KEY, "text"), on=SCORE_KEY)
     else:
         rows = rows.withColumn("text", F.lit(None).cast("string"))
     rows = rows.withColumn("selection_id", F.lit(made.selection_id))

@@ -24,7 +24,7 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from mira_spark.current import Pinned
+from mira_spark.selection.pinned import Pinned
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import choice

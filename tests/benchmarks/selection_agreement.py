@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mira_spark import current
 from mira_spark.cli import main as cli
+from mira_spark.corpus.groups import source_groups
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import explanation
 from mira_spark.selection import record as selections
 from mira_spark.selection.order import HIGHEST
@@ -126,8 +127,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         lake = opened(folder, own)
         settings = load(None, [f"folder={folder}"], cli.DEMO)
-        groups = current.groups(lake, settings)
-        champions = current.scorers(lake, settings, groups.values())
+        groups = source_groups(lake, settings.grouping)
+        champions = champion_scorers(lake, settings.student_registry, groups.values())
         groups = {s: g for s, g in groups.items() if g in champions}
         for case in cases(lake, sorted(groups)):
             compare(lake, settings, case, groups)

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from mira_spark import current, pipeline
+from mira_spark import pipeline
+from mira_spark.corpus.groups import source_groups
 from mira_spark.lake import runs
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks as score_checks
+from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from tests import selection_lake
 
@@ -60,7 +62,9 @@ def test_a_second_selection_leaves_the_first_done(made: Made) -> None:
 def test_a_degraded_step_is_shown_as_degraded_with_its_message(made: Made) -> None:
     """Also after it was asked for again and had nothing to do."""
     lake, settings = made
-    scorers = current.scorers(lake, settings, current.groups(lake, settings).values())
+    scorers = champion_scorers(
+        lake, settings.student_registry, source_groups(lake, settings.grouping).values()
+    )
     students = [scorer.student_id for scorer in scorers.values()]
     score_checks.record(lake, lake.snapshot("documents"), students, True, "r")  # as the step does
     plan = pipeline.plan_of(lake, settings, "score_documents")

@@ -208,7 +208,7 @@ def waited(process: subprocess.Popen[Any], seconds: float) -> bool:
 
 def test_there_is_a_drill_for_every_failpoint_of_the_step() -> None:
     root = Path(scoring_lake.__file__).parents[1] / "mira_spark"
-    names = ("leases.py", "runs.py", "scoring_work.py", "steps/score_documents.py")
+    names = ("lake/leases.py", "lake/runs.py", "scoring/work.py", "steps/score_documents.py")
     source = "".join((root / name).read_text() for name in names)
     retry = "quarantined.removed"  # drilled by the test of `mira scores retry`
     assert sorted(re.findall(r'reach\("(.*?)"\)', source)) == sorted((*FAILPOINTS, retry))

@@ -16,7 +16,7 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import current, pipeline
+from mira_spark import pipeline
 from mira_spark.errors import ConfigError, InputError, JudgeError, UnsignedError
 from mira_spark.judges.calls.pacing import JudgeUnavailable
 from mira_spark.judges.calls.spending import BudgetReached
@@ -31,6 +31,7 @@ from mira_spark.process.progress import console
 from mira_spark.rubrics import signing
 from mira_spark.settings.root import Settings, load
 from mira_spark.steps import discover_rubrics, group_sources, label_documents
+from tests import currently
 from tests.judge_faults import BY_KIND, Fault, always
 from tests.judge_stub import JudgeStub, by_heuristic
 
@@ -99,6 +100,10 @@ def with_judge(judged: Settings, **changes: object) -> Settings:
     return load(None, [f"{k}={json.dumps(v)}" for k, v in (tree | {"judge": judge}).items()])
 
 
+def plan_sections(judged: Settings) -> planning.Sections:
+    return planning.Sections(judged.grouping, judged.discovery, judged.labelling, judged.judge)
+
+
 def label(lake: Lakehouse, judged: Settings, run_id: str) -> Outcome:
     """The step alone, without the record of runs."""
     with console.capture():
@@ -110,7 +115,7 @@ def n_sources(lake: Lakehouse) -> int:
 
 
 def labels_of(lake: Lakehouse, judged: Settings) -> DataFrame:
-    ids = current.labelling_ids(judged, current.signed_rubrics(lake, judged))
+    ids = currently.labelling_ids(judged, currently.signed_rubrics(lake, judged))
     return lake.read("labels").filter(F.col("labelling_id").isin(list(ids.values())))
 
 
@@ -126,7 +131,7 @@ def test_a_model_without_a_price_is_refused_before_anything_is_sent(
 def test_the_plan_counts_the_calls_that_discovery_then_makes(
     lake: Lakehouse, judged: Settings, stub: JudgeStub
 ) -> None:
-    planned = [e for e in planning.estimates(lake, judged) if e.task == "discovery"]
+    planned = [e for e in planning.estimates(lake, plan_sections(judged)) if e.task == "discovery"]
     assert [e.source_group for e in planned] == ["group_a"]
     assert all(e.dollars(caching=True) < e.dollars(caching=False) for e in planned)
     with console.capture():
@@ -155,20 +160,24 @@ def test_labelling_waits_for_a_signature(
 def test_what_a_person_edits_and_signs_is_what_is_labelled(
     lake: Lakehouse, judged: Settings
 ) -> None:
-    text = signing.export(lake, judged)
-    assert text == signing.export(lake, judged)
+    text = signing.export(lake, currently.discoveries(lake, judged))
+    assert text == signing.export(lake, currently.discoveries(lake, judged))
     edited = yaml.safe_load(text)
     group_a = edited["rubrics"][0]
     group_a["dimensions"] = group_a["dimensions"][1:][::-1]
-    (again,) = signing.import_drafts(lake, judged, text, "same")
+    (again,) = signing.import_drafts(lake, currently.discoveries(lake, judged), text, "same")
     assert again.endswith("is there already, draft")
-    (said,) = signing.import_drafts(lake, judged, yaml.safe_dump(edited), "edit")
+    (said,) = signing.import_drafts(
+        lake, currently.discoveries(lake, judged), yaml.safe_dump(edited), "edit"
+    )
     assert "is a draft of" in said
     draft = said.split()[1]
     with pytest.raises(InputError, match=r"group_a: which one is signed, of \w+, \w+\?"):
-        signing.approve(lake, judged, [], "Ada")
-    assert signing.approve(lake, judged, [draft], "Ada") == [f"group_a: {draft} is approved by Ada"]
-    signed = current.signed_rubrics(lake, judged)["group_a"]
+        signing.approve(lake, currently.discoveries(lake, judged), [], "Ada")
+    assert signing.approve(lake, currently.discoveries(lake, judged), [draft], "Ada") == [
+        f"group_a: {draft} is approved by Ada"
+    ]
+    signed = currently.signed_rubrics(lake, judged)["group_a"]
     names = [d["name"] for d in group_a["dimensions"]]
     assert [a.name for a in signed.anchors] == names
     assert [a.slot for a in signed.anchors] == list(range(len(names)))
@@ -187,7 +196,7 @@ def test_the_budget_stops_the_labelling_which_then_goes_on(
     assert 0 < rows == len(stub.calls) - asked, "what was answered is kept"
     states = lake.read("runs").filter("run_id = 'capped'").collect()
     assert {row["status"] for row in states} == {"running", "stopped"}
-    planned = sum(e.calls for e in planning.estimates(lake, judged))
+    planned = sum(e.calls for e in planning.estimates(lake, plan_sections(judged)))
     assert label(lake, judged, "whole").status == "done"
     keys = [call.key for call in stub.calls]
     assert len(keys) == len(set(keys)), "nothing was asked twice"
@@ -199,9 +208,9 @@ def test_the_budget_stops_the_labelling_which_then_goes_on(
 def test_the_labels_are_those_of_the_heuristic_judge_itself(
     lake: Lakehouse, judged: Settings
 ) -> None:
-    signed = current.signed_rubrics(lake, judged)
+    signed = currently.signed_rubrics(lake, judged)
     labels = labels_of(lake, judged).collect()
-    form = judging.form(lake, with_judge(judged, kind="heuristic"), "labelling")
+    form = judging.form(lake, with_judge(judged, kind="heuristic").judge, "labelling")
     documents = {
         row["doc_id"]: row for row in judging.shown(lake.read("documents"), 1_000).collect()
     }
@@ -219,10 +228,10 @@ def test_the_labels_are_those_of_the_heuristic_judge_itself(
 
 
 def test_agreement_is_in_a_table(lake: Lakehouse, judged: Settings) -> None:
-    ids = current.labelling_ids(judged, current.signed_rubrics(lake, judged))
+    ids = currently.labelling_ids(judged, currently.signed_rubrics(lake, judged))
     of_labelling = F.col("labelling_id").isin(list(ids.values()))
     rows = lake.read("judge_agreement").filter(of_labelling).collect()
-    slots = sum(len(r.anchors) for r in current.signed_rubrics(lake, judged).values())
+    slots = sum(len(r.anchors) for r in currently.signed_rubrics(lake, judged).values())
     of_reversed = [row for row in rows if row["kind"] == "reversed"]
     assert len(of_reversed) == slots
     assert all(row["mae"] in (0.0, None) and row["shift"] in (0.0, None) for row in rows)

@@ -17,12 +17,14 @@ from mira_spark.udfs import register_all
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import current, pipeline
+from mira_spark import pipeline
 from mira_spark.corpus import tokens
+from mira_spark.corpus.groups import source_groups
 from mira_spark.distillation import champions, mlflow_runs, registry
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
+from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import order as selection
 from mira_spark.settings.root import Settings, load
 from tests.distillation.test_registry import tracked_at
@@ -90,7 +92,7 @@ def test_the_whole_run_leaves_every_document_scored_once(
 def test_code_is_apart_from_prose_and_their_rubrics_differ(
     lake: Lakehouse, settings: Settings
 ) -> None:
-    groups = current.groups(lake, settings)
+    groups = source_groups(lake, settings.grouping)
     assert groups["stdlib_code"] == groups["type_stubs"]
     assert groups["stdlib_code"] != groups["package_descriptions"]
     names: dict[str, set[str]] = {}
@@ -104,7 +106,7 @@ def test_code_is_apart_from_prose_and_their_rubrics_differ(
 def test_every_student_is_registered_and_its_champion_is_what_scored(
     lake: Lakehouse, settings: Settings
 ) -> None:
-    groups = sorted(set(current.groups(lake, settings).values()))
+    groups = sorted(set(source_groups(lake, settings.grouping).values()))
     found = registry.champions(settings.student_registry, groups)
     assert sorted(found) == groups
     used = {r["student_id"] for r in lake.read("scores").select("student_id").distinct().collect()}
@@ -241,15 +243,15 @@ def test_what_changed_or_is_new_is_scored_and_nothing_else(
     assert lake.read("scores").count() == documents + 1, "the old text's score is kept"
     old = lake.read("documents", before["documents"]).filter(F.col("doc_id") == old_text["doc_id"])
     assert old.collect()[0]["text"] == old_text["text"], "the version before stays readable"
-    groups = current.groups(lake, settings)
+    groups = source_groups(lake, settings.grouping)
     assert groups["more_code"] == groups["stdlib_code"], "the nearest group is joined"
     assert lake.read("scored_documents").filter("source = 'more_code'").count() == 20
     assert selected(lake) == by_brute_force(lake, row_tokens(lake) * 40 // 100, 0)
 
 
 def test_sql_functions_give_what_the_step_wrote(lake: Lakehouse, settings: Settings) -> None:
-    groups = current.groups(lake, settings)
-    scorers = current.scorers(lake, settings, groups.values())
+    groups = source_groups(lake, settings.grouping)
+    scorers = champion_scorers(lake, settings.student_registry, groups.values())
     register_all(lake.spark, scorers, tokens.tokenizer("bytes4"))
     rows = lake.spark.sql(
         f"""SELECT c.n_tokens, count_tokens(c.text) AS tokens, s.quality, s.dimension_scores,
@@ -341,4 +343,4 @@ def test_a_corpus_of_one_source_is_one_group_and_says_so(
     with console.capture() as output:
         assert pipeline.perform(bare, changed, "one", ["ingest_corpus", "group_sources"]) == 0
     assert "1 sources into 1 groups (one source is one group" in output.get()
-    assert current.groups(bare, changed) == {"only": "group_a"}
+    assert source_groups(bare, changed.grouping) == {"only": "group_a"}

@@ -12,13 +12,14 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import current, pipeline
+from mira_spark import pipeline
 from mira_spark.judges import defence
 from mira_spark.labels import judging
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.settings.root import Settings, load
 from mira_spark.steps import distill_students
+from tests import currently
 from tests.judge_stub import JudgeStub, by_heuristic
 
 SOURCE = "type_stubs"
@@ -121,7 +122,8 @@ def test_no_request_names_a_document_that_was_revoked(
     anew = settings.model_copy(update={"labelling": chosen})
     perform(lake, anew, "label_documents")
     perform(lake, anew, "label_documents", force=True)
-    perform(lake, judging.with_another_asking(lake, anew), "label_documents", force=True)
+    again = anew.model_copy(update={"judge": judging.with_another_asking(lake, anew.judge)})
+    perform(lake, again, "label_documents", force=True)
     again = stub.calls[asked:]
     assert len(again) > DOCUMENTS - REVOKED
     assert not {call.code for call in again} & revoked
@@ -130,7 +132,7 @@ def test_no_request_names_a_document_that_was_revoked(
 def test_a_withdrawn_document_teaches_no_student_and_is_in_no_view(
     lake: Lakehouse, settings: Settings, folder: Path, rows: list[dict[str, object]]
 ) -> None:
-    ids = current.labelling_ids(settings, current.signed_rubrics(lake, settings))
+    ids = currently.labelling_ids(settings, currently.signed_rubrics(lake, settings))
     (group,) = ids
     before = distill_students.inputs(lake, settings)
     count = distill_students._counts(lake, ids)[group]

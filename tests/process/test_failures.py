@@ -128,8 +128,9 @@ def run(program: str, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 BREAKS = """-c
-from mira_spark import __main__, cli
-@cli.app.command("break")
+from mira_spark import __main__
+from mira_spark.cli import main
+@main.app.command("break")
 def break_command() -> None:
     raise ValueError("a wrong\\nturn [/x]")
 __main__.main(["break"])"""

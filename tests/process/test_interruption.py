@@ -22,7 +22,7 @@ LONGEST_S = 3.0
 PROGRAM = """
 import concurrent.futures, contextlib, ctypes, hashlib, os, subprocess, sys, threading, time
 from pathlib import Path
-from mira_spark import interruption
+from mira_spark.process import interruption
 
 def ready():
     os.write(1, b"ready\\n")

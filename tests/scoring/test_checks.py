@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.errors import ReconciliationError
 from mira_spark.lake import runs
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks as score_checks
 from mira_spark.scoring import repair as score_repair
+from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from mira_spark.steps import score_documents
 from tests import scoring_lake
@@ -30,7 +30,7 @@ def score(lake: Lakehouse, settings: Settings) -> Outcome:
 
 
 def known(lake: Lakehouse, settings: Settings) -> score_checks.Proof:
-    scorers = current.scorers(lake, settings, ["group_a"])
+    scorers = champion_scorers(lake, settings.student_registry, ["group_a"])
     return score_checks.proof(lake, [scorer.student_id for scorer in scorers.values()])
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from mira_spark.cli import what_if
 from mira_spark.errors import InputError
 from mira_spark.process.progress import console
-from mira_spark.selection import frontier as budgets
 from mira_spark.selection.frontier import Answer, Line, alternatives, answers, together
 from mira_spark.selection.what_if import Kept
 from mira_spark.settings.selection import SelectionSettings
@@ -59,7 +59,7 @@ def test_together_weighs_by_documents_and_has_the_lowest_cut() -> None:
 def test_the_table_shows_what_more_tokens_would_add() -> None:
     line = Line(None, None, Kept(4, 1_500, 6250.0, None), 3_000, 2, 1_000)
     with console.capture() as capture:
-        budgets._show_answer(Answer(SelectionSettings(), 2_000, [line], 1.5))
+        what_if._show_answer(Answer(SelectionSettings(), 2_000, [line], 1.5))
     shown = capture.get()
     assert "2,000 tokens; the mix has 1.50 bits" in shown
     cells = [cell for cell in shown.strip().splitlines()[-1].split("  ") if cell.strip()]

@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from mira_spark.current import Pinned
+from mira_spark.selection.pinned import Pinned
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import histogram as bins

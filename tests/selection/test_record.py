@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from mira_spark import pipeline
 from mira_spark.cli import main as cli
 from mira_spark.cli import selection as cli_selection
+from mira_spark.cli import what_if
 from mira_spark.errors import InputError
 from mira_spark.lake import runs
 from mira_spark.lake.tables import Lakehouse
@@ -23,9 +24,6 @@ from mira_spark.selection import (
 from mira_spark.selection import (
     explanation,
     export,
-)
-from mira_spark.selection import (
-    frontier as budgets,
 )
 from mira_spark.selection import (
     record as selections,
@@ -111,7 +109,7 @@ def test_what_if_counts_once_and_then_reads(made: Made) -> None:
     shown = []
     for _ in range(2):
         with console.capture() as capture:
-            budgets.show(lake, settings, "10%,50%", "group", "r")
+            what_if.show(lake, settings, "10%,50%", "group", "r")
         shown.append(capture.get())
     said = "there is no histogram of these scores yet: it is counted and recorded\n"
     assert shown[0].startswith(said)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.distillation import champions, mlflow_runs, registry
 from mira_spark.errors import BusyError, InputError
 from mira_spark.lake import leases, runs
@@ -17,6 +16,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
 from mira_spark.scoring import under_way, units
 from mira_spark.scoring import work as scoring_work
+from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.steps import score_documents
 from tests import scoring_lake
 from tests.scoring.test_batches import linear
@@ -79,14 +79,14 @@ def test_a_run_that_was_killed_counts_as_under_way(
     lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
-    assert under_way.scoring(lake, settings) is None
+    assert under_way.scoring(lake, settings.grouping, settings.student_registry) is None
     # What is left of one whose process ended at once: the row of its start.
     monkeypatch.setattr(runs, "_finish", lambda *_: None)
     monkeypatch.setenv("MIRA_FAILPOINTS", "unit.committed=raise")
     with pytest.raises(DrillError):
         recorded(lake, settings, "first")
     done = len(scoring_lake.rows(lake))
-    line = under_way.scoring(lake, settings)
+    line = under_way.scoring(lake, settings.grouping, settings.student_registry)
     assert line is not None
     assert f"web {done / len(TEXTS):.0%}" in line
 
@@ -97,8 +97,8 @@ def test_units_of_any_order_twice_and_together_are_there_once(
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
     with leases.held(lake, score_documents.WRITES) as claimed:
-        groups = current.groups(lake, settings)
-        work = scoring_work.begun(claimed, settings, "r", groups)
+        sections = (settings.scoring, settings.grouping, settings.student_registry)
+        work = scoring_work.work_now(claimed, *sections, "r")
         planned = work.planned(scoring_work.tallies(work.documents()), work.scorers)
         assert len(planned) == 4
         with ThreadPoolExecutor(2) as pool:
@@ -232,7 +232,7 @@ def test_a_student_that_took_the_version_of_another_has_none_of_its_scores(
     run(lake, settings)
     name = registry.model_name(settings.student_registry, "group_a")
     mlflow_runs.client(settings.student_registry).delete_registered_model(name)
-    assert current.scorers(lake, settings, ["group_a"]) == {}
+    assert champion_scorers(lake, settings.student_registry, ["group_a"]) == {}
     other = champion(lake, settings, folder / "other", linear(2))
     assert other.student_id.startswith(f"{name}/1-")
     assert run(lake, settings).rows_in == len(TEXTS)

@@ -13,7 +13,6 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from mira_spark import current
 from mira_spark.errors import InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
@@ -21,10 +20,11 @@ from mira_spark.selection import choice
 from mira_spark.selection import histogram as bins
 from mira_spark.selection import order as selection
 from mira_spark.selection import record as selections
+from mira_spark.selection.pinned import pinned_candidates, pinned_state
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
-from tests import selection_lake
+from tests import currently, selection_lake
 from tests.selection_lake import ids, rule
 from tests.selection_oracle import Document, kept
 
@@ -153,8 +153,8 @@ def chosen_ids(made: Made) -> str:
     """Digest of the ids that the step would keep, counted anew, without its writing them."""
     lake, settings = made
     asked = chosen(settings, **LIMITED)
-    state = current.pinned(lake, asked)
-    rows = current.candidates(lake, asked, state)
+    state = pinned_state(lake, asked.grouping, asked.student_registry, asked.selection)
+    rows = pinned_candidates(lake, currently.grouping_of(asked), asked.selection, state)
     found = bins.recorded(lake, asked.selection, state, lambda: rows, "r")
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
     cuts = choice.choose(lake, asked.selection, state, found, competing, found.tokens).cuts

@@ -256,8 +256,8 @@ def test_one_strange_share_moves_a_score_only_so_far() -> None:
 def test_import_compiles_nothing_starts_no_thread_and_needs_no_torch_spark_or_mlflow() -> None:
     program = """
 import sys, threading
-from mira_spark import aggregation, calibration, distillation, reliability
-from mira_spark.students import artefact, hashing
+from mira_spark.distillation import reliability, training
+from mira_spark.students import aggregation, artefact, calibration, hashing
 assert not hashing.mean_rows.signatures and not hashing.hash_documents.signatures
 assert threading.active_count() == 1
 print(sorted({"torch", "pyspark", "mlflow", "transformers"} & set(sys.modules)))
@@ -291,8 +291,7 @@ print(hashing.hash_documents(data, np.array([0]), np.array([len(data)]), 18)[1].
 def test_executors_load_and_score_without_scikit_learn() -> None:
     program = """
 import sys
-from mira_spark import aggregation, calibration
-from mira_spark.students import artefact
+from mira_spark.students import aggregation, artefact, calibration
 print(sorted({"sklearn", "torch"} & set(sys.modules)))
 """
     found = subprocess.run(

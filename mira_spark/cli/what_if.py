@@ -1,0 +1,67 @@
+"""`mira what-if`: what budgets and policies would keep, as tables."""
+
+from functools import partial
+
+from mira_spark.corpus.grouping import grouping_id
+from mira_spark.corpus.groups import source_groups
+from mira_spark.lake import leases
+from mira_spark.lake.columns import POINT
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import say, show_table
+from mira_spark.selection import candidates, unscored
+from mira_spark.selection import histogram as bins
+from mira_spark.selection.frontier import MORE, Answer, alternatives, answers
+from mira_spark.selection.pinned import pinned_candidates, pinned_state
+from mira_spark.settings.root import Settings
+
+
+def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_id: str) -> None:
+    """Print what the budgets and policies would keep of the candidates there are now; counts them
+    first, and says so, where no histogram of them stands."""
+    chosen = settings.selection
+    asked = alternatives(chosen, budgets, policies)
+    candidates.check(chosen)
+    state = pinned_state(lake, settings.grouping, settings.student_registry, chosen)
+    found = bins.standing(lake, chosen, state)
+    if found is None:
+        say("there is no histogram of these scores yet: it is counted and recorded")
+        counted = partial(pinned_candidates, lake, grouping_id(settings.grouping), chosen, state)
+        with leases.writing(lake, settings.session, bins.WRITES) as claimed:
+            found = bins.recorded(claimed, chosen, state, counted, run_id)
+    groups = source_groups(lake, settings.grouping)
+    left = unscored.count_unscored(lake, groups, state, found)
+    left.check(chosen)
+    for answer in answers(found, asked, left.corpus_tokens):
+        _show_answer(answer)
+    for line in left.lines():
+        say(line)
+    versions = "documents version {}, scores version {}".format(*state.versions)
+    say(f"from the histogram of {versions}; the documents at the cut are in proportion")
+
+
+def _show_answer(answer: Answer) -> None:
+    title = (
+        f"{answer.chosen.budget} by {answer.chosen.policy}: a budget of "
+        f"{answer.budget_tokens:,} tokens; the mix has {answer.entropy_bits:.2f} bits"
+    )
+    headings = ("group", "source", "documents", "tokens", "kept", "mean quality", "marginal",
+                f"+{MORE / 1e9:g} B: documents", "tokens")  # fmt: skip
+    rows = [
+        (
+            (line.source_group or "all") if line.source is None else "",
+            line.source or "",
+            f"{line.kept.documents:,}",
+            f"{line.kept.tokens:,}",
+            f"{line.kept.tokens / max(1, line.total_tokens):.1%}",
+            _points(line.kept.mean_quality),
+            _points(line.kept.marginal_quality, "all fits"),
+            f"{line.more_documents:+,}",
+            f"{line.more_tokens:+,}",
+        )
+        for line in answer.lines
+    ]
+    show_table(headings, rows, texts=2, title=title)
+
+
+def _points(thousandths: float | None, none: str = "") -> str:
+    return none if thousandths is None else f"{thousandths / POINT:.2f}"

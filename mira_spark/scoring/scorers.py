@@ -1,0 +1,49 @@
+"""Which students score: the champions, and others that give the same raw scores."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from mira_spark.distillation import registry
+from mira_spark.errors import ArtefactError
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.scoring.batches import Scorer
+from mira_spark.settings.students import Registry
+from mira_spark.students import artefact
+
+
+def champion_scorers(
+    lake: Lakehouse, place: Registry, source_groups: Iterable[str]
+) -> dict[str, Scorer]:
+    """Group to its champion student; groups without a champion are absent."""
+    champions = registry.champions(place, sorted(set(source_groups)))
+    rows = lake.read("students").filter(F.col("student_id").isin(list(champions.values())))
+    return {row["source_group"]: _scorer(row) for row in rows.collect()}
+
+
+def equal_students(lake: Lakehouse, scorers: Mapping[str, Scorer]) -> dict[str, str]:
+    """Group to the latest other student that gives every text the raw scores this one does, its
+    files being the same but for the manifest; groups without one are absent."""
+    files = {group: _files(scorer) for group, scorer in scorers.items()}
+    weights = [found[artefact.MODEL] for found in files.values() if found]
+    alike = lake.read("students").filter(F.col("weights_sha256").isin(weights))
+    alike = alike.filter(F.col("kind") != "served").orderBy("created_at", "student_id")
+    found = {}
+    for row in alike.collect():
+        group, other = row["source_group"], _scorer(row)
+        if group in scorers and other != scorers[group] and _files(other) == files[group]:
+            found[group] = other.student_id
+    return found
+
+
+def _scorer(row: Row) -> Scorer:
+    return Scorer(row["student_id"], row["artefact_uri"], row["artefact_sha256"])
+
+
+def _files(scorer: Scorer) -> dict[str, str]:
+    try:
+        return artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256).files
+    except ArtefactError:  # an old artefact may be gone
+        return {}

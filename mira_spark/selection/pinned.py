@@ -1,0 +1,112 @@
+"""What a selection is made from: pinned versions, the students that count, and who competes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from mira_spark.corpus.groups import source_groups
+from mira_spark.errors import InputError, ReconciliationError, joined
+from mira_spark.lake.inputs import input_version
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.scoring import checks as score_checks
+from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.current_scores import current_scores
+from mira_spark.scoring.scorers import champion_scorers
+from mira_spark.selection import candidates as competing
+from mira_spark.selection import order as selection
+from mira_spark.selection import user_tables
+from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.selection import ScoreColumn, SelectionSettings
+from mira_spark.settings.students import Registry
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The versions of `documents` and `scores`, in this order, and the students that a selection is
+    made from; `others` are users' tables, `table_ids` Delta's ids of ours."""
+
+    versions: tuple[int, int]
+    students: Mapping[str, str]
+    others: Mapping[str, str]
+    table_ids: tuple[str, str] = ("", "")
+
+    def candidates_id(self, chosen: SelectionSettings) -> str:
+        """Of who competes by what, in these very tables: with the versions of users' tables, where
+        they decide it, and with the students, where one's scores decide which of another's
+        documents compete."""
+        students = sorted(self.students.values()) if chosen.duplicates == "first" else []
+        parts = [competing.candidates_digest(chosen), dict(self.others), students, self.table_ids]
+        content = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def selection_id(self, chosen: SelectionSettings) -> str:
+        """Of a selection with these settings."""
+        tables = dict(zip(("documents", "scores"), self.table_ids, strict=True))
+        others = dict(self.others) | tables
+        return selection.selection_id(chosen, *self.versions, self.students.values(), others)
+
+
+def pinned_state(
+    lake: Lakehouse, grouping: GroupingSettings, place: Registry, chosen: SelectionSettings
+) -> Pinned:
+    """The state of now. InputError as of `scored_champions`."""
+    students = {g: s.student_id for g, s in scored_champions(lake, grouping, place).items()}
+    # In this order: a document that is scored meanwhile may not have a score and be missing.
+    scored, documents = lake.snapshot("scores"), lake.snapshot("documents")
+    return Pinned(
+        (documents.version, scored.version),
+        students,
+        user_table_versions(lake, chosen),
+        (documents.table_id, scored.table_id),
+    )
+
+
+def scored_champions(
+    lake: Lakehouse, grouping: GroupingSettings, place: Registry
+) -> dict[str, Scorer]:
+    """Group to the champion whose scores count. InputError when nothing was scored yet, no group
+    has a champion, or one never passed its gate and nobody forced it."""
+    if lake.version("scores") == 0:
+        raise InputError(f"{lake.name('scores')} is empty: run score_documents first")
+    found = champion_scorers(lake, place, source_groups(lake, grouping).values())
+    if not found:
+        raise InputError("no group has a champion student: run distill_students first")
+    ids = [scorer.student_id for scorer in found.values()]
+    rows = lake.read("students").filter(F.col("student_id").isin(ids) & (F.col("gate") == "failed"))
+    problems = [
+        f"{row['student_id']}: is the champion of {row['source_group']} and failed its gate: "
+        "mira students promote another, or this one with --force"
+        for row in rows.select("student_id", "source_group").collect()
+    ]
+    if problems:
+        raise InputError(joined(problems))
+    return found
+
+
+def user_table_versions(lake: Lakehouse, chosen: SelectionSettings) -> dict[str, str]:
+    """Users' tables that the selection reads, to their versions; InputError where one is gone."""
+    names = [one.table for one in chosen.exclude]
+    if isinstance(chosen.score, ScoreColumn):
+        names.append(chosen.score.table)
+    return {name: input_version(lake.spark, name) for name in names}
+
+
+def pinned_candidates(
+    lake: Lakehouse, grouping_id: str, chosen: SelectionSettings, state: Pinned
+) -> DataFrame:
+    """`candidates.of` for the pinned state. ReconciliationError when a document has two scores of
+    one student, which is looked for where it is not known."""
+    students = state.students.values()
+    known = score_checks.proof(lake, students)
+    rows = current_scores(lake, grouping_id, students, *state.versions, known.all_belong)
+    if not known.one_each and not score_checks.doubles(rows).isEmpty():
+        raise ReconciliationError(
+            f"{lake.name('scores')} has two scores of one document and student: run mira scores "
+            "repair, then mira run"
+        )
+    documents = lake.read("documents", state.versions[0])
+    return competing.of(rows, documents, *user_tables.read(lake.spark, chosen), chosen)
