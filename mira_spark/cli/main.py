@@ -9,7 +9,6 @@ import typer
 from pyspark.errors import PySparkException
 
 from mira_spark import pipeline
-from mira_spark.__main__ import main as main  # where scripts installed earlier look for it
 from mira_spark.cli import (
     doctor as cli_doctor,
 )

@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from mira_spark.judges.prompts import CHARACTERS_PER_TOKEN, WINDOW_MARK
+from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN, WINDOW_MARK
 
 HASH_RANGE = 2**32
 _HALVINGS = 32

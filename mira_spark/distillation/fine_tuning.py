@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from mira_spark.corpus.draws import share_of
 from mira_spark.distillation import descent, shards
 from mira_spark.distillation.checkpoints import AfterEpoch, Checkpoints, Progress, identity
 from mira_spark.errors import InputError
-from mira_spark.labels import labelling
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.settings.types import SEEDS
 from mira_spark.students import encoder, packing, windows
@@ -177,7 +177,7 @@ def _windows(
 ) -> Iterator[list[tuple[Batch, Tensor, Tensor]]]:
     device = student.heads.device
     for rows in shards.rows(folder, "train", ROWS_SHUFFLED):
-        shares = [labelling.share_of(doc_id, "aside") for doc_id in rows["doc_id"].to_pylist()]
+        shares = [share_of(doc_id, "aside") for doc_id in rows["doc_id"].to_pylist()]
         rows = rows.filter([(share < ASIDE) == aside for share in shares])
         points = shards.averaged(rows, student.slots)
         known = ~np.isnan(points)

@@ -18,9 +18,6 @@ from mira_spark.judges import defence
 from mira_spark.judges.protocol import Anchor
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
-WINDOW_MARK = "\n\n[... text left out ...]\n\n"
-CHARACTERS_PER_TOKEN = 4
-
 PLACEHOLDERS = {"discover.txt": "limit", "label.txt": "rubric"}
 """The files of a prompts folder, and the one placeholder each must hold."""
 
@@ -68,19 +65,6 @@ def _problems(text: str, placeholder: str) -> Iterable[str]:
         yield f"does not hold the placeholder ${placeholder}"
     for unknown in sorted(names - {placeholder}):
         yield f"${unknown} is no placeholder; the only one is ${placeholder}"
-
-
-def windows(text: str, window_tokens: int) -> str:
-    """What a judge sees of `text`: all of it, or its begin, middle and end of `window_tokens` each.
-
-    A token is taken as four characters; the windows are joined by `WINDOW_MARK`. The same cut is
-    made in SQL by `sampling.windows_column`, so that long texts never reach the driver.
-    """
-    size = window_tokens * CHARACTERS_PER_TOKEN
-    if len(text) <= 3 * size:
-        return text
-    middle = (len(text) - size) // 2
-    return WINDOW_MARK.join((text[:size], text[middle : middle + size], text[-size:]))
 
 
 def messages(

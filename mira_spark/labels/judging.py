@@ -19,6 +19,7 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark.corpus import sampling
+from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
 from mira_spark.corpus.grouping import grouping_id
 from mira_spark.corpus.groups import source_groups
 from mira_spark.judges import defence, prompts
@@ -164,7 +165,7 @@ def shown(documents: DataFrame, window_tokens: int) -> DataFrame:
     """`document` is what the judge sees of the text, cut before it travels; `unseen_share` is the
     share of the text outside it, 0 to 1."""
     window = shown_text(window_tokens)
-    size = 3 * window_tokens * prompts.CHARACTERS_PER_TOKEN
+    size = 3 * window_tokens * CHARACTERS_PER_TOKEN
     unseen = F.greatest(F.lit(0.0), 1 - F.lit(size) / F.greatest(F.length("text"), F.lit(1)))
     columns = ("doc_id", "source", "content_hash", "sendable", "license")
     return documents.select(*columns, window.alias("document"), unseen.alias("unseen_share"))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 
+from mira_spark.corpus.draws import share_of
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.labels import LabellingSettings
 
@@ -16,12 +17,6 @@ def labelling_id(rubric_id: str, asked_as: str) -> str:
 def labelling_ids(rubrics: Mapping[str, Rubric], asked_as: str) -> dict[str, str]:
     """Group to the id that labels on its rubric carry."""
     return {g: labelling_id(rubric.rubric_id, asked_as) for g, rubric in rubrics.items()}
-
-
-def share_of(doc_id: str, purpose: str) -> float:
-    """A number in [0, 1) that is always the same for a document and purpose, and even over many."""
-    digest = hashlib.sha256(f"{purpose}\x00{doc_id}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64
 
 
 def split(doc_id: str, settings: LabellingSettings) -> str:

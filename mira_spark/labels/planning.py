@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark.corpus import sampling
+from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
 from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import InputError
 from mira_spark.judges import prompts
@@ -167,14 +168,14 @@ def _estimate(
     loaded = prompts.load(settings.judge.prompts)
     system = dict(prompts.messages(loaded, "", "", anchors))["system"]
     schema = str(prompts.schema(anchors))
-    per_document = (row["characters"] or 0) / max(1, row["n"]) / prompts.CHARACTERS_PER_TOKEN
+    per_document = (row["characters"] or 0) / max(1, row["n"]) / CHARACTERS_PER_TOKEN
     output, latency_s, is_observed = _seen(lake, judge, task, len(anchors))
     return Estimate(
         task=task,
         source_group=group,
         judge=judge,
         calls=calls,
-        constant_tokens=(len(system) + len(schema)) // prompts.CHARACTERS_PER_TOKEN,
+        constant_tokens=(len(system) + len(schema)) // CHARACTERS_PER_TOKEN,
         document_tokens=round(calls * per_document),
         output_tokens=round(calls * output),
         hours=calls * latency_s / settings.judge.pacing.in_flight / 3600,

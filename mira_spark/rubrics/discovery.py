@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
+from mira_spark.corpus.draws import share_of
 from mira_spark.corpus.embedding import Vectors, embed
 from mira_spark.judges.protocol import Anchor
-from mira_spark.labels.labelling import share_of
 from mira_spark.rubrics.lint import problems
 from mira_spark.settings.rubrics import DiscoverySettings
 from mira_spark.settings.types import SEEDS

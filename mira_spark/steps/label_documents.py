@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark.corpus import sampling
+from mira_spark.corpus.draws import share_of
 from mira_spark.corpus.groups import source_groups
 from mira_spark.judges import defence
 from mira_spark.judges.calls.ledger import Answered, answered
@@ -162,7 +163,7 @@ def _requests(
         purposes: list[Purpose] = ["label"]
         if labelling.is_repeated(row["doc_id"], settings.labelling):
             purposes.append("repeat")
-        if labelling.share_of(row["doc_id"], "reversed") < reversed_share:
+        if share_of(row["doc_id"], "reversed") < reversed_share:
             purposes.append("reversed")
         at_work[row["doc_id"]] = _Document(row, len(purposes))
         for purpose in purposes:

@@ -24,13 +24,13 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from mira_spark.selection.pinned import Pinned
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import choice
 from mira_spark.selection import frontier as budgets
 from mira_spark.selection import histogram as bins
 from mira_spark.selection import order as selection
+from mira_spark.selection.pinned import Pinned
 from mira_spark.settings.selection import SelectionSettings
 
 SOURCES, GROUPS = 50, 5

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 import torch
 
+from mira_spark.corpus.draws import share_of
 from mira_spark.distillation import fine_tuning, frozen_heads
 from mira_spark.distillation.encoder import train_encoder
 from mira_spark.distillation.reliability import spearman
 from mira_spark.distillation.training import predict
 from mira_spark.errors import ArtefactError, InputError
-from mira_spark.labels import labelling
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import encoder, packing
 from tests.encoders import an_encoder
@@ -98,7 +98,7 @@ def test_with_no_row_aside_heads_do_not_learn_noise_by_heart(folder: Path, tmp_p
     for number, (_, source, text, _, _) in enumerate(documents(60)):
         split = "train" if number < 20 else "validation"
         ids = (f"doc {number} {i}" for i in range(1_000))
-        doc_id = next(i for i in ids if labelling.share_of(i, "aside") >= frozen_heads.ASIDE)
+        doc_id = next(i for i in ids if share_of(i, "aside") >= frozen_heads.ASIDE)
         rows.append((doc_id, source, text, [int(random.integers(0, 11))], split))
     settings = EncoderSettings(model=str(folder))
     student = train_encoder(staged(tmp_path / "noise", rows), 1, settings, tmp_path)

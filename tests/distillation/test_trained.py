@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from mira_spark.corpus.draws import share_of
 from mira_spark.distillation import training as distillation
 from mira_spark.distillation.trained import Assessment, assessed
-from mira_spark.labels import labelling
 from mira_spark.settings.students import ReliabilitySettings
 from tests.distillation.test_comparison import LINEAR, RUBRIC, documents
 from tests.staging import Row, staged
@@ -16,7 +16,7 @@ NAMES = tuple(anchor.name for anchor in RUBRIC.anchors)
 def test_the_curves_are_fitted_on_other_rows_than_are_measured(tmp_path: Path) -> None:
     rows = documents(400)
     validation = [row[0] for row in rows if row[4] == "validation"]
-    measured = {d for d in validation if labelling.share_of(d, "calibration") >= 0.5}
+    measured = {d for d in validation if share_of(d, "calibration") >= 0.5}
     shards = staged(tmp_path / "shards", rows)
     student = distillation.train(shards, RUBRIC, LINEAR, shards)
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from mira_spark.corpus.excerpts import WINDOW_MARK
 from mira_spark.errors import JudgeError
 from mira_spark.judges.heuristic.judge import (
     HeuristicJudge,
@@ -14,7 +15,6 @@ from mira_spark.judges.heuristic.judge import (
     known_properties,
     label,
 )
-from mira_spark.judges.prompts import WINDOW_MARK
 from mira_spark.judges.protocol import Anchor, Purpose, Request
 
 DOCUMENTED = '''"""Reads the records of a table."""

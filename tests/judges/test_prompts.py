@@ -15,17 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mira_spark
+from mira_spark.corpus.excerpts import WINDOW_MARK, windows
 from mira_spark.errors import ConfigError
 from mira_spark.judges import defence
-from mira_spark.judges.prompts import (
-    WINDOW_MARK,
-    Prompts,
-    call_key,
-    load,
-    messages,
-    schema,
-    windows,
-)
+from mira_spark.judges.prompts import Prompts, call_key, load, messages, schema
 from mira_spark.judges.protocol import Anchor
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mira_spark.labels.labelling import is_repeated, labelling_id, share_of, split
+from mira_spark.corpus.draws import share_of
+from mira_spark.labels.labelling import is_repeated, labelling_id, split
 from mira_spark.settings.labels import LabellingSettings
 
 IDS = [f"doc-{i}" for i in range(20_000)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from mira_spark.corpus.draws import share_of
 from mira_spark.judges.protocol import Anchor
-from mira_spark.labels.labelling import share_of
 from mira_spark.rubrics.discovery import (
     Anchored,
     Point,

@@ -3,11 +3,11 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from mira_spark.selection.pinned import Pinned
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import histogram as bins
 from mira_spark.selection.histogram import Part
+from mira_spark.selection.pinned import Pinned
 from mira_spark.settings.selection import SelectionSettings
 from tests.counting import counted_bins
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from mira_spark.corpus.excerpts import WINDOW_MARK
 from mira_spark.judges.heuristic import syntax
 from mira_spark.judges.heuristic.syntax import Function, Lexed, Parsed
-from mira_spark.judges.prompts import WINDOW_MARK
 
 LONGEST = 65_536
 """Characters measured; what a document has beyond them is not looked at."""
