@@ -1,4 +1,4 @@
-"""Who may import and do what (design, section 7), read from the source text with `ast`.
+"""Who may import and do what (README, how it is built), read from the source text with `ast`.
 
 Each rule is a function from the package's modules to its problems; every rule is also run on small
 modules that break it, so that it is known to bite.
@@ -18,90 +18,31 @@ FOLDERS = ("mira_spark", "jobs", "udfs")
 Modules = Mapping[str, ast.Module]
 Rule = Callable[[Modules], list[str]]
 
-SPARK_FREE = (
-    "mira_spark.addressing",
-    "mira_spark.aggregation",
-    "mira_spark.agreement",
-    "mira_spark.bootstrap",
-    "mira_spark.calibration",
-    "mira_spark.canaries",
-    "mira_spark.checkpoints",
-    "mira_spark.child_process",
-    "mira_spark.corpus_python",
-    "mira_spark.defence",
-    "mira_spark.discovery",
-    "mira_spark.comparison",
-    "mira_spark.distillation",
-    "mira_spark.docstrings",
-    "mira_spark.embedding",
-    "mira_spark.encoder_training",
-    "mira_spark.engine",
-    "mira_spark.stages",
-    "mira_spark.errors",
-    "mira_spark.evaluation",
-    "mira_spark.evaluation_plots",
-    "mira_spark.failpoints",
-    "mira_spark.fine_tuning",
-    "mira_spark.frozen_heads",
-    "mira_spark.generative_training",
-    "mira_spark.grouping",
-    "mira_spark.installed_files",
-    "mira_spark.isolation",
-    "mira_spark.judges.*",
-    "mira_spark.labelling",
-    "mira_spark.leaks",
-    "mira_spark.linear_training",
-    "mira_spark.memo",
-    "mira_spark.memory",
-    "mira_spark.plots",
-    "mira_spark.pretrained",
-    "mira_spark.progress",
-    "mira_spark.prompts",
-    "mira_spark.references",
-    "mira_spark.reliability",
-    "mira_spark.report",
-    "mira_spark.report_groups",
-    "mira_spark.report_plots",
-    "mira_spark.rubric_lint",
-    "mira_spark.rubrics",
-    "mira_spark.scoring",
-    "mira_spark.shards",
-    "mira_spark.student_pyfunc",
-    "mira_spark.students.*",
-    "mira_spark.tokens",
-    "mira_spark.trained",
-    "mira_spark.units",
-)
-ON_EXECUTORS = (
-    "mira_spark.child_process",
-    "mira_spark.corpus_python",
-    "mira_spark.engine",
-    "mira_spark.stages",
-    "mira_spark.isolation",
-    "mira_spark.memo",
-    "mira_spark.scoring",
-    "mira_spark.students.*",
-    "mira_spark.tokens",
-    "mira_spark.workers",
-)
+FOLDER_ORDER = (
+    "errors", "process", "lake", "settings", "corpus", "judges", "rubrics", "labels", "students",
+    "distillation", "scoring", "selection", "report", "steps", "pipeline", "cli", "__main__",
+)  # fmt: skip
+"""Each imports only what stands before it, and itself."""
+ON_EXECUTORS = ("mira_spark.scoring.batches", "mira_spark.scoring.workers",
+                "mira_spark.corpus.tokens", "mira_spark.students.*")  # fmt: skip
+SPARK_FREE = ("mira_spark.judges.*", "mira_spark.students.*", "mira_spark.process.*",
+              "mira_spark.scoring.batches", "mira_spark.corpus.tokens",
+              "mira_spark.distillation.training", "mira_spark.distillation.comparison",
+              "mira_spark.report.page")  # fmt: skip
+"""Whole folders, and what begins what runs on executors, trains, or makes a page."""
+WHOLE_SETTINGS = ("settings", "steps", "pipeline", "cli")
+MOST_FOLDERS, TOP = 15, {"errors", "pipeline", "__main__"}
 SPARK = {"pyspark", "delta"}
-STORAGE = {"mira_spark.inputs", "mira_spark.tables"}
-SESSION = "mira_spark.session"
-PRINTER = "mira_spark.progress"
+STORAGE = {"mira_spark.lake.inputs", "mira_spark.lake.tables"}
+SESSION = "mira_spark.lake.session"
+PRINTER = "mira_spark.process.progress"
 ECHOES = {"echo", "secho"}
 OF_A_UDF = {
-    "mira_spark.scoring",
-    "mira_spark.schemas",
-    "mira_spark.tokens",
-    "mira_spark.workers",
+    "mira_spark.scoring.batches",
+    "mira_spark.lake.schemas",
+    "mira_spark.corpus.tokens",
+    "mira_spark.scoring.workers",
 }
-ROOTS = {
-    "mira_spark.errors": set[str](),
-    "mira_spark.columns": set[str](),
-    "mira_spark.schemas_judge": {"mira_spark.columns"},
-    "mira_spark.schemas": {"mira_spark.columns", "mira_spark.schemas_judge"},
-}
-"""What others build on, and what of ours each may import."""
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 NOT_IN_CONNECT = {"sparkContext", "_jvm", "_jdf", "_jsc", "rdd"}
 UNSEEDED = {"rand", "randn", "monotonically_increasing_id"}
@@ -275,14 +216,65 @@ def steps_imported(modules: Modules) -> list[str]:
     ]
 
 
-def roots_import_ours(modules: Modules) -> list[str]:
+def part(module: str) -> str:
+    """The folder of the package, or the file in it, that a module is of; empty for the package."""
+    return ".".join(module.split(".")[1:2])
+
+
+def imports_upward(modules: Modules) -> list[str]:
+    problems = []
+    for module in modules:
+        if not module.startswith("mira_spark."):
+            continue
+        for name in sorted(imported(module, modules)):
+            if name.startswith("mira_spark.") and part(name) in FOLDER_ORDER:
+                if FOLDER_ORDER.index(part(name)) > FOLDER_ORDER.index(part(module)):
+                    problems.append(f"{module} imports {name}")
+    return problems
+
+
+def imports_in_a_circle(modules: Modules) -> list[str]:
     return [
-        f"{module} imports {name}"
-        for module in ROOTS
-        if module in modules
-        for name in sorted(imported(module, modules) - ROOTS[module])
-        if under(name, "mira_spark") or (module == "mira_spark.errors" and name in SPARK)
+        f"{module} imports itself through {by[module]}"
+        for module in modules
+        if module in (by := reached_again(module, modules))
     ]
+
+
+def reached_again(start: str, modules: Modules) -> dict[str, str]:
+    """`reached` by what modules themselves name, `start` among it where it is reached again."""
+    found: dict[str, str] = {}
+    waiting = [start]
+    while waiting:
+        module = waiting.pop()
+        for name in sorted(imported(module, modules) & set(modules)):
+            if name not in found:
+                found[name] = module
+                waiting.append(name)
+    return found
+
+
+def whole_settings_named(modules: Modules) -> list[str]:
+    return [
+        f"{module} names Settings"
+        for module, tree in modules.items()
+        if module.startswith("mira_spark.") and part(module) not in WHOLE_SETTINGS
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Name) and node.id == "Settings")
+        or (isinstance(node, ast.Attribute) and node.attr == "Settings")
+        or (isinstance(node, ast.alias) and node.name == "Settings")
+    ]
+
+
+def folders_too_many(modules: Modules) -> list[str]:
+    """Outside of the folders there are `errors`, `pipeline` and `__main__` alone."""
+    ours = [m for m in modules if m.startswith("mira_spark.")]
+    folders = {part(m) for m in ours if m.count(".") > 1}
+    files = {part(m) for m in ours if m.count(".") == 1} - folders
+    problems = [f"mira_spark.{name} is in no folder" for name in sorted(files - TOP)]
+    problems += [f"{len(folders)} folders"] * (len(folders) > MOST_FOLDERS)
+    return problems + [f"{folder} has no place in the order" for folder in
+                       sorted(folders - set(FOLDER_ORDER))]  # fmt: skip
 
 
 def sessions_outside_session(modules: Modules) -> list[str]:
@@ -366,7 +358,10 @@ RULES: tuple[Rule, ...] = (
     udfs_import_more_of_ours,
     udfs_define_more,
     steps_imported,
-    roots_import_ours,
+    imports_upward,
+    imports_in_a_circle,
+    whole_settings_named,
+    folders_too_many,
     sessions_outside_session,
     habits,
     printing_outside_progress,
@@ -377,128 +372,361 @@ CHECKOUT = checkout()
 CLEAN = {
     "mira_spark": "",
     "mira_spark.errors": "from collections.abc import Iterable",
-    "mira_spark.schemas": "from pyspark.sql.types import StructType",
-    "mira_spark.scoring": "from mira_spark.students import artefact\nimport numpy",
+    "mira_spark.lake.schemas": "from pyspark.sql.types import StructType",
+    "mira_spark.lake": "",
+    "mira_spark.judges": "",
+    "mira_spark.judges.protocol": "from mira_spark.settings.judge import JudgeSettings",
+    "mira_spark.settings.judge": "from pydantic import BaseModel",
+    "mira_spark.scoring.batches": "from mira_spark.students import artefact\nimport numpy",
     "mira_spark.students": "",
     "mira_spark.students.artefact": "import json\njson.load(file)",
     "mira_spark.steps": "",
     "mira_spark.steps.score_documents": "lake.read('scores')\nmap(lake.read, names)",
-    "mira_spark.steps.label_documents": "from mira_spark import scoring",
-    "mira_spark.steps.distill_students": "from mira_spark import reliability",
+    "mira_spark.scoring": "",
+    "mira_spark.steps.label_documents": "from mira_spark.scoring import batches",
+    "mira_spark.settings.root": "class Settings: ...",
+    "mira_spark.steps.distill_students": "from mira_spark.settings.root import Settings",
     "mira_spark.pipeline": "from mira_spark.steps import score_documents",
-    "mira_spark.inputs": "spark.read.parquet(a)",
-    "mira_spark.tables": "spark.read.table(a)\nrows.write.saveAsTable(a)\nimport delta.tables",
-    "mira_spark.session": "SparkSession.builder.config(a, b).getOrCreate()\nfile.write(a)",
-    "mira_spark.cli": "from mira_spark import pipeline",
-    "mira_spark.progress": "from rich.console import Console\nconsole.print(a)",
+    "mira_spark.lake.inputs": "spark.read.parquet(a)",
+    "mira_spark.lake.tables": "spark.read.table(a)\nrows.write.saveAsTable(a)\nimport delta.tables",
+    "mira_spark.lake.session": "SparkSession.builder.config(a, b).getOrCreate()\nfile.write(a)",
+    "mira_spark.cli.main": "from mira_spark import pipeline",
+    "mira_spark.process.progress": "from rich.console import Console\nconsole.print(a)",
     "jobs": "",
     "jobs.run_pipeline": "from mira_spark.__main__ import main",
-    "udfs": "from . import count_tokens\nfrom mira_spark.scoring import Scorer",
+    "udfs": "from . import count_tokens\nfrom mira_spark.scoring.batches import Scorer",
     "udfs.count_tokens": "def register(spark):\n    def count_tokens(texts):\n        return texts",
 }
 
 BREACHES = [
-    (spark_in_spark_free, "mira_spark.scoring", "import pyspark.sql",
-     "mira_spark.scoring imports pyspark"),
-    (spark_in_spark_free, "mira_spark.scoring", "def f():\n    from pyspark.sql import functions",
-     "mira_spark.scoring imports pyspark"),
-    (spark_in_spark_free, "mira_spark.scoring", "from mira_spark.schemas import POINT",
-     "mira_spark.scoring imports pyspark through mira_spark.schemas"),
-    (spark_in_spark_free, "mira_spark.scoring", "from mira_spark import schemas",
-     "mira_spark.scoring imports pyspark through mira_spark.schemas"),
-    (spark_in_spark_free, "mira_spark.judges.settings", "from ..schemas import POINT",
-     "mira_spark.judges.settings imports pyspark through mira_spark.schemas"),
-    (spark_in_spark_free, "mira_spark.judges.settings", "from mira_spark.tables import Lakehouse",
-     "mira_spark.judges.settings imports delta through mira_spark.tables"),
-    (spark_in_spark_free, "mira_spark.students", "import pyspark",
-     "mira_spark.scoring imports pyspark through mira_spark.students"),
-    (storage_outside_tables, "mira_spark.corpus", "rows.write.parquet(a)",
-     "mira_spark.corpus: .write"),
-    (storage_outside_tables, "mira_spark.corpus", "spark.read.parquet(a)",
-     "mira_spark.corpus: .read"),
-    (storage_outside_tables, "mira_spark.corpus", "reader = self.spark.read",
-     "mira_spark.corpus: .read"),
-    (storage_outside_tables, "mira_spark.corpus", "spark.table(a)", "mira_spark.corpus: .table"),
-    (storage_outside_tables, "mira_spark.corpus", "w.saveAsTable(a)",
-     "mira_spark.corpus: .saveAsTable"),
-    (storage_outside_tables, "jobs.run_pipeline", "rows.writeTo(a).append()",
-     "jobs.run_pipeline: .writeTo"),
-    (storage_outside_tables, "mira_spark.corpus", "from delta.tables import DeltaTable",
-     "mira_spark.corpus: imports delta"),
-    (not_for_connect_or_unseeded, "mira_spark.corpus", "spark.sparkContext",
-     "mira_spark.corpus: sparkContext"),
-    (not_for_connect_or_unseeded, "mira_spark.tables", "spark._jvm.x()", "mira_spark.tables: _jvm"),
-    (not_for_connect_or_unseeded, "mira_spark.tables", "rows._jdf", "mira_spark.tables: _jdf"),
+    (
+        spark_in_spark_free,
+        "mira_spark.scoring.batches",
+        "import pyspark.sql",
+        "mira_spark.scoring.batches imports pyspark",
+    ),
+    (
+        spark_in_spark_free,
+        "mira_spark.scoring.batches",
+        "def f():\n    from pyspark.sql import functions",
+        "mira_spark.scoring.batches imports pyspark",
+    ),
+    (
+        spark_in_spark_free,
+        "mira_spark.scoring.batches",
+        "from mira_spark.lake.schemas import POINT",
+        "mira_spark.scoring.batches imports pyspark through mira_spark.lake.schemas",
+    ),
+    (
+        spark_in_spark_free,
+        "mira_spark.scoring.batches",
+        "from mira_spark.lake import schemas",
+        "mira_spark.scoring.batches imports pyspark through mira_spark.lake.schemas",
+    ),
+    (
+        spark_in_spark_free,
+        "mira_spark.judges.protocol",
+        "from ..lake.schemas import POINT",
+        "mira_spark.judges.protocol imports pyspark through mira_spark.lake.schemas",
+    ),
+    (
+        spark_in_spark_free,
+        "mira_spark.settings.judge",
+        "from mira_spark.lake.tables import Lakehouse",
+        "mira_spark.judges.protocol imports delta through mira_spark.lake.tables",
+    ),
+    (
+        spark_in_spark_free,
+        "mira_spark.students",
+        "import pyspark",
+        "mira_spark.scoring.batches imports pyspark through mira_spark.students",
+    ),
+    (
+        storage_outside_tables,
+        "mira_spark.corpus.documents",
+        "rows.write.parquet(a)",
+        "mira_spark.corpus.documents: .write",
+    ),
+    (
+        storage_outside_tables,
+        "mira_spark.corpus.documents",
+        "spark.read.parquet(a)",
+        "mira_spark.corpus.documents: .read",
+    ),
+    (
+        storage_outside_tables,
+        "mira_spark.corpus.documents",
+        "reader = self.spark.read",
+        "mira_spark.corpus.documents: .read",
+    ),
+    (
+        storage_outside_tables,
+        "mira_spark.corpus.documents",
+        "spark.table(a)",
+        "mira_spark.corpus.documents: .table",
+    ),
+    (
+        storage_outside_tables,
+        "mira_spark.corpus.documents",
+        "w.saveAsTable(a)",
+        "mira_spark.corpus.documents: .saveAsTable",
+    ),
+    (
+        storage_outside_tables,
+        "jobs.run_pipeline",
+        "rows.writeTo(a).append()",
+        "jobs.run_pipeline: .writeTo",
+    ),
+    (
+        storage_outside_tables,
+        "mira_spark.corpus.documents",
+        "from delta.tables import DeltaTable",
+        "mira_spark.corpus.documents: imports delta",
+    ),
+    (
+        not_for_connect_or_unseeded,
+        "mira_spark.corpus.documents",
+        "spark.sparkContext",
+        "mira_spark.corpus.documents: sparkContext",
+    ),
+    (
+        not_for_connect_or_unseeded,
+        "mira_spark.lake.tables",
+        "spark._jvm.x()",
+        "mira_spark.lake.tables: _jvm",
+    ),
+    (
+        not_for_connect_or_unseeded,
+        "mira_spark.lake.tables",
+        "rows._jdf",
+        "mira_spark.lake.tables: _jdf",
+    ),
     (not_for_connect_or_unseeded, "udfs.count_tokens", "rows.rdd", "udfs.count_tokens: rdd"),
-    (not_for_connect_or_unseeded, "mira_spark.corpus", "F.rand(3)", "mira_spark.corpus: rand"),
-    (not_for_connect_or_unseeded, "mira_spark.corpus",
-     "from pyspark.sql.functions import rand as r", "mira_spark.corpus: rand"),
-    (not_for_connect_or_unseeded, "mira_spark.corpus", "F.monotonically_increasing_id()",
-     "mira_spark.corpus: monotonically_increasing_id"),
-    (edges_imported, "mira_spark.cli", "from jobs import run_pipeline",
-     "mira_spark.cli imports jobs.run_pipeline"),
-    (edges_imported, "mira_spark.cli", "import udfs", "mira_spark.cli imports udfs"),
-    (edges_imported, "mira_spark.cli", "def f():\n    from mira_spark.jobs import run_pipeline",
-     "mira_spark.cli imports mira_spark.jobs"),
-    (edges_imported, "mira_spark.cli", "from mira_spark.udfs import register_all",
-     "mira_spark.cli imports mira_spark.udfs"),
-    (jobs_import_more_than_the_command_line, "jobs.run_pipeline",
-     "from mira_spark.steps import score_documents",
-     "jobs.run_pipeline imports mira_spark.steps.score_documents"),
-    (jobs_import_more_than_the_command_line, "jobs.run_pipeline", "import pyspark",
-     "jobs.run_pipeline imports pyspark"),
-    (udfs_import_more_of_ours, "udfs.count_tokens", "from mira_spark.tables import Lakehouse",
-     "udfs.count_tokens imports mira_spark.tables"),
-    (udfs_import_more_of_ours, "udfs.mira_quality", "from . import count_tokens",
-     "udfs.mira_quality imports udfs.count_tokens"),
-    (udfs_import_more_of_ours, "udfs.mira_quality", "from udfs.count_tokens import register",
-     "udfs.mira_quality imports udfs.count_tokens"),
-    (udfs_define_more, "udfs.count_tokens",
-     "def register(s):\n    def count_tokens(t):\n        pass\ndef help():\n    pass",
-     "udfs.count_tokens: defines register, help, count_tokens"),
-    (udfs_define_more, "udfs.count_tokens", "def register(spark):\n    pass",
-     "udfs.count_tokens: defines register"),
-    (steps_imported, "mira_spark.cli", "from mira_spark.steps.score_documents import run",
-     "mira_spark.cli imports mira_spark.steps.score_documents"),
-    (steps_imported, "mira_spark.cli", "from mira_spark import steps",
-     "mira_spark.cli imports mira_spark.steps"),
-    (steps_imported, "mira_spark.steps.label_documents", "from . import score_documents",
-     "mira_spark.steps.label_documents imports mira_spark.steps.score_documents"),
-    (roots_import_ours, "mira_spark.errors", "from mira_spark import schemas",
-     "mira_spark.errors imports mira_spark.schemas"),
-    (roots_import_ours, "mira_spark.errors", "import pyspark", "mira_spark.errors imports pyspark"),
-    (roots_import_ours, "mira_spark.schemas", "from .errors import MiraError",
-     "mira_spark.schemas imports mira_spark.errors"),
-    (sessions_outside_session, "mira_spark.tables", "spark.conf.set(a, b)",
-     "mira_spark.tables: .set"),
-    (sessions_outside_session, "jobs.run_pipeline", "builder.config(a, b)",
-     "jobs.run_pipeline: .config"),
-    (sessions_outside_session, "mira_spark.cli", "SparkSession.builder",
-     "mira_spark.cli: .builder"),
-    (habits, "mira_spark.cli", "print(a)", "mira_spark.cli: print"),
-    (habits, "jobs.run_pipeline", "from mira_spark.cli import *", "jobs.run_pipeline: import *"),
-    (habits, "udfs.count_tokens", "from __future__ import annotations",
-     "udfs.count_tokens: postponed annotations"),
-    (code_from_data_on_executors, "mira_spark.students.artefact", "def f():\n    import pickle",
-     "mira_spark.students.artefact: pickle"),
-    (printing_outside_progress, "mira_spark.cli", "from rich.markup import escape",
-     "mira_spark.cli: rich.markup"),
-    (printing_outside_progress, "mira_spark.cli", "typer.echo(a)", "mira_spark.cli: echo"),
-    (code_from_data_on_executors, "mira_spark.students.artefact", "from joblib import load",
-     "mira_spark.students.artefact: joblib"),
-    (code_from_data_on_executors, "mira_spark.students.artefact", "torch.load(a)",
-     "mira_spark.students.artefact: torch.load"),
-    (code_from_data_on_executors, "mira_spark.students.artefact", "f(trust_remote_code=a)",
-     "mira_spark.students.artefact: trust_remote_code"),
-    (code_from_data_on_executors, "mira_spark.students.artefact", "f(**{'trust_remote_code': a})",
-     "mira_spark.students.artefact: trust_remote_code"),
-    (code_from_data_on_executors, "mira_spark.students.artefact", "np.load(a, allow_pickle=True)",
-     "mira_spark.students.artefact: allow_pickle"),
+    (
+        not_for_connect_or_unseeded,
+        "mira_spark.corpus.documents",
+        "F.rand(3)",
+        "mira_spark.corpus.documents: rand",
+    ),
+    (
+        not_for_connect_or_unseeded,
+        "mira_spark.corpus.documents",
+        "from pyspark.sql.functions import rand as r",
+        "mira_spark.corpus.documents: rand",
+    ),
+    (
+        not_for_connect_or_unseeded,
+        "mira_spark.corpus.documents",
+        "F.monotonically_increasing_id()",
+        "mira_spark.corpus.documents: monotonically_increasing_id",
+    ),
+    (
+        edges_imported,
+        "mira_spark.cli.main",
+        "from jobs import run_pipeline",
+        "mira_spark.cli.main imports jobs.run_pipeline",
+    ),
+    (edges_imported, "mira_spark.cli.main", "import udfs", "mira_spark.cli.main imports udfs"),
+    (
+        edges_imported,
+        "mira_spark.cli.main",
+        "def f():\n    from mira_spark.jobs import run_pipeline",
+        "mira_spark.cli.main imports mira_spark.jobs",
+    ),
+    (
+        edges_imported,
+        "mira_spark.cli.main",
+        "from mira_spark.udfs import register_all",
+        "mira_spark.cli.main imports mira_spark.udfs",
+    ),
+    (
+        jobs_import_more_than_the_command_line,
+        "jobs.run_pipeline",
+        "from mira_spark.steps import score_documents",
+        "jobs.run_pipeline imports mira_spark.steps.score_documents",
+    ),
+    (
+        jobs_import_more_than_the_command_line,
+        "jobs.run_pipeline",
+        "import pyspark",
+        "jobs.run_pipeline imports pyspark",
+    ),
+    (
+        udfs_import_more_of_ours,
+        "udfs.count_tokens",
+        "from mira_spark.lake.tables import Lakehouse",
+        "udfs.count_tokens imports mira_spark.lake.tables",
+    ),
+    (
+        udfs_import_more_of_ours,
+        "udfs.mira_quality",
+        "from . import count_tokens",
+        "udfs.mira_quality imports udfs.count_tokens",
+    ),
+    (
+        udfs_import_more_of_ours,
+        "udfs.mira_quality",
+        "from udfs.count_tokens import register",
+        "udfs.mira_quality imports udfs.count_tokens",
+    ),
+    (
+        udfs_define_more,
+        "udfs.count_tokens",
+        "def register(s):\n    def count_tokens(t):\n        pass\ndef help():\n    pass",
+        "udfs.count_tokens: defines register, help, count_tokens",
+    ),
+    (
+        udfs_define_more,
+        "udfs.count_tokens",
+        "def register(spark):\n    pass",
+        "udfs.count_tokens: defines register",
+    ),
+    (
+        steps_imported,
+        "mira_spark.cli.main",
+        "from mira_spark.steps.score_documents import run",
+        "mira_spark.cli.main imports mira_spark.steps.score_documents",
+    ),
+    (
+        steps_imported,
+        "mira_spark.cli.main",
+        "from mira_spark import steps",
+        "mira_spark.cli.main imports mira_spark.steps",
+    ),
+    (
+        steps_imported,
+        "mira_spark.steps.label_documents",
+        "from . import score_documents",
+        "mira_spark.steps.label_documents imports mira_spark.steps.score_documents",
+    ),
+    (
+        imports_upward,
+        "mira_spark.errors",
+        "from mira_spark.lake import schemas",
+        "mira_spark.errors imports mira_spark.lake.schemas",
+    ),
+    (
+        imports_upward,
+        "mira_spark.lake.tables",
+        "def f():\n    from ..settings.root import Settings",
+        "mira_spark.lake.tables imports mira_spark.settings.root",
+    ),
+    (
+        imports_upward,
+        "mira_spark.students.artefact",
+        "from mira_spark import pipeline",
+        "mira_spark.students.artefact imports mira_spark.pipeline",
+    ),
+    (
+        imports_in_a_circle,
+        "mira_spark.settings.judge",
+        "def f():\n    from mira_spark.judges.protocol import Judge",
+        "mira_spark.settings.judge imports itself through mira_spark.judges.protocol",
+    ),
+    (
+        whole_settings_named,
+        "mira_spark.scoring.batches",
+        "from mira_spark.settings.root import Settings",
+        "mira_spark.scoring.batches names Settings",
+    ),
+    (
+        whole_settings_named,
+        "mira_spark.lake.tables",
+        "def f(a: root.Settings): ...",
+        "mira_spark.lake.tables names Settings",
+    ),
+    (
+        whole_settings_named,
+        "mira_spark.cli.main",
+        "from mira_spark.settings.root import Settings",
+        None,
+    ),
+    (folders_too_many, "mira_spark.notes", "", "mira_spark.notes is in no folder"),
+    (folders_too_many, "mira_spark.notes.more", "", "notes has no place in the order"),
+    (
+        sessions_outside_session,
+        "mira_spark.lake.tables",
+        "spark.conf.set(a, b)",
+        "mira_spark.lake.tables: .set",
+    ),
+    (
+        sessions_outside_session,
+        "jobs.run_pipeline",
+        "builder.config(a, b)",
+        "jobs.run_pipeline: .config",
+    ),
+    (
+        sessions_outside_session,
+        "mira_spark.cli.main",
+        "SparkSession.builder",
+        "mira_spark.cli.main: .builder",
+    ),
+    (habits, "mira_spark.cli.main", "print(a)", "mira_spark.cli.main: print"),
+    (
+        habits,
+        "jobs.run_pipeline",
+        "from mira_spark.cli.main import *",
+        "jobs.run_pipeline: import *",
+    ),
+    (
+        habits,
+        "udfs.count_tokens",
+        "from __future__ import annotations",
+        "udfs.count_tokens: postponed annotations",
+    ),
+    (
+        code_from_data_on_executors,
+        "mira_spark.students.artefact",
+        "def f():\n    import pickle",
+        "mira_spark.students.artefact: pickle",
+    ),
+    (
+        printing_outside_progress,
+        "mira_spark.cli.main",
+        "from rich.markup import escape",
+        "mira_spark.cli.main: rich.markup",
+    ),
+    (
+        printing_outside_progress,
+        "mira_spark.cli.main",
+        "typer.echo(a)",
+        "mira_spark.cli.main: echo",
+    ),
+    (
+        code_from_data_on_executors,
+        "mira_spark.students.artefact",
+        "from joblib import load",
+        "mira_spark.students.artefact: joblib",
+    ),
+    (
+        code_from_data_on_executors,
+        "mira_spark.students.artefact",
+        "torch.load(a)",
+        "mira_spark.students.artefact: torch.load",
+    ),
+    (
+        code_from_data_on_executors,
+        "mira_spark.students.artefact",
+        "f(trust_remote_code=a)",
+        "mira_spark.students.artefact: trust_remote_code",
+    ),
+    (
+        code_from_data_on_executors,
+        "mira_spark.students.artefact",
+        "f(**{'trust_remote_code': a})",
+        "mira_spark.students.artefact: trust_remote_code",
+    ),
+    (
+        code_from_data_on_executors,
+        "mira_spark.students.artefact",
+        "np.load(a, allow_pickle=True)",
+        "mira_spark.students.artefact: allow_pickle",
+    ),
     (code_from_data_on_executors, "mira_spark.errors", "eval(a)", None),
     (code_from_data_on_executors, "mira_spark.students", "exec(a)", "mira_spark.students: exec"),
     (standard_library_names, "jobs.select", "", "jobs.select"),
     (standard_library_names, "udfs.tokenize", "", "udfs.tokenize"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -507,21 +735,21 @@ def test_the_checkout_keeps(rule: Rule) -> None:
 
 
 def test_all_files_are_looked_at() -> None:
-    for name in ("mira_spark.scoring", "mira_spark.steps.score_documents", "jobs.run_pipeline",
-                 "udfs", "udfs.mira_scores", "mira_spark.judges", "mira_spark.tables"):  # fmt: skip
+    for name in ("mira_spark.scoring.batches", "mira_spark.steps.score_documents", "udfs",
+                 "jobs.run_pipeline", "udfs.mira_scores", "mira_spark.lake.tables"):  # fmt: skip
         assert name in CHECKOUT
     unmatched = [p for p in (*SPARK_FREE, *ON_EXECUTORS) if not matching([p], CHECKOUT)]
     assert unmatched == []
 
 
 def test_imports_are_followed_through_modules_and_packages() -> None:
-    reachable = reached("mira_spark.scoring", CHECKOUT)
+    reachable = reached("mira_spark.scoring.batches", CHECKOUT)
     assert reachable["mira_spark.students.linear"] == "mira_spark.students.artefact"
     assert reachable["numba"] == "mira_spark.students.hashing"
     assert "mira_spark" in reachable
-    assert "pyspark" in reached("mira_spark.cli", CHECKOUT)
+    assert "pyspark" in reached("mira_spark.cli.main", CHECKOUT)
     assert "mira_spark.steps.score_documents" in reached("jobs.run_pipeline", CHECKOUT)
-    assert "mira_spark.tokens" in reached("udfs", CHECKOUT)
+    assert "mira_spark.corpus.tokens" in reached("udfs", CHECKOUT)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
