@@ -1,7 +1,7 @@
 """The steps in order, each done only where it is stale, recorded however it ends."""
 
 from collections.abc import Sequence
-from types import ModuleType
+from typing import Protocol
 
 from pyspark.sql import Row
 
@@ -25,18 +25,37 @@ from mira_spark.steps import (
     select_documents,
 )
 
-STEPS: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module
-    for module in (
-        ingest_corpus,
-        group_sources,
-        discover_rubrics,
-        label_documents,
-        distill_students,
-        score_documents,
-        select_documents,
-        report_selection,
-    )
+
+class Step(Protocol):
+    """What a module in `steps/` has."""
+
+    @property
+    def SETTINGS(self) -> tuple[str, ...]:
+        """The sections of the settings that change what it does."""
+
+    @property
+    def WRITES(self) -> tuple[str, ...]:
+        """The tables it writes."""
+
+    def inputs(self, lake: Lakehouse, settings: Settings) -> dict[str, str]:
+        """What decides its work, by name; InputError while it waits for another step."""
+
+    def missing(self, lake: Lakehouse, settings: Settings) -> list[str]:
+        """What of its finished work was removed since, a reason each."""
+
+    def run(self, lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
+        """Do what is to be done, and say what was."""
+
+
+STEPS: dict[str, Step] = {
+    "ingest_corpus": ingest_corpus,
+    "group_sources": group_sources,
+    "discover_rubrics": discover_rubrics,
+    "label_documents": label_documents,
+    "distill_students": distill_students,
+    "score_documents": score_documents,
+    "select_documents": select_documents,
+    "report_selection": report_selection,
 }
 
 EXIT_CODES = {"done": 0, "degraded": 3, "stopped": 75}
@@ -59,10 +78,7 @@ def perform(
 ) -> int:
     """Do the named steps in order, where stale or `force`; the exit code of the worst outcome.
 
-    Every step is a module with SETTINGS (the sections it reads), WRITES (the tables it writes),
-    inputs(lake, settings) (what decides its work), run(lake, settings, run_id) and perhaps
-    missing(lake, settings) (what of its work was removed since). A step that stops ends the
-    sequence. Raises BusyError when another driver writes the same tables.
+    A step that stops ends the sequence. BusyError when another driver writes the same tables.
     """
     check(settings, steps)
     lake.create()
@@ -135,8 +151,7 @@ def plan_of(lake: Lakehouse, settings: Settings, name: str) -> runs.Plan:
 
 def _reasons(lake: Lakehouse, settings: Settings, plan: runs.Plan, last: Row | None) -> list[str]:
     """Why the step has work to do: what decides it changed, or what it made was removed."""
-    missing = getattr(STEPS[plan.step], "missing", None)
-    return runs.stale(plan, last) or (missing(lake, settings) if missing else [])
+    return runs.stale(plan, last) or STEPS[plan.step].missing(lake, settings)
 
 
 def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:

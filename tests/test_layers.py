@@ -227,9 +227,9 @@ def imports_upward(modules: Modules) -> list[str]:
         if not module.startswith("mira_spark."):
             continue
         for name in sorted(imported(module, modules)):
-            if name.startswith("mira_spark.") and part(name) in FOLDER_ORDER:
-                if FOLDER_ORDER.index(part(name)) > FOLDER_ORDER.index(part(module)):
-                    problems.append(f"{module} imports {name}")
+            is_ours = name.startswith("mira_spark.") and part(name) in FOLDER_ORDER
+            if is_ours and FOLDER_ORDER.index(part(name)) > FOLDER_ORDER.index(part(module)):
+                problems.append(f"{module} imports {name}")
     return problems
 
 

@@ -35,6 +35,11 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     return {"groups": groups, "judge": judging.asked_as(settings.judge, "discovery")}
 
 
+def missing(lake: Lakehouse, settings: Settings) -> list[str]:
+    """Nothing is looked for."""
+    return []
+
+
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """One rubric for each group that has none from the same discovery; a draft where
     `require_approval` says that a person signs it."""

@@ -39,6 +39,11 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     return {"sources": hashlib.sha256("\n".join(names).encode()).hexdigest()}
 
 
+def missing(lake: Lakehouse, settings: Settings) -> list[str]:
+    """Nothing is looked for."""
+    return []
+
+
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Cluster the sources once; those that come later join the nearest group."""
     grouping_id = grouping.grouping_id(settings.grouping)

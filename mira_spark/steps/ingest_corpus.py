@@ -56,6 +56,11 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     return {path: hashlib.sha256("\n".join(listing(lake.spark, path)).encode()).hexdigest()}
 
 
+def missing(lake: Lakehouse, settings: Settings) -> list[str]:
+    """Nothing is looked for."""
+    return []
+
+
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """The order and partitioning of the input do not matter. One commit of what is new or changed;
     others only where a document was withdrawn, revoked without a text, or cannot be counted."""

@@ -73,6 +73,11 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     }
 
 
+def missing(lake: Lakehouse, settings: Settings) -> list[str]:
+    """Nothing is looked for."""
+    return []
+
+
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Labels for the sampled documents that have none on their group's rubric, by this judge."""
     groups = source_groups(lake, settings.grouping)

@@ -31,6 +31,11 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     return {"selection": _selection(lake, settings)["selection_id"]}
 
 
+def missing(lake: Lakehouse, settings: Settings) -> list[str]:
+    """Nothing is looked for."""
+    return []
+
+
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """The driver receives sums, small tables, and the beginnings of a handful of documents."""
     data = _collected(lake, settings)
