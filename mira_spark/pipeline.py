@@ -84,18 +84,18 @@ def perform(
     lake.create()
     for line in selections.drop_views_of_lost_tables(lake):
         say((line, "yellow"))
-    finished = runs.finished(lake, settings.selection.name)
+    finished = runs.last_finished(lake, settings.selection.name)
     idle: list[dict[str, object]] = []
     worst = 0
     for name in steps:
-        plan, last = plan_of(lake, settings, name), finished.get(name)
+        plan, last = step_inputs(lake, settings, name), finished.get(name)
         if last is not None and not force and not _reasons(lake, settings, plan, last):
             outcome = Outcome(runs.NOTHING_TO_DO, last["status"])
-            idle.append(runs.nothing_to_do(plan, last, run_id))
+            idle.append(runs.idle_row(plan, last, run_id))
         else:
             lake.append_rows(idle, "runs", run_id)  # before a step that may fail
             idle.clear()
-            with leases.writing(lake, settings.session, STEPS[name].WRITES) as claimed:
+            with leases.write_lease(lake, settings.session, STEPS[name].WRITES) as claimed:
                 outcome = _performed(claimed, settings, run_id, plan, last, force)
         _tell(name, outcome)
         worst = max(worst, EXIT_CODES[outcome.status])
@@ -109,18 +109,18 @@ def _performed(
     lake: Lakehouse,
     settings: Settings,
     run_id: str,
-    plan: runs.Plan,
+    plan: runs.StepInputs,
     last: Row | None,
     force: bool,
 ) -> Outcome:
     """Do the step, unless another driver has done so since it ended as `last` says."""
-    now = runs.finished(lake, settings.selection.name).get(plan.step) if lake.claim else last
+    now = runs.last_finished(lake, settings.selection.name).get(plan.step) if lake.claim else last
     if now is not None and now != last and not force:
-        plan = plan_of(lake, settings, plan.step)
+        plan = step_inputs(lake, settings, plan.step)
         if not _reasons(lake, settings, plan, now):
-            lake.append_rows([runs.nothing_to_do(plan, now, run_id)], "runs", run_id)
+            lake.append_rows([runs.idle_row(plan, now, run_id)], "runs", run_id)
             return Outcome(runs.NOTHING_TO_DO, now["status"])
-    with runs.recorded(lake, plan, run_id) as outcomes:
+    with runs.record_run(lake, plan, run_id) as outcomes:
         outcomes.append(STEPS[plan.step].run(lake, settings, run_id))
     return outcomes[0]
 
@@ -128,10 +128,10 @@ def _performed(
 def retry_scores(lake: Lakehouse, settings: Settings, run_id: str) -> int:
     """Score again what is quarantined, as a run of `score_documents`; the exit code."""
     lake.create()
-    plan = plan_of(lake, settings, "score_documents")
+    plan = step_inputs(lake, settings, "score_documents")
     with (
-        leases.writing(lake, settings.session, score_documents.WRITES) as claimed,
-        runs.recorded(claimed, plan, run_id) as outcomes,
+        leases.write_lease(lake, settings.session, score_documents.WRITES) as claimed,
+        runs.record_run(claimed, plan, run_id) as outcomes,
     ):
         outcomes.append(score_documents.retry(claimed, settings, run_id))
     _tell(plan.step, outcomes[0])
@@ -143,26 +143,28 @@ def _tell(name: str, outcome: Outcome) -> None:
     say((name, "bold"), " ", (outcome.status, colour), f": {outcome.message}")
 
 
-def plan_of(lake: Lakehouse, settings: Settings, name: str) -> runs.Plan:
+def step_inputs(lake: Lakehouse, settings: Settings, name: str) -> runs.StepInputs:
     """What decides the step's work now."""
     step = STEPS[name]
-    return runs.Plan(name, settings.digest(step.SETTINGS), step.inputs(lake, settings))
+    return runs.StepInputs(name, settings.digest(step.SETTINGS), step.inputs(lake, settings))
 
 
-def _reasons(lake: Lakehouse, settings: Settings, plan: runs.Plan, last: Row | None) -> list[str]:
+def _reasons(
+    lake: Lakehouse, settings: Settings, plan: runs.StepInputs, last: Row | None
+) -> list[str]:
     """Why the step has work to do: what decides it changed, or what it made was removed."""
-    return runs.stale(plan, last) or STEPS[plan.step].missing(lake, settings)
+    return runs.stale_reasons(plan, last) or STEPS[plan.step].missing(lake, settings)
 
 
 def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """Per step: `done`, `degraded: with what`, `stale: why`, or `waiting: for what` when its inputs
     are not there yet."""
-    finished = runs.finished(lake, settings.selection.name)
+    finished = runs.last_finished(lake, settings.selection.name)
     found = {}
     for name in STEPS:
         last = finished.get(name)
         try:
-            reasons = _reasons(lake, settings, plan_of(lake, settings, name), last)
+            reasons = _reasons(lake, settings, step_inputs(lake, settings, name), last)
         except (InputError, ConfigError) as error:
             found[name] = f"waiting: {error}"
             continue

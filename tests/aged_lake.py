@@ -297,9 +297,9 @@ class Lake:
         assert self.shown["scored_documents"] == set(qualities.items())
         chosen = {(i, rows[i]["text"]) for i in wanted}
         assert self.shown["selected"] == chosen == self.shown["selected_default"]
-        one = selections.named(self.lake, "default")
+        one = selections.selection_named(self.lake, "default")
         assert one.selected_documents == len(wanted)
-        assert selections.gone(self.lake, [one]) == {}
+        assert selections.lost_versions(self.lake, [one]) == {}
         with Journal(self._journal, into(self.lake)):
             assert sorted(called(self.lake)) == sorted(self.calls)
 

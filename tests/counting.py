@@ -17,7 +17,9 @@ def counted_bins(*rows: tuple[str, str, str, int | None, str | None, int, int]) 
     names = [*bins.KEYS, *bins.SUMS]
     kinds = [pa.string(), pa.string(), pa.string(), pa.int16(), pa.string(), pa.int64(), pa.int64()]
     found = [dict(zip(names, row, strict=True)) for row in rows]
-    return bins.of(pa.Table.from_pylist(found, pa.schema(list(zip(names, kinds, strict=True)))))
+    return bins.bins_from_rows(
+        pa.Table.from_pylist(found, pa.schema(list(zip(names, kinds, strict=True))))
+    )
 
 
 def counted(documents: Iterable[Document], bits: int) -> Steps:

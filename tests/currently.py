@@ -21,7 +21,7 @@ def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
 def labelling_ids(settings: Settings, rubrics: Mapping[str, Rubric]) -> dict[str, str]:
     generation = settings.labelling.generation
     return labelling.labelling_ids(
-        rubrics, judging.asked_as(settings.judge, "labelling", generation)
+        rubrics, judging.asking_id(settings.judge, "labelling", generation)
     )
 
 

@@ -21,7 +21,7 @@ def shown(lake: Lakehouse) -> str:
     views = ("selected", "selected_default")
     there = [view for view in views if lake.view_query(view) is not None]
     found = {view: sorted(selection_lake.ids(lake, view)) for view in there}
-    return json.dumps(found | {"selections": len(selections.listed(lake))})
+    return json.dumps(found | {"selections": len(selections.all_selections(lake))})
 
 
 def main(folder: Path, budget: str) -> None:

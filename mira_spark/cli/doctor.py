@@ -38,11 +38,11 @@ def doctor_command(
     lake = open_lakehouse(settings)
     lake.create()
     if repair:
-        with leases.writing(lake, settings.session, doubled.WRITES) as claimed:
-            removed = doubled.remove(claimed, runs.new_run_id())
+        with leases.write_lease(lake, settings.session, doubled.WRITES) as claimed:
+            removed = doubled.remove_repeated(claimed, runs.new_run_id())
         say(f"{removed:,} documents removed that were there twice")
     try:
-        doubled.check(lake)
+        doubled.check_repeated(lake)
     except ReconciliationError as error:
         say(str(error))
         raise typer.Exit(3) from error

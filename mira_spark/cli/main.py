@@ -111,20 +111,22 @@ def status_command(config: Config = None, overrides: Overrides = None) -> None:
     try:
         lake = open_lakehouse(settings)
     except BusyError:
-        if line := under_way.noted(settings.folder):
+        if line := under_way.read_note(settings.folder):
             say(f"scoring: {line}")
         raise
     lake.create()
-    finished = runs.finished(lake, settings.selection.name)
+    finished = runs.last_finished(lake, settings.selection.name)
     rows = []
     for step, state in pipeline.status(lake, settings).items():
         last = finished.get(step)
         when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
         rows.append((step, state, when, last["message"] if last else ""))
     show_table(("step", "state", "last run", "what it did"), rows)
-    if line := under_way.scoring(lake, settings.grouping, settings.student_registry):
+    if line := under_way.progress_line(lake, settings.grouping, settings.student_registry):
         say(f"scoring: {line}")
-    for line in selections.gone(lake, selections.latest(selections.listed(lake))).values():
+    for line in selections.lost_versions(
+        lake, selections.latest_by_name(selections.all_selections(lake))
+    ).values():
         say((line, "red"))
 
 
@@ -205,8 +207,8 @@ def explain_command(
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     lake.create()
-    one = selections.named(lake, selection or settings.selection.name)
-    cli_selection.show_explanation(explanation.of(lake, one, doc_id))
+    one = selections.selection_named(lake, selection or settings.selection.name)
+    cli_selection.show_explanation(explanation.explain(lake, one, doc_id))
     cli_selection.say_unscored(lake, one)
 
 
@@ -221,7 +223,7 @@ def export_command(
     """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""
     lake = open_lakehouse(load(config, overrides or ()))
     lake.create()
-    one = selections.named(lake, name)
+    one = selections.selection_named(lake, name)
     done = export.export(lake, one, format_, to)
     say(
         f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "

@@ -46,7 +46,7 @@ def import_command(
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    with leases.writing(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
+    with leases.write_lease(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
         for line in signing.import_drafts(
             lake, _discoveries(lake, settings), text, runs.new_run_id()
         ):
@@ -62,7 +62,7 @@ def approve_command(
 ) -> None:
     """Sign rubrics by name. Labels of another rubric no longer count for the group."""
     settings = load(config, overrides or ())
-    with leases.writing(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
+    with leases.write_lease(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
         for line in signing.approve(lake, _discoveries(lake, settings), ids or (), by):
             say(line)
 

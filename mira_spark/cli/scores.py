@@ -33,6 +33,6 @@ def repair_command(
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     lake.create()
-    with leases.writing(lake, settings.session, score_repair.WRITES) as claimed:
+    with leases.write_lease(lake, settings.session, score_repair.WRITES) as claimed:
         for line in score_repair.repair(claimed, run_id or runs.new_run_id()):
             say(line)

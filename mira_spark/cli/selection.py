@@ -33,8 +33,8 @@ def _open(config: Config, overrides: Overrides) -> Lakehouse:
 def list_command(config: Config = None, overrides: Overrides = None) -> None:
     """All selections, the latest first, and whether what they were made from can still be read."""
     lake = _open(config, overrides)
-    found = selections.listed(lake)
-    gone = selections.gone(lake, found)
+    found = selections.all_selections(lake)
+    gone = selections.lost_versions(lake, found)
     rows = [
         (
             one.name, one.selection_id, one.settings.policy, one.settings.budget,
@@ -52,7 +52,7 @@ def list_command(config: Config = None, overrides: Overrides = None) -> None:
 def show_command(name: Name, config: Config = None, overrides: Overrides = None) -> None:
     """A selection: its settings and versions, and where each source is cut."""
     lake = _open(config, overrides)
-    one = selections.named(lake, name)
+    one = selections.selection_named(lake, name)
     for line in _about(one):
         say(line)
     headings = ("group", "source", "student", "cut", "kept documents", "of", "kept tokens", "of",
@@ -66,14 +66,14 @@ def show_command(name: Name, config: Config = None, overrides: Overrides = None)
         names = (row["source_group"], row["source"], row["student_id"], shown)
         rows.append((*names, *(f"{row[count]:,}" for count in counts)))
     show_table(headings, rows, texts=3)
-    for line in selections.gone(lake, [one]).values():
+    for line in selections.lost_versions(lake, [one]).values():
         say(line)
     say_unscored(lake, one)
 
 
 def say_unscored(lake: Lakehouse, one: Selection) -> None:
     """Say how many documents had no score when the selection was made, where some had none."""
-    if line := unscored.when_made(lake, one):
+    if line := unscored.unscored_when_made(lake, one):
         say(line)
 
 
@@ -98,8 +98,8 @@ def drop_command(
     settings = load(config, overrides or ())
     opened = open_lakehouse(settings)
     opened.create()
-    with leases.writing(opened, settings.session, selections.WRITES) as lake:
-        for line in selections.drop(lake, name):
+    with leases.write_lease(opened, settings.session, selections.WRITES) as lake:
+        for line in selections.drop_selections(lake, name):
             say(line)
 
 
@@ -107,8 +107,8 @@ def drop_command(
 def diff_command(a: Name, b: Name, config: Config = None, overrides: Overrides = None) -> None:
     """What is only in A, only in B, and in both, by source and by reason."""
     lake = _open(config, overrides)
-    found = selections.listed(lake)
-    first, second = selections.chosen(found, a), selections.chosen(found, b)
+    found = selections.all_selections(lake)
+    first, second = selections.find_selection(found, a), selections.find_selection(found, b)
     say(f"A: {first.title}; B: {second.title}")
     rows = _moved(selection_diff.diff(lake, first, second))
     show_table(("source", "", "reason", "documents", "tokens"), rows, texts=3)

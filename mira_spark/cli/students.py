@@ -18,7 +18,9 @@ def list_command(config: Config = None, overrides: Overrides = None) -> None:
     """All registered students, the newest of each group first."""
     settings = load(config, overrides or ())
     headings = ("student", "alias", "kind", "labels", "Spearman", "gate", "made")
-    show_table(headings, champions.listed(open_lakehouse(settings), settings.student_registry))
+    show_table(
+        headings, champions.list_students(open_lakehouse(settings), settings.student_registry)
+    )
 
 
 @app.command("promote")
@@ -30,5 +32,5 @@ def promote_command(
 ) -> None:
     """Make a student its group's champion: the next scoring is by it."""
     settings = load(config, overrides or ())
-    with leases.writing(open_lakehouse(settings), settings.session, champions.WRITES) as lake:
+    with leases.write_lease(open_lakehouse(settings), settings.session, champions.WRITES) as lake:
         say(champions.promote(lake, settings.student_registry, student_id, force))

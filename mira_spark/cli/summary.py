@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from mira_spark.labels import judging
-from mira_spark.labels.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, Estimate
+from mira_spark.labels.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, CallEstimate
 from mira_spark.lake.columns import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
@@ -30,7 +30,7 @@ def show_rows(rows: DataFrame, most: int) -> None:
         say(f"… more than {most} rows; --rows shows more")
 
 
-def show_plan(estimates: Sequence[Estimate]) -> None:
+def show_plan(estimates: Sequence[CallEstimate]) -> None:
     """A line per task and group, the sum of them, and what the figures rest on."""
     headings = ("task", "group", "judge", "calls", "input tokens", "cached", "output tokens",
                 "dollars", "cached", "hours")  # fmt: skip
@@ -49,7 +49,7 @@ def show_plan(estimates: Sequence[Estimate]) -> None:
         )
 
 
-def _figures(estimates: Sequence[Estimate]) -> list[str]:
+def _figures(estimates: Sequence[CallEstimate]) -> list[str]:
     counts = [
         sum(e.calls for e in estimates),
         sum(e.input_tokens for e in estimates),
@@ -135,8 +135,8 @@ def _next(lake: Lakehouse, settings: Settings) -> None:
     folder = settings.folder
     say()
     say(f"The tables are in {folder}/warehouse/{lake.namespace}.db, MLflow in {folder}/mlflow.db.")
-    judge = judging.model_of(settings.judge, "labelling")
-    asked = f"the judge {judging.name_of(judge)}"
+    judge = judging.task_model(settings.judge, "labelling")
+    asked = f"the judge {judging.judge_name(judge)}"
     if judge.kind == "heuristic":
         asked = "the heuristic judge, a stand-in: it measures, it does not read"
     say(f"Qualities were learnt from {asked}.")

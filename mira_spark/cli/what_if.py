@@ -10,7 +10,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
 from mira_spark.selection import candidates, unscored
 from mira_spark.selection import histogram as bins
-from mira_spark.selection.frontier import MORE, Answer, alternatives, answers
+from mira_spark.selection.frontier import MORE, BudgetAnswer, alternatives, answers
 from mira_spark.selection.pinned import pinned_candidates, pinned_state
 from mira_spark.settings.root import Settings
 
@@ -22,12 +22,12 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     asked = alternatives(chosen, budgets, policies)
     candidates.check(chosen)
     state = pinned_state(lake, settings.grouping, settings.student_registry, chosen)
-    found = bins.standing(lake, chosen, state)
+    found = bins.recorded_bins(lake, chosen, state)
     if found is None:
         say("there is no histogram of these scores yet: it is counted and recorded")
         counted = partial(pinned_candidates, lake, grouping_id(settings.grouping), chosen, state)
-        with leases.writing(lake, settings.session, bins.WRITES) as claimed:
-            found = bins.recorded(claimed, chosen, state, counted, run_id)
+        with leases.write_lease(lake, settings.session, bins.WRITES) as claimed:
+            found = bins.counted_bins(claimed, chosen, state, counted, run_id)
     groups = source_groups(lake, settings.grouping)
     left = unscored.count_unscored(lake, groups, state, found)
     left.check(chosen)
@@ -39,7 +39,7 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     say(f"from the histogram of {versions}; the documents at the cut are in proportion")
 
 
-def _show_answer(answer: Answer) -> None:
+def _show_answer(answer: BudgetAnswer) -> None:
     title = (
         f"{answer.chosen.budget} by {answer.chosen.policy}: a budget of "
         f"{answer.budget_tokens:,} tokens; the mix has {answer.entropy_bits:.2f} bits"

@@ -22,7 +22,7 @@ def named_input(settings: CorpusSettings) -> Input:
     return settings.input
 
 
-def missing_columns(settings: CorpusSettings, found: list[str]) -> None:
+def check_columns(settings: CorpusSettings, found: list[str]) -> None:
     """Raise InputError naming every mapped column the input does not have."""
     mapped = settings.columns.model_dump()
     if settings.source is not None:
@@ -37,7 +37,7 @@ def missing_columns(settings: CorpusSettings, found: list[str]) -> None:
         raise InputError(joined(problems))
 
 
-def mapped(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
+def in_our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
     """The input in our columns, one row per input row: text valid UTF-8, ids and hashes computed.
 
     `reason` says why a row may not come in (unreadable, empty, too_large, no_source), `beginning`
@@ -149,7 +149,7 @@ def repeated_ids(mapped: DataFrame) -> DataFrame:
 
 
 def without_repeats(mapped: DataFrame, repeated: DataFrame) -> DataFrame:
-    """`mapped` with the reason duplicate_id on all but one row of every repeated doc_id.
+    """`in_our_columns` with the reason duplicate_id on all but one row of every repeated doc_id.
 
     The one with the smallest (content_hash, source, described) comes in; it may be sent where all
     may, and has a licence where all have the same. Only rows of repeated ids are sorted: the texts

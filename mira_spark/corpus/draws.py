@@ -3,7 +3,7 @@
 import hashlib
 
 
-def share_of(doc_id: str, purpose: str) -> float:
+def draw(doc_id: str, purpose: str) -> float:
     """A number in [0, 1) that is always the same for a document and purpose, and even over many."""
     digest = hashlib.sha256(f"{purpose}\x00{doc_id}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64

@@ -23,10 +23,10 @@ def embed(texts: Sequence[str]) -> Vectors:
     )
     counts = hashing.transform(texts)
     counts.data = np.sign(counts.data) * np.sqrt(np.abs(counts.data))
-    return unit(np.asarray(counts.todense(), dtype=np.float32))
+    return unit_vectors(np.asarray(counts.todense(), dtype=np.float32))
 
 
-def unit(vectors: Vectors) -> Vectors:
+def unit_vectors(vectors: Vectors) -> Vectors:
     """The rows at length one; rows of zeros stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
     lengths[lengths == 0] = 1

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from mira_spark.corpus.embedding import DIMENSIONS, Vectors, embed, unit
+from mira_spark.corpus.embedding import DIMENSIONS, Vectors, embed, unit_vectors
 from mira_spark.settings.corpus import GroupingSettings
 from mira_spark.settings.types import SEEDS
 
@@ -42,7 +42,7 @@ def source_vector(texts: Iterable[str]) -> tuple[int, npt.NDArray[np.float32]]:
     while chunk := list(itertools.islice(remaining, TEXTS_AT_ONCE)):
         count += len(chunk)
         total = np.add.reduce([total, embed(chunk).sum(axis=0, keepdims=True)])
-    mean: npt.NDArray[np.float32] = unit(total / np.float32(count))[0]
+    mean: npt.NDArray[np.float32] = unit_vectors(total / np.float32(count))[0]
     return count, mean
 
 
@@ -57,7 +57,7 @@ def group(sources: Sequence[Source], settings: GroupingSettings) -> dict[str, st
     _, cosines = nearest(vectors, range(len(sources)))
     alone = set(np.flatnonzero(cosines < settings.outlier_below).tolist())
     together = [i for i in range(len(sources)) if i not in alone]
-    labels = _clusters(unit(vectors[together] - vectors.mean(axis=0)), settings)
+    labels = _clusters(unit_vectors(vectors[together] - vectors.mean(axis=0)), settings)
     clusters: dict[int, list[Source]] = {}
     for i, label in zip(together, labels, strict=True):
         clusters.setdefault(int(label), []).append(sources[i])

@@ -28,9 +28,9 @@ from mira_spark.corpus.installed_files import (
 __all__ = [
     "SCHEMA",
     "SOURCES",
-    "Document",
+    "CorpusLimits",
     "Environment",
-    "Limits",
+    "SourceDocument",
     "SourceFile",
     "documents",
     "find_files",
@@ -63,7 +63,7 @@ _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 
 
 @dataclass(frozen=True)
-class Limits:
+class CorpusLimits:
     """What one source may hold at most."""
 
     max_documents_per_source: int = 12_000
@@ -71,7 +71,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class SourceDocument:
     """One row: `text` is as it was found, so it need not be valid UTF-8."""
 
     doc_id: str
@@ -82,7 +82,7 @@ class Document:
     metadata: dict[str, str]
 
 
-def find_files(environment: Environment, limits: Limits) -> list[SourceFile]:
+def find_files(environment: Environment, limits: CorpusLimits) -> list[SourceFile]:
     """The files the corpus is made of, by source and identity.
 
     Where a source has more than `limits` allow, distributions take turns and each gives its files
@@ -102,7 +102,7 @@ def find_files(environment: Environment, limits: Limits) -> list[SourceFile]:
     return drawn + asked
 
 
-def fingerprint(files: Iterable[SourceFile], limits: Limits) -> str:
+def fingerprint(files: Iterable[SourceFile], limits: CorpusLimits) -> str:
     """A digest that is equal while the corpus would come out the same; it reads no file."""
     digest = hashlib.sha256(repr((ROWS_VERSION, sys.version, limits)).encode())
     for file in files:
@@ -111,7 +111,7 @@ def fingerprint(files: Iterable[SourceFile], limits: Limits) -> str:
     return digest.hexdigest()
 
 
-def documents(files: Iterable[SourceFile], limits: Limits) -> Iterator[Document]:
+def documents(files: Iterable[SourceFile], limits: CorpusLimits) -> Iterator[SourceDocument]:
     """The documents in `files`, one file in memory at a time.
 
     A file that has gone or cannot be read is left out with a warning in the log; one without text,
@@ -130,7 +130,7 @@ def documents(files: Iterable[SourceFile], limits: Limits) -> Iterator[Document]
 
 
 def record_batches(
-    files: Iterable[SourceFile], limits: Limits, batch_bytes: int = 16_000_000
+    files: Iterable[SourceFile], limits: CorpusLimits, batch_bytes: int = 16_000_000
 ) -> Iterator[pa.RecordBatch]:
     """The documents as Arrow batches of `SCHEMA`, each closed on reaching `batch_bytes` of text."""
     rows: list[dict[str, object]] = []
@@ -146,7 +146,7 @@ def record_batches(
 
 
 def stage(
-    files: Iterable[SourceFile], limits: Limits, folder: Path, part_bytes: int = 16_000_000
+    files: Iterable[SourceFile], limits: CorpusLimits, folder: Path, part_bytes: int = 16_000_000
 ) -> int:
     """Writes the documents as Parquet files, one a batch, and says how many there are.
 
@@ -160,7 +160,7 @@ def stage(
     return n_documents
 
 
-def _draw(files: Sequence[SourceFile], limits: Limits) -> list[SourceFile]:
+def _draw(files: Sequence[SourceFile], limits: CorpusLimits) -> list[SourceFile]:
     most, room = limits.max_documents_per_source, limits.max_bytes_per_source
     if len(files) > most or sum(file.n_bytes for file in files) > room:
         files = [file for file in files if file.n_bytes <= LARGE_FILE_BYTES]
@@ -181,7 +181,7 @@ def _hash(file: SourceFile) -> bytes:
     return hashlib.sha256(f"{file.source}\0{file.id}".encode()).digest()
 
 
-def _documents_in(file: SourceFile) -> list[Document]:
+def _documents_in(file: SourceFile) -> list[SourceDocument]:
     try:
         content = Path(file.path).read_bytes()
     except OSError as error:
@@ -193,7 +193,7 @@ def _documents_in(file: SourceFile) -> list[Document]:
     return [_document(file, file.id, text, {"suffix": Path(file.id).suffix})] if text else []
 
 
-def _pairs(file: SourceFile, code: bytes) -> list[Document]:
+def _pairs(file: SourceFile, code: bytes) -> list[SourceDocument]:
     module = file.id.partition("/")[2].removesuffix(".py").removesuffix("/__init__")
     dotted = module.replace("/", ".")
     return [
@@ -210,12 +210,14 @@ def _description(metadata: bytes) -> bytes:
     return body[0].strip() if body else b""
 
 
-def _document(file: SourceFile, doc_id: str, text: bytes, metadata: dict[str, str]) -> Document:
+def _document(
+    file: SourceFile, doc_id: str, text: bytes, metadata: dict[str, str]
+) -> SourceDocument:
     described = {"path": file.id, **metadata}
-    return Document(doc_id, file.source, text, file.distribution, file.license, described)
+    return SourceDocument(doc_id, file.source, text, file.distribution, file.license, described)
 
 
-def _row(document: Document) -> dict[str, object]:
+def _row(document: SourceDocument) -> dict[str, object]:
     return {
         "doc_id": document.doc_id,
         "source": document.source,

@@ -9,7 +9,7 @@ from mira_spark.lake.tables import Lakehouse
 WRITES = ("documents",)
 
 
-def check(lake: Lakehouse) -> None:
+def check_repeated(lake: Lakehouse) -> None:
     """ReconciliationError when an id is there more than once."""
     counts = (F.count("*"), F.count_distinct("doc_id"))
     documents, ids = lake.read("documents").agg(*counts).collect()[0]
@@ -20,7 +20,7 @@ def check(lake: Lakehouse) -> None:
         )
 
 
-def remove(lake: Lakehouse, run_id: str) -> int:
+def remove_repeated(lake: Lakehouse, run_id: str) -> int:
     """Leave the latest document of each id; how many were removed. One commit for each bucket that
     has an id twice: it can be repeated where it was interrupted."""
     ids = lake.read("documents").groupBy("doc_id").agg(F.count("*").alias("n"), F.max("bucket"))

@@ -3,13 +3,13 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN, WINDOW_MARK
+from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN, EXCERPT_MARK
 
 HASH_RANGE = 2**32
 _HALVINGS = 32
 
 
-def looked_at(text: Column, piece: int | None) -> Column:
+def pieces_column(text: Column, piece: int | None) -> Column:
     """What a student looks at of a text, cut before it travels: three pieces of so many characters,
     as `configs.pieces` has them; None is all of it."""
     if piece is None:
@@ -24,12 +24,12 @@ def looked_at(text: Column, piece: int | None) -> Column:
     return F.when(length > 3 * piece, F.concat(*parts)).otherwise(text)
 
 
-def windows_column(text: Column, window_tokens: int) -> Column:
+def excerpt_column(text: Column, window_tokens: int) -> Column:
     """What a judge sees of a text: the same cut as `prompts.windows`, made before it travels."""
     size = window_tokens * CHARACTERS_PER_TOKEN
     length = F.length(text)
     middle = F.floor((length - size) / 2).cast("int") + 1
-    mark = F.lit(WINDOW_MARK)
+    mark = F.lit(EXCERPT_MARK)
     cut = F.concat(
         F.substring(text, 1, size),
         mark,

@@ -12,7 +12,7 @@ FORCED = "forced"
 WRITES = ("students",)
 
 
-def listed(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
+def list_students(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
     """A row per student: id, alias, kind, labels, Spearman, gate, time; by group, newest first."""
     rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
     groups = {row["source_group"] for row in rows}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.distillation import evaluation, evaluation_plots, leaks, references
 from mira_spark.distillation import shards as training
 from mira_spark.distillation.reliability import Cell
@@ -93,7 +93,7 @@ def _sample(
             columns = (batch[name].to_pylist() for name in ("doc_id", "source", "text"))
             for doc_id, source, text, scores in zip(*columns, points, strict=True):
                 if among is None or doc_id in among:
-                    share = share_of(doc_id, "references")
+                    share = draw(doc_id, "references")
                     yield share, doc_id, source, text or "", scores
 
     chosen = heapq.nsmallest(REFERENCE_ROWS, each(), key=lambda row: row[:2])

@@ -51,5 +51,5 @@ def train_encoder(
         )
     )
     if settings.frozen:
-        return frozen_heads.fitted(student, folder)
-    return fine_tuning.tuned(student, folder, settings, checkpoints, after_epoch)
+        return frozen_heads.fit_heads(student, folder)
+    return fine_tuning.fine_tune(student, folder, settings, checkpoints, after_epoch)

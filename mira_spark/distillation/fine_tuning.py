@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.distillation import descent, shards
 from mira_spark.distillation.checkpoints import AfterEpoch, Checkpoints, Progress, identity
 from mira_spark.errors import InputError
@@ -57,7 +57,7 @@ class _Tuned(nn.Module):
         return found
 
 
-def tuned(
+def fine_tune(
     student: EncoderStudent,
     folder: Path,
     settings: EncoderSettings,
@@ -177,7 +177,7 @@ def _windows(
 ) -> Iterator[list[tuple[Batch, Tensor, Tensor]]]:
     device = student.heads.device
     for rows in shards.rows(folder, "train", ROWS_SHUFFLED):
-        shares = [share_of(doc_id, "aside") for doc_id in rows["doc_id"].to_pylist()]
+        shares = [draw(doc_id, "aside") for doc_id in rows["doc_id"].to_pylist()]
         rows = rows.filter([(share < ASIDE) == aside for share in shares])
         points = shards.averaged(rows, student.slots)
         known = ~np.isnan(points)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.distillation import shards
 from mira_spark.students import encoder
 from mira_spark.students.encoder import EncoderStudent
@@ -65,7 +65,7 @@ class _Sums:
         )
 
 
-def fitted(student: EncoderStudent, folder: Path) -> EncoderStudent:
+def fit_heads(student: EncoderStudent, folder: Path) -> EncoderStudent:
     """The student with heads fitted to the rows with split `train`; the encoder is not touched.
 
     InputError when there is no such row. A slot without labels predicts 0.
@@ -93,7 +93,7 @@ def _sums(student: EncoderStudent, folder: Path, counts: Counter[str]) -> tuple[
                 rows[some.rows, :-1] = encoder.pooled(student.model, some).cpu().numpy()
         points = shards.averaged(batch, student.slots).astype(np.float64)
         weights = shards.row_weights(batch["source"].to_pylist(), counts)
-        shares = [share_of(doc_id, "aside") for doc_id in batch["doc_id"].to_pylist()]
+        shares = [draw(doc_id, "aside") for doc_id in batch["doc_id"].to_pylist()]
         is_aside = np.array(shares) < ASIDE
         fit.add(rows[~is_aside], points[~is_aside], weights[~is_aside])
         aside.add(rows[is_aside], points[is_aside], weights[is_aside])

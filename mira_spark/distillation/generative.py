@@ -70,7 +70,7 @@ def train_generative(
         TemporaryDirectory(prefix=".tokens-", dir=folder) as temporary,
         torch.random.fork_rng(forked),
     ):
-        examples = generative_examples.stored(student, folder, Path(temporary))
+        examples = generative_examples.store_examples(student, folder, Path(temporary))
         place = checkpoints / identity(settings, student.config, examples.digest)
         _train(student, examples, settings, place, after_epoch)
     return assembled(config, placed(model), tokenizer)

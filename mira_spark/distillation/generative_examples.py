@@ -52,7 +52,7 @@ class Examples:
         return Example(self.tokens[span], self.parts[span])
 
 
-def stored(student: GenerativeStudent, labels: Path, folder: Path) -> Examples:
+def store_examples(student: GenerativeStudent, labels: Path, folder: Path) -> Examples:
     """The rows with split `train` that have a score, in their order, as files in `folder`.
 
     A source of n rows counts as much as sqrt(n) rows. InputError when there is no such row.

@@ -45,7 +45,7 @@ def train_linear(shards: Path, slots: int, settings: LinearSettings) -> LinearSt
     Slots count alike whatever their spread; a source of n rows counts as much as sqrt(n) rows. A
     slot without labels predicts 0. InputError when there is no row to train on.
     """
-    memory.require(
+    memory.require_memory(
         TABLES * (1 << settings.bits) * hashing.WIDTH * 4, f"linear.bits of {settings.bits}"
     )
     with TemporaryDirectory(prefix=".hashed-", dir=shards) as folder:

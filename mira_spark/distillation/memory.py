@@ -7,7 +7,7 @@ from mira_spark.errors import InputError
 _MEMINFO = Path("/proc/meminfo")
 
 
-def require(n_bytes: int, what: str, meminfo: Path = _MEMINFO) -> None:
+def require_memory(n_bytes: int, what: str, meminfo: Path = _MEMINFO) -> None:
     """InputError when `what` needs more memory than is available now; silent where nothing says how
     much there is."""
     try:

@@ -32,7 +32,9 @@ def model(name: str, family: Family, copies: int = 1) -> nn.Module:
         with torch.device("meta"):
             weights = sum(weight.numel() for weight in model_class(config).parameters())
         if not torch.cuda.is_available():
-            memory.require(4 * weights * copies, f"{name}: {weights:,} weights, {copies} times,")
+            memory.require_memory(
+                4 * weights * copies, f"{name}: {weights:,} weights, {copies} times,"
+            )
         found: nn.Module = model_class.from_pretrained(
             name,
             local_files_only=_is_folder(name),

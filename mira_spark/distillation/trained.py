@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.distillation import comparison, reliability
 from mira_spark.distillation import training as distillation
 from mira_spark.distillation.comparison import Comparison
@@ -32,13 +32,13 @@ class Assessment:
     comparison: Comparison
 
 
-def assessed(
+def assess(
     student: Student, shards: Path, dimensions: tuple[str, ...], settings: ReliabilitySettings
 ) -> Assessment:
     """The student calibrated on half of the validation rows in `shards`, drawn by hash of doc_id,
     and measured on the others beside the judge and the references."""
     held_out = distillation.predict(student, shards, "validation")
-    fitted = np.array([share_of(d, "calibration") < 0.5 for d in held_out.doc_ids], bool)
+    fitted = np.array([draw(d, "calibration") < 0.5 for d in held_out.doc_ids], bool)
     curves = calibration.fit(held_out.predicted[fitted], held_out.judged[fitted])
     rows = held_out.only(~fitted)
     thousandths = calibration.apply(curves, rows.predicted)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Purpose = Literal["discover", "label", "repeat", "reversed", "canary"]
-Outcome = Literal["answered", "invalid", "refused", "truncated", "failed"]
-UNREADABLE: tuple[Outcome, ...] = ("invalid", "refused", "truncated")
+CallOutcome = Literal["answered", "invalid", "refused", "truncated", "failed"]
+UNREADABLE: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated")
 """The outcomes of answers that came and cannot be used."""
 
 
@@ -56,7 +56,7 @@ class Answer:
     """
 
     raw_response: str | None
-    outcome: Outcome = "answered"
+    outcome: CallOutcome = "answered"
     reason: str | None = None
     input_tokens: int = 0
     cached_input_tokens: int = 0

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeGuard
 
-from mira_spark.judges.protocol import Outcome
+from mira_spark.judges.protocol import CallOutcome
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 LONGEST_CONTENT = 65_536
@@ -27,7 +27,7 @@ _NO_TEXT = {"tool_calls", "function_call", "tool_use", "malformed_tool_use",
 class Unusable(Exception):
     """A response without an answer in it; `outcome` and `reason` are those of its row."""
 
-    def __init__(self, outcome: Outcome, reason: str) -> None:
+    def __init__(self, outcome: CallOutcome, reason: str) -> None:
         super().__init__(reason)
         self.outcome = outcome
         self.reason = reason

@@ -54,7 +54,7 @@ def check_canaries(
     if frozen.isEmpty():
         each = -(-chosen.canaries // sources)
         frozen = sampling.sample(documents, each, CANARY_SEED).limit(chosen.canaries)
-    rows = judging.shown(frozen, window_tokens).orderBy("doc_id").collect()
+    rows = judging.with_excerpts(frozen, window_tokens).orderBy("doc_id").collect()
     number = canaries.replicate_of([row["replicate"] for row in asked])
     first = _questions(work, rows, canaries.FIRST)
     known = {row["call_key"] for row in asked}

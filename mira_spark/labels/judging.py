@@ -77,24 +77,24 @@ class Labelling:
     desk: Desk
 
 
-def model_of(settings: JudgeSettings, task: Task) -> ModelSettings:
+def task_model(settings: JudgeSettings, task: Task) -> ModelSettings:
     """Who is asked: the judge, or another one set for labelling."""
     return settings.labelling or settings if task == "labelling" else settings
 
 
-def name_of(model: ModelSettings) -> str:
+def judge_name(model: ModelSettings) -> str:
     """`provider:model`, as in the ledger, without opening the judge."""
     return HeuristicJudge.name if model.kind == "heuristic" else f"{model.kind}:{model.model}"
 
 
-def asked_as(judge: JudgeSettings, task: Task, generation: int = 0) -> str:
+def asking_id(judge: JudgeSettings, task: Task, generation: int = 0) -> str:
     """16 hex digits of what decides a judge's answers besides the document and the rubric: the
     model, its sampling, the prompt, the windows, the defence, and the generation of labels (0 for
     a discovery). Caps, prices and pacing do not."""
-    model = model_of(judge, task)
+    model = task_model(judge, task)
     loaded = prompts.load(judge.prompts)
     parts: dict[str, object] = {
-        "judge": name_of(model),
+        "judge": judge_name(model),
         "host": host_of(model.url) if model.url else model.region,
         "sampling": [model.temperature, model.seed, model.max_output_tokens, model.answer_format],
         "prompt": loaded.label if task == "labelling" else loaded.discover,
@@ -113,7 +113,7 @@ def discoveries(
     """Group to the id of its discovery under these settings. InputError before there are groups."""
     groups = source_groups(lake, grouping).values()
     return current.discovery_ids(
-        groups, grouping_id(grouping), discovery, asked_as(judge, "discovery")
+        groups, grouping_id(grouping), discovery, asking_id(judge, "discovery")
     )
 
 
@@ -131,14 +131,14 @@ def check(judge: JudgeSettings) -> None:
     Nothing is sent."""
     prompts.load(judge.prompts)
     for task in TASKS:
-        model = model_of(judge, task)
+        model = task_model(judge, task)
         open_judge(model, judge.licenses)
-        price(judge, model)
+        model_price(judge, model)
 
 
-def form(lake: Lakehouse, settings: JudgeSettings, task: Task, generation: int = 0) -> Form:
+def open_form(lake: Lakehouse, settings: JudgeSettings, task: Task, generation: int = 0) -> Form:
     """The form of a task's questions, with the salt of this installation (made at first use)."""
-    judge = open_judge(model_of(settings, task), settings.licenses)
+    judge = open_judge(task_model(settings, task), settings.licenses)
     salt = lake.properties("judge_calls").get(SALT)
     if salt is None:
         salt = secrets.token_hex(16)
@@ -149,22 +149,22 @@ def form(lake: Lakehouse, settings: JudgeSettings, task: Task, generation: int =
 
 def sendable(documents: DataFrame, judge: JudgeSettings, task: Task) -> DataFrame:
     """The documents that may be shown to the task's judge; the heuristic one sends nothing."""
-    if model_of(judge, task).kind == "heuristic":
+    if task_model(judge, task).kind == "heuristic":
         return documents
     allowed = documents.filter(F.col("sendable"))
     licenses = judge.licenses
     return allowed.filter(F.col("license").isin(list(licenses))) if licenses else allowed
 
 
-def shown_text(window_tokens: int) -> Column:
+def excerpt_of_text(window_tokens: int) -> Column:
     """What a judge sees of the column `text`."""
-    return sampling.windows_column(F.col("text"), window_tokens)
+    return sampling.excerpt_column(F.col("text"), window_tokens)
 
 
-def shown(documents: DataFrame, window_tokens: int) -> DataFrame:
+def with_excerpts(documents: DataFrame, window_tokens: int) -> DataFrame:
     """`document` is what the judge sees of the text, cut before it travels; `unseen_share` is the
     share of the text outside it, 0 to 1."""
-    window = shown_text(window_tokens)
+    window = excerpt_of_text(window_tokens)
     size = 3 * window_tokens * CHARACTERS_PER_TOKEN
     unseen = F.greatest(F.lit(0.0), 1 - F.lit(size) / F.greatest(F.length("text"), F.lit(1)))
     columns = ("doc_id", "source", "content_hash", "sendable", "license")
@@ -174,7 +174,8 @@ def shown(documents: DataFrame, window_tokens: int) -> DataFrame:
 def request(
     row: Row, form: Form, purpose: Purpose, source_group: str, rubric: Rubric | None = None
 ) -> Request:
-    """The question about one row of `shown`; with a rubric a labelling, else a discovery."""
+    """The question about one row of `with_excerpts`; with a rubric a labelling, else a
+    discovery."""
     anchors = rubric.anchors if rubric else ()
     anchors = anchors[::-1] if purpose == "reversed" else anchors
     document = defence.normalised(row["document"])
@@ -223,7 +224,7 @@ def open_desk(
     What an earlier driver left in its journal is in `judge_calls` when the block begins. Raises
     ConfigError for a model without a price.
     """
-    model = model_of(settings, form.task)
+    model = task_model(settings, form.task)
     path = settings.journal or folder.absolute() / "judge.sqlite"
     with contextlib.ExitStack() as stack:
 
@@ -236,7 +237,7 @@ def open_desk(
         journal = stack.enter_context(Journal(path, sink))
         clock = lake.clock("judge_calls", "answered_at")
         budget = _budget(
-            lake, settings.budget, form.judge.name, price(settings, model), run_id, clock
+            lake, settings.budget, form.judge.name, model_price(settings, model), run_id, clock
         )
         pacer = Pacer(settings.pacing, random.Random())
         most_unreadable = settings.unreadable_in_a_row
@@ -269,7 +270,7 @@ def with_another_asking(lake: Lakehouse, judge: JudgeSettings) -> JudgeSettings:
     return judge.model_copy(update={"reasks": reasks})
 
 
-def price(judge: JudgeSettings, model: ModelSettings) -> Price:
+def model_price(judge: JudgeSettings, model: ModelSettings) -> Price:
     """What the model costs; ConfigError when nobody said."""
     is_paid = model.kind != "heuristic"
     return price_of(model.model or "", judge.prices) if is_paid else FREE

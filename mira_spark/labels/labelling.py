@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import Mapping
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.labels import LabellingSettings
 
 
 def labelling_id(rubric_id: str, asked_as: str) -> str:
     """16 hex digits of what all labels of one student have in common: the rubric and how its
-    judge was asked (`judging.asked_as`). Labels of two ids are never mixed."""
+    judge was asked (`judging.asking_id`). Labels of two ids are never mixed."""
     return hashlib.sha256(f"{rubric_id}\x00{asked_as}".encode()).hexdigest()[:16]
 
 
@@ -21,9 +21,9 @@ def labelling_ids(rubrics: Mapping[str, Rubric], asked_as: str) -> dict[str, str
 
 def split(doc_id: str, settings: LabellingSettings) -> str:
     """`train` or `validation`, by hash of the doc_id alone."""
-    return "validation" if share_of(doc_id, "split") < settings.validation_share else "train"
+    return "validation" if draw(doc_id, "split") < settings.validation_share else "train"
 
 
 def is_repeated(doc_id: str, settings: LabellingSettings) -> bool:
     """Whether the document is asked about a second time, to measure the judge against itself."""
-    return share_of(doc_id, "repeat") < settings.repeat_share
+    return draw(doc_id, "repeat") < settings.repeat_share

@@ -46,7 +46,7 @@ class Sections(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CallEstimate:
     """The calls of one task in one group that have no answer yet.
 
     `constant_tokens` is the part of every prompt that is the same, `document_tokens` the sum of the
@@ -81,7 +81,7 @@ class Estimate:
         return Decimal(cost_nanos(self.price, usage)) / NANOS
 
 
-def estimates(lake: Lakehouse, settings: Sections) -> list[Estimate]:
+def estimates(lake: Lakehouse, settings: Sections) -> list[CallEstimate]:
     """What is still to be asked, discovery first. ConfigError for a model without a price,
     InputError before there are groups."""
     groups = source_groups(lake, settings.grouping)
@@ -95,7 +95,7 @@ def estimates(lake: Lakehouse, settings: Sections) -> list[Estimate]:
 
 def _discoveries(
     lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
-) -> Iterator[Estimate]:
+) -> Iterator[CallEstimate]:
     ids = _discoveries_of(lake, settings)
     done = {r.source_group for r in current.rubrics(lake, ids, "approved", "draft")}
     for group in by_group.keys() - done:
@@ -109,13 +109,13 @@ def _discoveries(
 
 def _labellings(
     lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
-) -> Iterator[Estimate]:
+) -> Iterator[CallEstimate]:
     try:
         signed = current.signed_rubrics(lake, _discoveries_of(lake, settings))
     except InputError:
         signed = {}
     chosen = settings.labelling
-    asked_as = judging.asked_as(settings.judge, "labelling", chosen.generation)
+    asked_as = judging.asking_id(settings.judge, "labelling", chosen.generation)
     ids = labelling.labelling_ids(signed, asked_as)
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
@@ -159,10 +159,10 @@ def _estimate(
     anchors: Sequence[Anchor],
     askings: float,
     more: int,
-) -> Estimate:
-    model = judging.model_of(settings.judge, task)
-    judge = judging.name_of(model)
-    length = F.length(judging.shown_text(settings.judge.window_tokens))
+) -> CallEstimate:
+    model = judging.task_model(settings.judge, task)
+    judge = judging.judge_name(model)
+    length = F.length(judging.excerpt_of_text(settings.judge.window_tokens))
     row = sample.agg(F.count("*").alias("n"), F.sum(length).alias("characters")).collect()[0]
     calls = round(row["n"] * askings) + (min(more, row["n"]))
     loaded = prompts.load(settings.judge.prompts)
@@ -170,7 +170,7 @@ def _estimate(
     schema = str(prompts.schema(anchors))
     per_document = (row["characters"] or 0) / max(1, row["n"]) / CHARACTERS_PER_TOKEN
     output, latency_s, is_observed = _seen(lake, judge, task, len(anchors))
-    return Estimate(
+    return CallEstimate(
         task=task,
         source_group=group,
         judge=judge,
@@ -180,7 +180,7 @@ def _estimate(
         output_tokens=round(calls * output),
         hours=calls * latency_s / settings.judge.pacing.in_flight / 3600,
         is_observed=is_observed,
-        price=judging.price(settings.judge, model),
+        price=judging.model_price(settings.judge, model),
     )
 
 

@@ -92,18 +92,18 @@ class Lease:
 
 
 @contextlib.contextmanager
-def writing(lake: Lakehouse, session: str, tables: Collection[str]) -> Iterator[Lakehouse]:
+def write_lease(lake: Lakehouse, session: str, tables: Collection[str]) -> Iterator[Lakehouse]:
     """The lake to write `tables` with: under their lease where the session is `platform`; as it is
     where it is `local`, since the folder's lock keeps other processes out."""
     if session == "local" or not tables:
         yield lake
         return
-    with held(lake, tables) as leased:
+    with hold_lease(lake, tables) as leased:
         yield leased
 
 
 @contextlib.contextmanager
-def held(
+def hold_lease(
     lake: Lakehouse, tables: Collection[str], holder: str | None = None
 ) -> Iterator[Lakehouse]:
     """The lake with a claim to `tables`, renewed until the block ends. Raises BusyError, naming who
@@ -112,7 +112,7 @@ def held(
     `holder` names this driver; by default its process, the machine, and a random part.
     """
     reach("lease.asked")
-    lease = take(lake, tables, holder or processes.this_driver())
+    lease = take_lease(lake, tables, holder or processes.this_driver())
     ended = threading.Event()
     renewer = threading.Thread(target=_renew, args=(lease, ended), daemon=True)
     renewer.start()
@@ -137,7 +137,7 @@ def _end(lease: Lease, ended: threading.Event, renewer: threading.Thread) -> Non
     reach("lease.ended")
 
 
-def take(
+def take_lease(
     lake: Lakehouse,
     tables: Collection[str],
     holder: str,

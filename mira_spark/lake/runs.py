@@ -32,7 +32,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepInputs:
     """What decides a step's work: equal plans of a finished run mean there is nothing to do."""
 
     step: str
@@ -54,7 +54,7 @@ def package_version() -> str:
         return "unknown"
 
 
-def finished(lake: Lakehouse, selection: str) -> dict[str, Row]:
+def last_finished(lake: Lakehouse, selection: str) -> dict[str, Row]:
     """Step to its latest row that ended done or degraded, when it last had something to do; steps
     that never did are absent. Of a step that works on one selection, the latest of this name."""
     ended = lake.read("runs").filter(F.col("status").isin("done", "degraded"))
@@ -64,7 +64,7 @@ def finished(lake: Lakehouse, selection: str) -> dict[str, Row]:
     return {r["step"]: r["row"] for r in ended.groupBy("step").agg(latest).collect()}
 
 
-def interrupted(lake: Lakehouse, step: str) -> bool:
+def was_interrupted(lake: Lakehouse, step: str) -> bool:
     """Whether the step was begun again after it last ended done or degraded, and did not end so."""
     rows = lake.read("runs").filter(F.col("step") == step)
     ended = F.col("status").isin("done", "degraded")
@@ -74,7 +74,7 @@ def interrupted(lake: Lakehouse, step: str) -> bool:
     return latest["ended"] is not None and latest["begun"] > latest["ended"]
 
 
-def stale(plan: Plan, last: Row | None) -> list[str]:
+def stale_reasons(plan: StepInputs, last: Row | None) -> list[str]:
     """Why the step has work to do, one reason each; empty when its last finished run covers it."""
     if last is None:
         return ["never finished"]
@@ -85,7 +85,7 @@ def stale(plan: Plan, last: Row | None) -> list[str]:
     return reasons + [f"{key} is gone" for key in before if key not in plan.inputs]
 
 
-def nothing_to_do(plan: Plan, last: Row, run_id: str) -> dict[str, object]:
+def idle_row(plan: StepInputs, last: Row, run_id: str) -> dict[str, object]:
     """The row of a step that was asked for and had nothing to do; it ends as it ended last time."""
     now = datetime.now(UTC)
     ended = {"status": last["status"], "finished_at": now, "message": NOTHING_TO_DO}
@@ -93,7 +93,7 @@ def nothing_to_do(plan: Plan, last: Row, run_id: str) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]]:
+def record_run(lake: Lakehouse, plan: StepInputs, run_id: str) -> Iterator[list[Outcome]]:
     """Write a row when the step starts and another when it ends, however it ends.
 
     It starts after all that is recorded, also where the machine's clock was set back since: the
@@ -120,7 +120,7 @@ def recorded(lake: Lakehouse, plan: Plan, run_id: str) -> Iterator[list[Outcome]
     reach("run.ended")
 
 
-def _row(plan: Plan, run_id: str, now: datetime) -> dict[str, object]:
+def _row(plan: StepInputs, run_id: str, now: datetime) -> dict[str, object]:
     return {
         "run_id": run_id,
         "step": plan.step,

@@ -85,7 +85,7 @@ def last_runs(runs: DataFrame) -> DataFrame:
     return latest.select("step", "last.*").orderBy("started_at")
 
 
-def ends(scores: DataFrame, sources: Sequence[str]) -> DataFrame:
+def best_and_worst(scores: DataFrame, sources: Sequence[str]) -> DataFrame:
     """The EXAMPLES highest and lowest scored documents of each source; `end` says which."""
     scored = scores.filter(F.col("status") == "scored")
     quality = F.col("quality")
@@ -133,7 +133,8 @@ def examples(
     students: Sequence[Row],
     reliability: Sequence[Row],
 ) -> list[Row]:
-    """The rows of `ends` as `report_groups.examples` wants them; `shown` are excerpts by doc_id.
+    """The rows of `best_and_worst` as `report_groups.examples` wants them; `shown` are excerpts by
+    doc_id.
 
     Reliable are the source's own slots, or those of the whole group where it has none.
     """

@@ -58,7 +58,7 @@ def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> li
     ordered = rows.orderBy(F.col("approved_at").asc_nulls_last(), "rubric_id", "slot").collect()
     found = []
     for rubric_id, slots in itertools.groupby(ordered, key=lambda row: row["rubric_id"]):
-        rubric = rubric_of(list(slots))
+        rubric = rubric_from_rows(list(slots))
         if rubric_id_of(rubric.source_group, rubric.anchors) != rubric_id:
             raise InputError(
                 f"{lake.name('rubrics')}: rubric {rubric_id} of {rubric.source_group} is not what "
@@ -68,7 +68,7 @@ def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> li
     return found
 
 
-def rubric_of(rows: Sequence[Row]) -> Rubric:
+def rubric_from_rows(rows: Sequence[Row]) -> Rubric:
     """The rubric in its rows of `rubrics`, in slot order."""
     anchors = tuple(Anchor(row["slot"], row["name"], row["definition"]) for row in rows)
     return Rubric(rows[0]["rubric_id"], rows[0]["source_group"], anchors)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.corpus.embedding import Vectors, embed
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.lint import problems
@@ -28,7 +28,7 @@ dimension share fewer words (0.56 and less), so that stability errs on the low s
 
 
 @dataclass(frozen=True)
-class Point:
+class JudgedPoint:
     """One dimension the judge named in one document; `point` is its place in the answer."""
 
     source: str
@@ -45,7 +45,7 @@ class Anchored:
     it is. Shares are of documents (of the group, of each source) with a point in the cluster,
     which are `documents`, as (source, doc_id)."""
 
-    anchor: Point
+    anchor: JudgedPoint
     cluster_size: int
     document_share: float
     source_shares: dict[str, float]
@@ -53,7 +53,7 @@ class Anchored:
     documents: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False, repr=False)
 
 
-def anchors(points: Sequence[Point], settings: DiscoverySettings) -> list[Anchored]:
+def anchors(points: Sequence[JudgedPoint], settings: DiscoverySettings) -> list[Anchored]:
     """At most `dimensions` anchors, largest cluster first; fewer where the points hold no more.
 
     KMeans with k = `dimensions` over the embedded (name, reason) pairs, the score left out (paper,
@@ -90,7 +90,7 @@ def anchors(points: Sequence[Point], settings: DiscoverySettings) -> list[Anchor
 
 
 def stability(
-    points: Sequence[Point], anchored: Sequence[Anchored], settings: DiscoverySettings
+    points: Sequence[JudgedPoint], anchored: Sequence[Anchored], settings: DiscoverySettings
 ) -> list[float]:
     """For each anchor of the points, in how much of two disjoint halves of their documents it was
     found again: 0, 0.5 or 1.
@@ -100,7 +100,7 @@ def stability(
     """
     times = np.zeros(len(anchored))
     for first in (True, False):
-        half = [p for p in points if (share_of(p.doc_id, "half") < 0.5) == first]
+        half = [p for p in points if (draw(p.doc_id, "half") < 0.5) == first]
         again = anchors(half, settings)
         if anchored and again:
             names = {a.anchor.name.casefold() for a in again}
@@ -110,14 +110,14 @@ def stability(
     return [float(t) for t in times / 2]
 
 
-def coverage(points: Sequence[Point], anchored: Sequence[Anchored]) -> float:
+def coverage(points: Sequence[JudgedPoint], anchored: Sequence[Anchored]) -> float:
     """Share of the documents with points that have one in an anchor's cluster, 0 without points."""
     covered = frozenset[tuple[str, str]]().union(*(a.documents for a in anchored))
     documents = _documents(points)
     return len(covered & documents) / len(documents) if documents else 0.0
 
 
-def _text(point: Point) -> str:
+def _text(point: JudgedPoint) -> str:
     return f"{point.name}. {point.name}. {point.reason}"
 
 
@@ -125,7 +125,7 @@ def _embedded(anchored: Sequence[Anchored]) -> Vectors:
     return embed([_text(a.anchor) for a in anchored])
 
 
-def _documents(points: Iterable[Point]) -> frozenset[tuple[str, str]]:
+def _documents(points: Iterable[JudgedPoint]) -> frozenset[tuple[str, str]]:
     return frozenset((p.source, p.doc_id) for p in points)
 
 
@@ -144,7 +144,7 @@ def _clusters(vectors: Vectors, k: int, seed: int) -> list[npt.NDArray[np.intp]]
 def _is_new(
     centre: int,
     chosen: Sequence[tuple[int, npt.NDArray[np.intp]]],
-    points: Sequence[Point],
+    points: Sequence[JudgedPoint],
     vectors: Vectors,
     settings: DiscoverySettings,
 ) -> bool:
@@ -155,7 +155,9 @@ def _is_new(
     )
 
 
-def _described(anchor: Point, members: Sequence[Point], points: Sequence[Point]) -> Anchored:
+def _described(
+    anchor: JudgedPoint, members: Sequence[JudgedPoint], points: Sequence[JudgedPoint]
+) -> Anchored:
     documents = _documents(members)
     sampled = Counter(source for source, _ in _documents(points))
     covered = Counter(source for source, _ in documents)

@@ -52,7 +52,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Exported:
+class RubricExport:
     """A rubric with the evidence of each slot (None for one that a person wrote) and the share of
     the sampled documents that its clusters cover."""
 
@@ -101,7 +101,7 @@ def rubric(draft: Draft) -> Rubric:
     return Rubric(rubric_id(draft.source_group, anchors), draft.source_group, anchors)
 
 
-def to_yaml(exported: Sequence[Exported]) -> str:
+def to_yaml(exported: Sequence[RubricExport]) -> str:
     """The rubrics as a file to edit, with the evidence in comments; equal input, equal text.
 
     `from_yaml` gives back every group, name and definition exactly, provided the lint accepts them.
@@ -118,7 +118,7 @@ def from_yaml(text: str) -> list[Draft]:
     dimensions, and whatever the lint has against a name or definition. Every scalar is read as the
     text it is, so that a dimension may be called `no` or `2024`.
     """
-    document = yaml_files.parsed(text, "rubrics", as_text=True)
+    document = yaml_files.parse(text, "rubrics", as_text=True)
     root, tree = document.root, document.value
     if root is None or not isinstance(tree, dict):
         raise ConfigError("rubrics: should hold the key rubrics and below it a list of groups")
@@ -134,7 +134,7 @@ def from_yaml(text: str) -> list[Draft]:
     return drafts
 
 
-def _group(exported: Exported) -> str:
+def _group(exported: RubricExport) -> str:
     source_group, anchors = exported.rubric.source_group, exported.rubric.anchors
     head = {"group": source_group, "based_on": exported.rubric.rubric_id}
     parts = [_item(head, 0)]

@@ -9,7 +9,7 @@ from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current
 from mira_spark.rubrics import rubric as rubrics
-from mira_spark.rubrics.rubric import Draft, Evidence, Exported
+from mira_spark.rubrics.rubric import Draft, Evidence, RubricExport
 
 Discoveries = Mapping[str, str]
 """Group to the id of its discovery, as of `current.discovery_ids`."""
@@ -118,12 +118,12 @@ def _by_rubric(lake: Lakehouse, discoveries: Discoveries, *status: str) -> dict[
     return found
 
 
-def _exported(rows: Sequence[Row]) -> Exported:
+def _exported(rows: Sequence[Row]) -> RubricExport:
     evidence = tuple(
         Evidence(**{name: row[name] for name in EVIDENCE}) if row["cluster_size"] else None
         for row in rows
     )
-    return Exported(current.rubric_of(rows), evidence, rows[0]["coverage"])
+    return RubricExport(current.rubric_from_rows(rows), evidence, rows[0]["coverage"])
 
 
 def _draft_rows(draft: Draft, base: Sequence[Row]) -> list[dict[str, object]]:

@@ -17,7 +17,7 @@ import pyarrow.compute
 
 from mira_spark.scoring import engine, isolation, memo
 from mira_spark.scoring.engine import IN_PART, Engine, Outage, Reasons
-from mira_spark.scoring.isolation import Limits
+from mira_spark.scoring.isolation import IsolationLimits
 from mira_spark.settings.scoring import ScoringSettings
 from mira_spark.students import aggregation, artefact, calibration
 from mira_spark.students.artefact import Manifest
@@ -68,7 +68,7 @@ class Scorer:
 
 
 @functools.lru_cache(maxsize=16)
-def loaded(scorer: Scorer, batching: Batching = USUAL) -> tuple[Student, Manifest]:
+def load_student(scorer: Scorer, batching: Batching = USUAL) -> tuple[Student, Manifest]:
     """The student and its manifest, once per worker; ArtefactError when a digest differs."""
     student, manifest = artefact.load(Path(scorer.artefact_uri), scorer.artefact_sha256)
     return student.batched(batching), manifest
@@ -91,10 +91,14 @@ def score(
     def run(batches: Batches) -> Batches:
         if isolated:
             manifest = artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256)
-            limits = Limits(piece_s=hung_after_s, document_s=min(hung_after_s, Limits().document_s))
-            found = isolation.scored(batches, scorer.artefact_uri, scorer.artefact_sha256, limits)
+            limits = IsolationLimits(
+                piece_s=hung_after_s, document_s=min(hung_after_s, IsolationLimits().document_s)
+            )
+            found = isolation.score_isolated(
+                batches, scorer.artefact_uri, scorer.artefact_sha256, limits
+            )
         else:
-            student, manifest = loaded(scorer, batching)
+            student, manifest = load_student(scorer, batching)
             windows = engine.windows(batches, student.window)
             found = Engine(student, hung_after_s).overlapped(windows)
         for window, scores, reasons in found:
@@ -204,7 +208,7 @@ def rate_by_group(
         rows = (groups == group) & texts.notna()
         if rows.any():
             text, source = (pa.array(series[rows], pa.string()) for series in (texts, sources))
-            scores, manifest = _remembered(text, scorer, folder), loaded(scorer)[1]
+            scores, manifest = _remembered(text, scorer, folder), load_student(scorer)[1]
             rated = rate_scores(scores, [None] * len(scores), source, manifest)
             for name in columns:
                 found.loc[rows, name] = pd.Series(
@@ -215,7 +219,7 @@ def rate_by_group(
 
 def _remembered(texts: pa.Array, scorer: Scorer, folder: Path | None) -> Scores:
     """Scores float32 [rows, slots], NaN in a row without; equal texts are scored once."""
-    student, _ = loaded(scorer)
+    student, _ = load_student(scorer)
 
     def scored(some: pa.Array) -> Scores:
         scores, reasons = Engine(student).scores(some)
@@ -225,11 +229,11 @@ def _remembered(texts: pa.Array, scorer: Scorer, folder: Path | None) -> Scores:
     if folder is None:
         return scored(texts)
     keys = memo.keys(scorer.artefact_sha256, texts)
-    known = memo.found(folder, keys)
+    known = memo.lookup(folder, keys)
     new = {key: row for row, key in enumerate(keys) if key not in known}
     scores = scored(texts.take(pa.array(new.values(), pa.int64())))
     made = {key: row.tobytes() for key, row in zip(new, scores, strict=True)}
     lost = {key for key, row in zip(new, scores, strict=True) if not np.isfinite(row).all()}
-    memo.keep(folder, {key: made[key] for key in new if key not in lost})
+    memo.store(folder, {key: made[key] for key in new if key not in lost})
     known |= made
     return np.array([np.frombuffer(known[key], np.float32) for key in keys])

@@ -29,7 +29,7 @@ class Proof(NamedTuple):
     one_each: bool
 
 
-def proof(lake: Lakehouse, student_ids: Collection[str]) -> Proof:
+def latest_proof(lake: Lakehouse, student_ids: Collection[str]) -> Proof:
     """By the latest check of these tables and what became of them since."""
     now = {table: lake.snapshot(table) for table in TABLES}
     row = _latest(lake, now)
@@ -53,7 +53,7 @@ def doubles(scores: DataFrame) -> DataFrame:
     return scores.groupBy(*SCORE_KEY, "student_id").count().filter("count > 1")
 
 
-def record(
+def record_check(
     lake: Lakehouse,
     documents: Snapshot,
     student_ids: Collection[str],

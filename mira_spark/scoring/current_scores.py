@@ -32,7 +32,7 @@ def current_scores(
     rows = lake.read("scores", scores_version).filter(F.col("student_id").isin(students))
     rows = rows.join(F.broadcast(grouped), on=GROUP_KEY, how="left_semi")
     if all_belong is None:
-        all_belong = score_checks.proof(lake, students).all_belong
+        all_belong = score_checks.latest_proof(lake, students).all_belong
     if all_belong:
         return rows
     documents = lake.read("documents", documents_version).select(*SCORE_KEY)

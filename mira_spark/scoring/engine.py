@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mira_spark.errors import OutageError, StudentError
-from mira_spark.scoring.stages import Watch, ahead
+from mira_spark.scoring.stages import Watch, run_ahead
 from mira_spark.students.protocol import Batch, Scores, Student
 
 REASON_LENGTH = 300
@@ -89,8 +89,8 @@ class Engine:
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         try:
-            encoded = ahead(((one, self.encoded(one.column("text"))) for one in windows), 2)
-            asked = ahead(((window, self.forwarded(one)) for window, one in encoded), 1)
+            encoded = run_ahead(((one, self.encoded(one.column("text"))) for one in windows), 2)
+            asked = run_ahead(((window, self.forwarded(one)) for window, one in encoded), 1)
             for window, one in asked:
                 yield window, *self.collected(one)
         finally:
@@ -102,7 +102,7 @@ class Engine:
             with self._watch.busy():
                 batches = list(self.student.encode(texts))
         except BaseException as error:  # a panic of a tokenizer is no Exception
-            reason = told(error)
+            reason = error_text(error)
         else:
             rows = sum(len(batch.rows) for batch in batches)
             self._require("batches", (rows,), (len(texts),))
@@ -178,7 +178,7 @@ class Engine:
         except BaseException as error:
             outage = isinstance(error, OutageError)
             lasting = isinstance(error, OutageError) and error.lasting
-            failure = Failure(told(error), out_of_memory(error), outage, lasting)
+            failure = Failure(error_text(error), out_of_memory(error), outage, lasting)
         if failure.memory:  # here, where nothing holds the tensors of the failed call any more
             release()
         return failure
@@ -191,7 +191,7 @@ class Engine:
                     of_no_row = replace(batch, rows=batch.rows[:0])
                     np.asarray(self.student.forward(of_no_row))
         except BaseException as error:
-            return Outage(told(error))
+            return Outage(error_text(error))
         return reason
 
     def _require(self, what: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
@@ -223,7 +223,7 @@ def require_scores(reasons: Reasons) -> None:
             raise OutageError(reason)
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The error in a few words; what must end the process is raised again."""
     if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
         raise error

@@ -27,7 +27,7 @@ WARM_UP = "a first text"
 TEXTS = pa.schema([("text", pa.large_binary())])
 
 
-class Limits(NamedTuple):
+class IsolationLimits(NamedTuple):
     """What a piece and a document may take: seconds, and bytes above those of the student."""
 
     piece_s: float = 900.0
@@ -35,8 +35,8 @@ class Limits(NamedTuple):
     memory: int = 4 << 30
 
 
-def scored(
-    batches: Iterator[pa.RecordBatch], folder: str, digest: str, limits: Limits
+def score_isolated(
+    batches: Iterator[pa.RecordBatch], folder: str, digest: str, limits: IsolationLimits
 ) -> Iterator[tuple[pa.RecordBatch, Scores, Reasons]]:
     """As `Engine.overlapped`, by a student in a child; a document that kills the child has NaN
     scores and, as its reason, how the child died.
@@ -65,7 +65,7 @@ def scored(
 
 
 def _alone(
-    child: ChildProcess, text: pa.Array, slots: int, limits: Limits
+    child: ChildProcess, text: pa.Array, slots: int, limits: IsolationLimits
 ) -> tuple[Scores, Reasons]:
     try:
         return _scores(child, text, slots, limits.document_s, limits.memory)

@@ -13,7 +13,7 @@ _OUTAGE = re.compile(
 )
 
 
-def translated(failure: Exception) -> MiraError | None:
+def as_our_error(failure: Exception) -> MiraError | None:
     """The error of ours that a task raised, or OutageError where a disk, a memory or a worker
     failed; None where it says neither."""
     text = str(failure)

@@ -27,7 +27,7 @@ def keys(artefact_sha256: str, texts: pa.Array) -> list[Key]:
     return [hashlib.blake2b(one or b"", digest_size=16, key=secret).digest() for one in encoded]
 
 
-def found(folder: Path, wanted: Sequence[Key]) -> dict[Key, bytes]:
+def lookup(folder: Path, wanted: Sequence[Key]) -> dict[Key, bytes]:
     """What is known of the wanted keys."""
     known: dict[Key, bytes] = {}
     with contextlib.suppress(OSError, sqlite3.Error), _opened(folder) as memo:
@@ -38,7 +38,7 @@ def found(folder: Path, wanted: Sequence[Key]) -> dict[Key, bytes]:
     return known
 
 
-def keep(folder: Path, values: Mapping[Key, bytes]) -> None:
+def store(folder: Path, values: Mapping[Key, bytes]) -> None:
     """Let the executor's other workers find these."""
     with contextlib.suppress(OSError, sqlite3.Error), _opened(folder) as memo:
         memo.executemany("INSERT OR IGNORE INTO memo (key, value) VALUES (?, ?)", values.items())

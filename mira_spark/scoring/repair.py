@@ -28,7 +28,7 @@ def repair(lake: Lakehouse, run_id: str) -> list[str]:
     if counts[0] != counts[2]:
         lake.replace_all(single, "scores", run_id)
     lake.delete("score_histogram", F.lit(True))
-    score_checks.record(lake, documents, (), True, run_id)
+    score_checks.record_check(lake, documents, (), True, run_id)
     name = lake.name("scores")
     return [
         f"{name}: {counts[0] - counts[1]:,} scores of no document dropped",

@@ -12,7 +12,7 @@ STDERR = 2
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], most: int) -> Iterator[T]:
+def run_ahead(items: Iterable[T], most: int) -> Iterator[T]:
     """The items, made by a thread of its own that is at most `most` ahead; its errors are raised
     here. When nobody asks any more the thread ends with the item it is at."""
     made: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(most)

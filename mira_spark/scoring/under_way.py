@@ -17,7 +17,7 @@ from mira_spark.settings.students import Registry
 NOTE = "scoring.txt"
 
 
-def scoring(lake: Lakehouse, grouping: GroupingSettings, place: Registry) -> str | None:
+def progress_line(lake: Lakehouse, grouping: GroupingSettings, place: Registry) -> str | None:
     """How far the scoring under way is, by `Advance.line`; None when none was begun and not ended.
 
     A process that was killed counts as under way until the next one.
@@ -51,14 +51,15 @@ def scoring(lake: Lakehouse, grouping: GroupingSettings, place: Registry) -> str
     return advance.line(datetime.now(UTC).timestamp())
 
 
-def note(folder: Path, line: str) -> None:
-    """Leave the line for `noted`: a local catalog admits one process, so another cannot ask it."""
+def leave_note(folder: Path, line: str) -> None:
+    """Leave the line for `read_note`: a local catalog admits one process, so no other can ask
+    it."""
     path = folder / NOTE
     path.with_suffix(".new").write_text(line + "\n", encoding="utf-8")
     path.with_suffix(".new").replace(path)
 
 
-def noted(folder: Path) -> str | None:
+def read_note(folder: Path) -> str | None:
     """What the process that holds a local folder last said of its scoring."""
     try:
         return (folder / NOTE).read_text(encoding="utf-8").strip() or None

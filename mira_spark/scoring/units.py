@@ -65,7 +65,7 @@ class Unit:
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
-def plan(
+def cut_units(
     documents: Mapping[Bucket, Tally],
     scores: Mapping[Bucket, Tally],
     groups: Mapping[str, str],

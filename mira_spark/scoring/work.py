@@ -75,7 +75,7 @@ class Work:
         # Pinned: a query of the table as it is now would conflict with a commit beside it.
         there = tallies(self.scores(self.lake.version("scores")))
         tokens = self.settings.unit_tokens
-        return units.plan(documents, there, self.groups, scorers, tokens)
+        return units.cut_units(documents, there, self.groups, scorers, tokens)
 
     def append(self, rows: DataFrame, unit: Unit, origin: str) -> None:
         """One commit of `scores`, once for a unit.
@@ -97,7 +97,7 @@ class Work:
         try:
             self.lake.append(stamped, "scores", self.run_id, transaction=(unit_id, 1))
         except PySparkException as failure:
-            ours = job_failures.translated(failure)
+            ours = job_failures.as_our_error(failure)
             if ours is None:
                 raise
             raise ours from failure
@@ -115,22 +115,22 @@ def work_now(
     groups = source_groups(lake, grouping)
     scorers = champion_scorers(lake, place, groups.values())
     documents = lake.snapshot("documents")
-    all_belong = score_checks.proof(lake, ()).all_belong
+    all_belong = score_checks.latest_proof(lake, ()).all_belong
     if not all_belong and lake.read("scores").isEmpty():
-        score_checks.record(lake, documents, (), True, run_id)
+        score_checks.record_check(lake, documents, (), True, run_id)
         all_belong = True
     pinned = (grouping_id(grouping), run_id, documents)
     return Work(lake, settings, *pinned, groups, scorers, all_belong)
 
 
-class Unscored(NamedTuple):
+class UnscoredRows(NamedTuple):
     """The documents of a unit that an outage left without scores, and why the first of them."""
 
     tally: Tally = Tally()
     reason: str = ""
 
 
-class Left:
+class UnscoredCounter:
     """Counts, while rows of `scoring.OUTPUT` are written, those that an outage left without scores:
     `taken_out` gives the others."""
 
@@ -146,7 +146,7 @@ class Left:
         reason = F.min(F.when(left, F.col("reason"))).alias("reason")
         return rows.observe(self._observation, *counted, reason).filter(~left)
 
-    def counted(self) -> Unscored:
+    def counted(self) -> UnscoredRows:
         """Of the rows written; nothing where none were, because Delta had them already."""
         found: list[dict[str, Any]] = []
         # Without a write there is nothing to wait for, and Spark would wait for ever.
@@ -154,13 +154,13 @@ class Left:
         asking.start()
         asking.join(OBSERVED_WITHIN_S)
         if not found:
-            return Unscored()
+            return UnscoredRows()
         row = found[0]
         tally = _tally(row["documents"], row["tokens"], row["checksum"])
-        return Unscored(tally, row["reason"] or "")
+        return UnscoredRows(tally, row["reason"] or "")
 
 
-def of_unit(rows: DataFrame, unit: Unit) -> DataFrame:
+def unit_rows(rows: DataFrame, unit: Unit) -> DataFrame:
     """Those of the unit."""
     here = (F.col("source") == unit.source) & F.col("bucket").between(unit.first, unit.last)
     return rows.filter(here)

@@ -18,8 +18,8 @@ from typing import Literal, NamedTuple
 
 from mira_spark.errors import InputError, joined
 from mira_spark.selection.positions import Steps
-from mira_spark.selection.walk import Boundary, Cut, Walk, stops
-from mira_spark.settings.selection import FORM, SelectionSettings, contradictions, readable
+from mira_spark.selection.walk import Boundary, Cut, Walk, find_stops
+from mira_spark.settings.selection import FORM, SelectionSettings, contradictions, parse_share
 
 KEEP_ALL = -1
 """A quality_cut below every quality."""
@@ -93,7 +93,7 @@ def boundaries(
     """
     keys = list(walks if so_far is None else so_far)
     inside = None if so_far is None else list(so_far.values())
-    found = stops([walks[key] for key in keys], steps, inside)
+    found = find_stops([walks[key] for key in keys], steps, inside)
     return {key: end for key, end in zip(keys, found, strict=True) if end is not None}
 
 
@@ -178,7 +178,7 @@ def _read(
     names, kind = sorted(known), "pool" if name == "shares" else "source"
     found = {}
     for key, text in given.items():
-        share = readable(text)
+        share = parse_share(text)
         if key not in known:
             problems.append(f"{name}.{key}: there is no such {kind}; there are {', '.join(names)}")
         elif share is None:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError, joined
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection.order import HIGHEST, level, tie_hash
+from mira_spark.selection.order import HIGHEST, level_sql, tie_hash
 from mira_spark.settings.selection import Filter, Scalar, ScoreColumn, SelectionSettings
 
 TEXTS = ("source", "source_group", "domain", "license")
@@ -78,7 +78,7 @@ def _is_number(value: Scalar) -> bool:
     return abs(value) < 2**63  # not of "not a number"
 
 
-def of(
+def competing_documents(
     scores: DataFrame,
     documents: DataFrame,
     excluded: Sequence[tuple[str, DataFrame]],
@@ -96,7 +96,7 @@ def of(
     if wanted:
         rows = rows.join(documents.select(*SCORE_KEY, *wanted), on=SCORE_KEY, how="inner")
     if settings.where:
-        passes = reduce(and_, (holds(f) for f in settings.where))
+        passes = reduce(and_, (filter_condition(f) for f in settings.where))
         rows = _aside(rows, ~F.coalesce(passes, F.lit(False)), FILTERED)
     for column, keys in excluded:
         rows = rows.join(keys.withColumn("listed", F.lit(True)), on=column, how="left")
@@ -112,7 +112,7 @@ def _aside(rows: DataFrame, condition: Column, reason: str) -> DataFrame:
     return rows.withColumn("set_aside", first)
 
 
-def holds(one: Filter) -> Column:
+def filter_condition(one: Filter) -> Column:
     """Whether the filter holds of a row; null where its column is, or is no number where a number
     is asked for.
 
@@ -139,7 +139,7 @@ def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSett
     """Values of the user's are spread evenly from 0, the lowest, to HIGHEST; where all are equal
     each is 0."""
     if not isinstance(settings.score, ScoreColumn):
-        return rows.withColumn("quality", F.expr(level(settings.score)))
+        return rows.withColumn("quality", F.expr(level_sql(settings.score)))
     assert given is not None
     is_finite = ~F.isnan("given") & (F.abs("given") != float("inf"))
     half = F.when(is_finite, F.col("given") / 2)  # the difference of halves is always finite

@@ -69,8 +69,8 @@ def choose(
     walks = allocation.walks(
         allocation.allocation_policy(settings), budget, found.groups, found.levels
     )
-    cuts = refined(lake, competing, walks, allocation.boundaries(walks, found.levels))
-    sums = kept(lake, competing, cuts, settings.seed).groupBy("source")
+    cuts = refine(lake, competing, walks, allocation.boundaries(walks, found.levels))
+    sums = selected_rows(lake, competing, cuts, settings.seed).groupBy("source")
     counted = sums.agg(F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
     of_source = {r["source"]: (r["documents"], r["tokens"]) for r in counted.collect()}
     choice = Choice(settings, state, budget, cuts, of_source)
@@ -85,7 +85,7 @@ def choose(
     return choice
 
 
-def refined(
+def refine(
     lake: Lakehouse,
     competing: DataFrame,
     walks: Mapping[Key, Walk],
@@ -126,7 +126,9 @@ def _columns(rows: DataFrame) -> dict[str, Any]:
     return {name: found.column(name).to_pylist() for name in found.column_names}
 
 
-def kept(lake: Lakehouse, competing: DataFrame, cuts: Mapping[str, Cut], seed: int) -> DataFrame:
+def selected_rows(
+    lake: Lakehouse, competing: DataFrame, cuts: Mapping[str, Cut], seed: int
+) -> DataFrame:
     """The candidates up to their source's cut."""
     rows = [(s, c.quality_cut, c.tie_hash_cut, c.tie_doc_id_cut) for s, c in cuts.items()]
     columns = "source string, quality_cut int, tie_hash_cut bigint, tie_doc_id_cut string"

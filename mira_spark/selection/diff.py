@@ -60,13 +60,15 @@ def _place(moved: Moved) -> tuple[bytes, int, str]:
 
 def _side(lake: Lakehouse, one: Selection, x: str) -> DataFrame:
     """Every document that had a score, and whether it is in; columns begin with `x`_."""
-    rows = selections.competing(lake, one, selections.scored(lake, one))
+    rows = selections.competing_rows(lake, one, selections.pinned_scores(lake, one))
     if one.settings.is_predicate:
         cuts = selections.cutoffs(lake, one).select("source", *selections.CUT)
         rows = rows.join(F.broadcast(cuts), on="source", how="inner")
         is_in = selection.is_selected(one.settings.seed)
     else:
-        items = selections.items(lake, one).select("doc_id", F.lit(True).alias("is_item"))
+        items = selections.listed_documents(lake, one).select(
+            "doc_id", F.lit(True).alias("is_item")
+        )
         rows = rows.join(items, on="doc_id", how="left")
         is_in = F.coalesce("is_item", F.lit(False))
     competes_by = F.when(F.col("set_aside").isNull(), F.col("quality"))

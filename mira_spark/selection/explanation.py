@@ -16,7 +16,7 @@ from mira_spark.selection import histogram as bins
 from mira_spark.selection import record as selections
 from mira_spark.selection.positions import FIRST_HASH, Steps
 from mira_spark.selection.record import Selection
-from mira_spark.selection.verdict import Dimension, Explanation
+from mira_spark.selection.verdict import Explanation, ScoredDimension
 from mira_spark.settings.selection import ScoreColumn
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
@@ -46,12 +46,12 @@ class _Known:
     levels: Steps
 
 
-def of(lake: Lakehouse, one: Selection, doc_id: str) -> Explanation:
-    """Why the document is in this selection or not. InputError as of `of_several`."""
-    return of_several(lake, one, [doc_id])[0]
+def explain(lake: Lakehouse, one: Selection, doc_id: str) -> Explanation:
+    """Why the document is in this selection or not. InputError as of `explain_all`."""
+    return explain_all(lake, one, [doc_id])[0]
 
 
-def of_several(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> list[Explanation]:
+def explain_all(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> list[Explanation]:
     """Why each document is in it or not, in their order; some thousands at once.
 
     InputError when there is no such document, or a version that the selection was made from cannot
@@ -103,7 +103,7 @@ def _documents(lake: Lakehouse, doc_ids: Sequence[str], version: int | None) -> 
 def _listed(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> frozenset[str] | None:
     if one.settings.is_predicate:
         return None
-    items = selections.items(lake, one).filter(F.col("doc_id").isin(list(doc_ids)))
+    items = selections.listed_documents(lake, one).filter(F.col("doc_id").isin(list(doc_ids)))
     return frozenset(row["doc_id"] for row in items.select("doc_id").collect())
 
 
@@ -111,11 +111,13 @@ def _candidates(lake: Lakehouse, one: Selection, documents: Sequence[Row]) -> di
     names = ["content_hash"]
     if one.settings.duplicates == "keep":
         names += ["source", "bucket", "doc_id"]
-    rows = selections.scored(lake, one)
+    rows = selections.pinned_scores(lake, one)
     for name in names:
         rows = rows.filter(F.col(name).isin(list({row[name] for row in documents})))
     own = rows.select("doc_id", F.col("quality").alias("own_quality"))
-    return _by(selections.competing(lake, one, rows).join(own, on="doc_id", how="left"), "doc_id")
+    return _by(
+        selections.competing_rows(lake, one, rows).join(own, on="doc_id", how="left"), "doc_id"
+    )
 
 
 def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
@@ -138,7 +140,7 @@ def _levels(lake: Lakehouse, one: Selection, students: Iterable[str]) -> Steps:
     }
     for name, value in stamp.items():
         histogram = histogram.filter(F.col(name) == F.lit(value))
-    return bins.of(histogram.select(*bins.KEYS, *bins.SUMS).toArrow()).levels
+    return bins.bins_from_rows(histogram.select(*bins.KEYS, *bins.SUMS).toArrow()).levels
 
 
 def _explained(known: _Known, doc_id: str) -> Explanation:
@@ -156,7 +158,7 @@ def _explained(known: _Known, doc_id: str) -> Explanation:
         return Explanation(**found, set_aside=UNGROUPED, because=because)
     cutoff = known.cutoffs[source]
     found |= {name: cutoff[name] for name in ("source_group", "student_id")}
-    found["cut"] = selections.cut_of(cutoff)
+    found["cut"] = selections.cut_from_row(cutoff)
     if doc_id not in known.candidates:
         because = f"{cutoff['student_id']} had not scored it at version {one.version('scores')}"
         because += ": run score_documents, then select_documents"
@@ -196,7 +198,7 @@ def _set_aside(known: _Known, row: Row) -> tuple[str | None, str]:
     return None, ""
 
 
-def _dimensions(row: Row, student: Row | None, manifest: Manifest | None) -> list[Dimension]:
+def _dimensions(row: Row, student: Row | None, manifest: Manifest | None) -> list[ScoredDimension]:
     if student is None:
         return []
     names: Sequence[str] = student["dimensions"]
@@ -204,7 +206,7 @@ def _dimensions(row: Row, student: Row | None, manifest: Manifest | None) -> lis
     if manifest is not None:
         counted = manifest.reliability.get(row["source"], manifest.group_reliability)
     scores = row["dimension_scores"] or [None] * len(names)
-    return [Dimension(*slot) for slot in zip(names, scores, counted, strict=True)]
+    return [ScoredDimension(*slot) for slot in zip(names, scores, counted, strict=True)]
 
 
 def _better_than(known: _Known, cutoff: Row, level: int) -> tuple[float, float] | None:

@@ -48,7 +48,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportSummary:
     """What an export did: files in the folder, and those that were there before."""
 
     files: int
@@ -71,7 +71,7 @@ def pieces(counts: Iterable[tuple[str, int, int, int]], most_tokens: int) -> lis
     return found
 
 
-def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Exported:
+def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> ExportSummary:
     """Write the selection's documents into `folder`, in the order (source, bucket, doc_id); files
     of an interrupted call stay.
 
@@ -105,7 +105,7 @@ def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Ex
              "columns": list(WRITTEN)}  # fmt: skip
     _write(folder / MANIFEST, _json(content | named | sums | {"files": entries}))
     (folder / BEGUN).unlink()
-    return Exported(len(planned), found, **sums)
+    return ExportSummary(len(planned), found, **sums)
 
 
 def _digests_before(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
@@ -137,10 +137,10 @@ def _digests_before(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
 def _rows(lake: Lakehouse, one: Selection) -> DataFrame:
     """The selected documents with their texts."""
     if one.settings.materialize == "text":
-        return selections.items(lake, one)
+        return selections.listed_documents(lake, one)
     documents = lake.read("documents", one.version("documents"))
     texts = documents.select(*SCORE_KEY, "text")
-    return selections.selected(lake, one).join(texts, on=SCORE_KEY, how="inner")
+    return selections.selection_documents(lake, one).join(texts, on=SCORE_KEY, how="inner")
 
 
 def _planned(rows: DataFrame, one: Selection) -> list[Piece]:

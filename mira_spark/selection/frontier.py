@@ -29,7 +29,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Answer:
+class BudgetAnswer:
     """What one budget under one policy would keep."""
 
     chosen: SelectionSettings
@@ -57,7 +57,9 @@ def alternatives(chosen: SelectionSettings, budgets: str, policies: str) -> list
     return found
 
 
-def answers(found: Bins, asked: Iterable[SelectionSettings], corpus_tokens: int) -> list[Answer]:
+def answers(
+    found: Bins, asked: Iterable[SelectionSettings], corpus_tokens: int
+) -> list[BudgetAnswer]:
     """What each would keep, from the bins alone; a budget in per cent is of `corpus_tokens`.
     InputError as of `what_if`."""
     groups = found.groups
@@ -66,7 +68,7 @@ def answers(found: Bins, asked: Iterable[SelectionSettings], corpus_tokens: int)
     for chosen in asked:
         budget = selection.budget_tokens(chosen.budget, corpus_tokens, smallest=1)
         kept = what_if(allocation_policy(chosen), budget, groups, found.levels, MORE)
-        result.append(Answer(chosen, budget, _lines(kept, groups, totals), kept.entropy_bits))
+        result.append(BudgetAnswer(chosen, budget, _lines(kept, groups, totals), kept.entropy_bits))
     return result
 
 
@@ -89,8 +91,8 @@ def _line(
     found: WhatIf,
     totals: Mapping[str, int],
 ) -> Line:
-    kept = together(found.kept[s] for s in sources)
-    more = together(found.kept_with_more[s] for s in sources)
+    kept = summed(found.kept[s] for s in sources)
+    more = summed(found.kept_with_more[s] for s in sources)
     return Line(
         group,
         source,
@@ -101,7 +103,7 @@ def _line(
     )
 
 
-def together(parts: Iterable[Kept]) -> Kept:
+def summed(parts: Iterable[Kept]) -> Kept:
     """What is kept of several sources; the marginal quality is the lowest of theirs, None where
     none of them is cut."""
     found = list(parts)

@@ -75,7 +75,7 @@ class Bins:
         return {source: Bins(own, self.levels) for source, own in parts.items()}
 
 
-def of(rows: pa.Table) -> Bins:
+def bins_from_rows(rows: pa.Table) -> Bins:
     """From columns KEYS and SUMS as in `score_histogram`, of which there may be as many rows as
     sources times qualities, 10,001."""
     is_quarantined = pc.if_else(pc.is_null(rows["quality"]), QUARANTINED, pa.scalar(None, "string"))
@@ -90,15 +90,15 @@ def of(rows: pa.Table) -> Bins:
     return Bins(list(map(Part, *columns)), levels)
 
 
-def recorded(
+def counted_bins(
     lake: Lakehouse,
     settings: SelectionSettings,
     state: Pinned,
     rows: Callable[[], DataFrame],
     run_id: str,
 ) -> Bins:
-    """The bins of `candidates.of`, which `rows` gives; those of students that are not recorded yet
-    are counted and recorded first.
+    """The bins of `candidates.competing_documents`, which `rows` gives; those of students that are
+    not recorded yet are counted and recorded first.
 
     InputError when a group has scores of two students, or none of its champion, or when no document
     competes.
@@ -118,9 +118,9 @@ def recorded(
     return found
 
 
-def standing(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> Bins | None:
+def recorded_bins(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> Bins | None:
     """The bins recorded for these versions, students and candidates; None without. InputError as of
-    `recorded`."""
+    `counted_bins`."""
     found = _read(lake, settings, state)
     if _students(found) != set(state.students.values()):
         return None
@@ -133,7 +133,7 @@ def _read(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> Bins:
     known = known.filter(F.col("student_id").isin(sorted(state.students.values())))
     for name, value in _stamp(settings, state).items():
         known = known.filter(F.col(name) == F.lit(value))
-    return of(known.select(*KEYS, *SUMS).toArrow())
+    return bins_from_rows(known.select(*KEYS, *SUMS).toArrow())
 
 
 def _students(found: Bins) -> set[str]:

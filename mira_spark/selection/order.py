@@ -38,7 +38,7 @@ def tie_hash(seed: int) -> Column:
     return F.xxhash64(F.col("doc_id"), F.lit(seed).cast("bigint"))
 
 
-def level(score: str, of: str = "") -> str:
+def level_sql(score: str, of: str = "") -> str:
     """SQL: what documents compete by, 0 to 10,000, null for one without a quality; `of` qualifies
     the columns of the scores, e.g. `s.`."""
     found = {
@@ -57,10 +57,10 @@ def is_selected(seed: int) -> Column:
 def selected_condition(seed: int, score: str = "quality", of: str = "") -> str:
     """`is_selected` as SQL text for the views; false, never null, for quarantined documents.
 
-    `score` is what documents compete by; `of` as in `level`.
+    `score` is what documents compete by; `of` as in `level_sql`.
     """
     hashed = f"xxhash64({of}doc_id, CAST({int(seed)} AS BIGINT))"
-    place = level(score, of)
+    place = level_sql(score, of)
     return (
         f"coalesce({place} > quality_cut OR ({place} = quality_cut AND "
         f"({hashed} < tie_hash_cut OR ({hashed} = tie_hash_cut AND {of}doc_id <= tie_doc_id_cut)))"

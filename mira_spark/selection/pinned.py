@@ -98,10 +98,10 @@ def user_table_versions(lake: Lakehouse, chosen: SelectionSettings) -> dict[str,
 def pinned_candidates(
     lake: Lakehouse, grouping_id: str, chosen: SelectionSettings, state: Pinned
 ) -> DataFrame:
-    """`candidates.of` for the pinned state. ReconciliationError when a document has two scores of
-    one student, which is looked for where it is not known."""
+    """`candidates.competing_documents` for the pinned state. ReconciliationError when a document
+    has two scores of one student, which is looked for where it is not known."""
     students = state.students.values()
-    known = score_checks.proof(lake, students)
+    known = score_checks.latest_proof(lake, students)
     rows = current_scores(lake, grouping_id, students, *state.versions, known.all_belong)
     if not known.one_each and not score_checks.doubles(rows).isEmpty():
         raise ReconciliationError(
@@ -109,4 +109,6 @@ def pinned_candidates(
             "repair, then mira run"
         )
     documents = lake.read("documents", state.versions[0])
-    return competing.of(rows, documents, *user_tables.read(lake.spark, chosen), chosen)
+    return competing.competing_documents(
+        rows, documents, *user_tables.read_user_tables(lake.spark, chosen), chosen
+    )

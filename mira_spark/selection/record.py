@@ -71,7 +71,7 @@ class Selection:
         return self.versions[PINNED.index(table)]
 
 
-def listed(lake: Lakehouse) -> list[Selection]:
+def all_selections(lake: Lakehouse) -> list[Selection]:
     """All selections, the latest first."""
     rows = lake.read("selections").orderBy(F.col("created_at").desc(), "selection_id")
     return [_selection(row) for row in rows.collect()]
@@ -111,14 +111,14 @@ def _selection(row: Row) -> Selection:
     )
 
 
-def named(lake: Lakehouse, name_or_id: str) -> Selection:
+def selection_named(lake: Lakehouse, name_or_id: str) -> Selection:
     """The latest selection of this name, else the one with this id; InputError with the names there
     are when there is neither."""
-    return chosen(listed(lake), name_or_id)
+    return find_selection(all_selections(lake), name_or_id)
 
 
-def chosen(found: Sequence[Selection], name_or_id: str) -> Selection:
-    """`named` of these, the latest first."""
+def find_selection(found: Sequence[Selection], name_or_id: str) -> Selection:
+    """`selection_named` of these, the latest first."""
     if not NAME_OR_ID.fullmatch(name_or_id):
         raise InputError(f"{name_or_id!r} is no name or id of a selection; {_there_are(found)}")
     by_name = [one for one in found if one.name == name_or_id]
@@ -133,7 +133,7 @@ def _there_are(found: Sequence[Selection]) -> str:
     return f"there are {names}" if names else "there is none yet: run select_documents first"
 
 
-def latest(found: Iterable[Selection]) -> list[Selection]:
+def latest_by_name(found: Iterable[Selection]) -> list[Selection]:
     """Of each name the first, that is the one its view shows when they come latest first."""
     by_name: dict[str, Selection] = {}
     for one in found:
@@ -141,7 +141,7 @@ def latest(found: Iterable[Selection]) -> list[Selection]:
     return list(by_name.values())
 
 
-def gone(
+def lost_versions(
     lake: Lakehouse, found: Sequence[Selection], tables: Sequence[str] | None = None
 ) -> dict[str, str]:
     """By selection id, a line for each selection with a pinned version that cannot be read any
@@ -157,7 +157,7 @@ def gone(
             if why:
                 lost[one.selection_id][table] = why
     return {
-        one.selection_id: gone_line(one, lost[one.selection_id])
+        one.selection_id: lost_line(one, lost[one.selection_id])
         for one in found
         if lost[one.selection_id]
     }
@@ -171,7 +171,7 @@ def _of_tables_made_anew(
     return [one for one in found if one.table_ids.get(table, now) != now]
 
 
-def gone_line(one: Selection, lost: Mapping[str, str]) -> str:
+def lost_line(one: Selection, lost: Mapping[str, str]) -> str:
     """What to tell of the selection's pinned versions that are `lost`, by table, with why."""
     parts = [
         f"{table} version {one.version(table)} cannot be read any more, {why}"
@@ -186,12 +186,12 @@ def gone_line(one: Selection, lost: Mapping[str, str]) -> str:
 def drop_views_of_lost_tables(lake: Lakehouse) -> list[str]:
     """Drop the views of selections whose tables were made anew: under the old versions they would
     show rows of the new tables. A line for each."""
-    found, done = latest(listed(lake)), []
+    found, done = latest_by_name(all_selections(lake)), []
     for table in PINNED:
         needing = [one for one in found if table in one.view_needs]
         for one in _of_tables_made_anew(lake, needing, table):
             if lake.view_query(f"selected_{one.name}") is not None:
-                done.append(gone_line(one, {table: "the table was made anew; its view is dropped"}))
+                done.append(lost_line(one, {table: "the table was made anew; its view is dropped"}))
                 if _is_shown(lake, [one.selection_id]):
                     lake.drop_view("selected")
                 lake.drop_view(f"selected_{one.name}")
@@ -207,8 +207,8 @@ def _is_shown(lake: Lakehouse, ids: Sequence[str]) -> bool:
 def check_readable(
     lake: Lakehouse, found: Sequence[Selection], tables: Sequence[str] | None = None
 ) -> None:
-    """InputError with the lines of `gone`."""
-    problems = gone(lake, found, tables)
+    """InputError with the lines of `lost_versions`."""
+    problems = lost_versions(lake, found, tables)
     if problems:
         raise InputError(joined(problems.values()))
 
@@ -219,12 +219,12 @@ def cutoffs(lake: Lakehouse, one: Selection) -> DataFrame:
     return rows.filter(F.col("selection_id") == one.selection_id)
 
 
-def cut_of(row: Row) -> Cut:
+def cut_from_row(row: Row) -> Cut:
     """The cut in a row of `selection_cutoffs`."""
     return Cut(*(row[name] for name in CUT))
 
 
-def scored(lake: Lakehouse, one: Selection) -> DataFrame:
+def pinned_scores(lake: Lakehouse, one: Selection) -> DataFrame:
     """The scores that counted when it was made: by its students, for the texts there were."""
     by = F.broadcast(cutoffs(lake, one).select(*SCORED_BY))
     rows = lake.read("scores", one.version("scores")).join(by, on=SCORED_BY, how="left_semi")
@@ -232,32 +232,33 @@ def scored(lake: Lakehouse, one: Selection) -> DataFrame:
     return rows.join(documents, on=SCORE_KEY, how="left_semi")
 
 
-def competing(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFrame:
-    """`candidates.of` for these of its `scored` rows; users' tables as they are now."""
+def competing_rows(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFrame:
+    """`candidates.competing_documents` for these of its `pinned_scores`; users' tables as they are
+    now."""
     documents = lake.read("documents", one.version("documents"))
-    given = user_tables.read(lake.spark, one.settings)
-    return candidates.of(rows, documents, *given, one.settings)
+    given = user_tables.read_user_tables(lake.spark, one.settings)
+    return candidates.competing_documents(rows, documents, *given, one.settings)
 
 
-def selected(lake: Lakehouse, one: Selection) -> DataFrame:
+def selection_documents(lake: Lakehouse, one: Selection) -> DataFrame:
     """Its documents, with COLUMNS; those of its view, also where that shows another by now."""
     if not one.settings.is_predicate:
-        return items(lake, one).select(*COLUMNS)
+        return listed_documents(lake, one).select(*COLUMNS)
     cuts = F.broadcast(cutoffs(lake, one).select("source", *CUT))
     condition = selection.selected_condition(one.settings.seed, str(one.settings.score))
-    rows = scored(lake, one).join(cuts, on="source", how="inner").filter(condition)
+    rows = pinned_scores(lake, one).join(cuts, on="source", how="inner").filter(condition)
     return rows.select(*COLUMNS)
 
 
-def items(lake: Lakehouse, one: Selection) -> DataFrame:
+def listed_documents(lake: Lakehouse, one: Selection) -> DataFrame:
     """Its rows of `selected_documents`; none where it is a predicate."""
     rows = lake.read("selected_documents")
     return rows.filter(F.col("selection_id") == one.selection_id)
 
 
 def _show_another(lake: Lakehouse, others: Sequence[Selection]) -> str:
-    """Make the view `selected` show the first of these selections that has a view, or drop it; what
-    was done."""
+    """Make the view `selected` show the first of these selections that has a view, or drop it;
+    what was done."""
     for other in others:
         if query := lake.view_query(f"selected_{other.name}"):
             comment = f"the documents of selection {other.name}, the latest made"
@@ -267,14 +268,14 @@ def _show_another(lake: Lakehouse, others: Sequence[Selection]) -> str:
     return "dropped the view selected, which showed it; the next selection makes it anew"
 
 
-def drop(lake: Lakehouse, name: str) -> list[str]:
+def drop_selections(lake: Lakehouse, name: str) -> list[str]:
     """Remove the view and all selections of this name; what was done, a line each. InputError as
-    of `named`.
+    of `selection_named`.
 
     `selections` goes last: an interrupted call can be made again.
     """
-    found = listed(lake)
-    one = chosen(found, name)
+    found = all_selections(lake)
+    one = find_selection(found, name)
     if one.name != name:
         raise InputError(f"{name} is the id of {one.title}: drop it by its name, {one.name}")
     ids = [s.selection_id for s in found if s.name == name]

@@ -81,10 +81,10 @@ def _step(group: str | None, state: Pinned) -> str:
     return "score_documents" if group in state.students else "distill_students"
 
 
-def when_made(lake: Lakehouse, one: Selection) -> str | None:
+def unscored_when_made(lake: Lakehouse, one: Selection) -> str | None:
     """How many documents had no score when the selection was made, and what to do. None when all
     had one, or the documents it was made from cannot be read any more."""
-    if selections.gone(lake, [one], ["documents"]):
+    if selections.lost_versions(lake, [one], ["documents"]):
         return None
     scored = selections.cutoffs(lake, one).agg(F.sum("total_documents")).collect()[0][0] or 0
     missing = lake.read("documents", one.version("documents")).count() - scored

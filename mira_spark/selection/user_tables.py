@@ -23,7 +23,7 @@ HASH = "a hash of 16 bytes, as binary or as 32 hex digits"
 _HEX = "^[0-9a-fA-F]{32}$"
 
 
-def read(
+def read_user_tables(
     spark: SparkSession, settings: SelectionSettings
 ) -> tuple[list[tuple[str, DataFrame]], DataFrame | None]:
     """What the settings name: of each exclusion the column and its keys, and the scores, None where

@@ -10,7 +10,7 @@ from mira_spark.selection.walk import Cut
 
 
 @dataclass(frozen=True)
-class Dimension:
+class ScoredDimension:
     """A slot of the rubric: the score in thousandths of a point, None where there is none, and
     whether it counts in the document's source, None where the student's folder is gone."""
 
@@ -35,7 +35,7 @@ class Explanation:
     source_group: str | None = None
     student_id: str | None = None
     rubric_id: str | None = None
-    dimensions: Sequence[Dimension] = ()
+    dimensions: Sequence[ScoredDimension] = ()
     quality: int | None = None
     level: int | None = None
     tie_hash: int | None = None

@@ -11,15 +11,15 @@ _COLUMNS = ("d.doc_id, d.source, s.source_group, d.text, d.n_bytes, d.n_tokens, 
 _KEPT = "doc_id, source, source_group, text, n_tokens, quality, content_hash"
 
 
-def replace(lake: Lakehouse, grouping_id: str, choice: Choice) -> None:
+def replace_views(lake: Lakehouse, grouping_id: str, choice: Choice) -> None:
     """Make `selected_<name>` and `selected` show the choice, each at once."""
-    text, name = query(lake, grouping_id, choice), choice.settings.name
+    text, name = view_query(lake, grouping_id, choice), choice.settings.name
     lake.create_view(f"selected_{name}", text, f"the documents of selection {name}")
     reach("view.named")
     lake.create_view("selected", text, f"the documents of selection {name}, the latest made")
 
 
-def query(lake: Lakehouse, grouping_id: str, choice: Choice) -> str:
+def view_query(lake: Lakehouse, grouping_id: str, choice: Choice) -> str:
     """The chosen documents as SQL: by the cuts, or by the list of them where one is kept."""
     chosen, here = choice.settings, f"selection_id = '{choice.selection_id}'"
     listed = f"FROM {lake.name('selected_documents')} WHERE {here}"

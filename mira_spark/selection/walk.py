@@ -75,7 +75,7 @@ class Boundary:
     cut: Cut
 
 
-def stops(
+def find_stops(
     walks: Sequence[Walk], steps: Steps, inside: Sequence[Boundary] | None = None
 ) -> list[Boundary | None]:
     """Of each walk the first step that does not fit whole; None where all fit.

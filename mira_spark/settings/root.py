@@ -106,7 +106,7 @@ def load(
             continue
         key = key.strip()
         try:
-            document = yaml_files.parsed(value, f"--set {key}")
+            document = yaml_files.parse(value, f"--set {key}")
             problems += [f"--set {key}: {what}" for _, what in document.problems]
             _set(tree, key.split("."), document.value, f"--set {key}")
         except ConfigError as error:
@@ -133,7 +133,7 @@ def load(
 
 def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
     """What a file says, and what is wrong with how it says it."""
-    document = yaml_files.parsed(yaml_files.read(path), str(path))
+    document = yaml_files.parse(yaml_files.read(path), str(path))
     tree = document.value
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError(f"{path}: should hold sections of settings, found {tree!r:.60}")

@@ -16,7 +16,7 @@ _SHARE = re.compile(r"\d{1,18}(\.\d{1,18})?%?|\d{1,18}/[1-9]\d{0,17}", re.ASCII)
 FORM = "should be from 0 to 1, e.g. 0.05, 5% or 1/20"
 
 
-def readable(text: str) -> Fraction | None:
+def parse_share(text: str) -> Fraction | None:
     """The share of a budget that a text gives; None when it gives none from 0 to 1."""
     if not _SHARE.fullmatch(text):
         return None
@@ -49,7 +49,7 @@ Scalar = bool | int | float | str
 
 
 def _readable(share: str) -> str:
-    if readable(share) is None:
+    if parse_share(share) is None:
         raise ValueError(FORM)
     return share
 
@@ -66,7 +66,7 @@ class Filter(_Settings):
     """A document is a candidate when this holds of it; a null is no value, and holds of nothing.
 
     `column` is one of `documents`, or `metadata.<key>`; `value` a list for `in` and `not in`. How
-    metadata, which are texts, are compared: `candidates.holds`.
+    metadata, which are texts, are compared: `candidates.filter_condition`.
     """
 
     column: str = Field(pattern=r"^[a-z_]+(\..+)?$")
@@ -134,11 +134,11 @@ class SelectionSettings(_Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        floors, caps = ({s: readable(text) or Fraction(0) for s, text in given.items()}
+        floors, caps = ({s: parse_share(text) or Fraction(0) for s, text in given.items()}
                         for given in (self.floors, self.caps))  # fmt: skip
         problems = list(contradictions(floors, caps))
         if not isinstance(self.shares, str):
-            shares = {pool: readable(text) for pool, text in self.shares.items()}
+            shares = {pool: parse_share(text) for pool, text in self.shares.items()}
             problems += [
                 f"shares.{pool}: {FORM}" for pool, share in shares.items() if share is None
             ]

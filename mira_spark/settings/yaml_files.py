@@ -27,7 +27,7 @@ _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErr
 
 
 @dataclass(frozen=True)
-class Document:
+class YamlDocument:
     """What a text says. `root` is its node, None where it is empty; `problems` are the line, from
     1, and the text of each thing that would be lost."""
 
@@ -63,7 +63,7 @@ def read(path: Path) -> str:
     return text
 
 
-def parsed(text: str, where: str, as_text: bool = False) -> Document:
+def parse(text: str, where: str, as_text: bool = False) -> YamlDocument:
     """What the text says; with `as_text` every scalar as the text it is.
 
     ConfigError, one line that begins with `where`, when it is not YAML, too long, or too deep.
@@ -74,7 +74,7 @@ def parsed(text: str, where: str, as_text: bool = False) -> Document:
         loader = yaml.BaseLoader(text) if as_text else _Loader(text)
         root = loader.get_single_node()
         problems = sorted(set(_problems(root))) if root else []
-        return Document(loader.construct_document(root) if root else None, root, problems)
+        return YamlDocument(loader.construct_document(root) if root else None, root, problems)
     except RecursionError:
         raise ConfigError(f"{where}: is nested deeper than {DEEPEST} levels") from None
     except yaml.YAMLError as error:

@@ -22,7 +22,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import track
 from mira_spark.rubrics import current, discovery
 from mira_spark.rubrics import rubric as rubrics
-from mira_spark.rubrics.discovery import Anchored, Point
+from mira_spark.rubrics.discovery import Anchored, JudgedPoint
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("discovery", "grouping")
@@ -32,7 +32,7 @@ WRITES = ("judge_calls", "judgement_points", "rubrics")
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The groups: more documents or sources in a known group do not change its rubric."""
     groups = ", ".join(sorted(set(source_groups(lake, settings.grouping).values())))
-    return {"groups": groups, "judge": judging.asked_as(settings.judge, "discovery")}
+    return {"groups": groups, "judge": judging.asking_id(settings.judge, "discovery")}
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
@@ -47,7 +47,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     discoveries = judging.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
     done = {r.source_group for r in current.rubrics(lake, discoveries, "approved", "draft")}
     counts: Counter[str] = Counter()
-    form = judging.form(lake, settings.judge, "discovery")
+    form = judging.open_form(lake, settings.judge, "discovery")
     with judging.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
         for source_group in sorted(set(discoveries) - done):
             discovery_id = discoveries[source_group]
@@ -78,7 +78,7 @@ def _sample(lake: Lakehouse, settings: Settings, sources: list[str]) -> DataFram
     documents = judging.sendable(documents, settings.judge, "discovery")
     each = -(-chosen.documents_per_group // len(sources))
     sampled = sampling.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
-    return judging.shown(sampled, settings.judge.window_tokens)
+    return judging.with_excerpts(sampled, settings.judge.window_tokens)
 
 
 def _points(
@@ -89,7 +89,7 @@ def _points(
     form: Form,
     desk: Desk,
     counts: Counter[str],
-) -> list[tuple[Point, str]]:
+) -> list[tuple[JudgedPoint, str]]:
     """What the judge named in the sample, with the key of the call, in the order of doc_id."""
 
     def parse(request: Request, text: str) -> list[tuple[str, str, int]]:
@@ -107,7 +107,7 @@ def _points(
             unusable.append(done.answer)
         for place, (name, reason, score) in enumerate(done.value or []):
             of = done.request
-            point = Point(of.source, of.doc_id, place, name, reason, score)
+            point = JudgedPoint(of.source, of.doc_id, place, name, reason, score)
             found.append((point, done.call_key))
     check_usable(source_group, len(found), unusable)
     return sorted(found, key=lambda each: (each[0].doc_id, each[0].point))
@@ -115,7 +115,7 @@ def _points(
 
 def _record_points(
     lake: Lakehouse,
-    found: list[tuple[Point, str]],
+    found: list[tuple[JudgedPoint, str]],
     discovery_id: str,
     source_group: str,
     run_id: str,

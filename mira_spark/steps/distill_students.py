@@ -13,7 +13,7 @@ from mira_spark.distillation import registry, reliability
 from mira_spark.distillation import shards as training
 from mira_spark.distillation import training as distillation
 from mira_spark.distillation.registry import Registration
-from mira_spark.distillation.trained import Trained, assessed
+from mira_spark.distillation.trained import Trained, assess
 from mira_spark.errors import InputError
 from mira_spark.labels import judging
 from mira_spark.labels.labelling import labelling_ids
@@ -130,7 +130,7 @@ def _by_group(labels: DataFrame) -> dict[str, int]:
 
 def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:
     """The groups of which nothing changed since the step last ended, and whose student passed."""
-    last = runs.finished(lake, settings.selection.name).get("distill_students")
+    last = runs.last_finished(lake, settings.selection.name).get("distill_students")
     if last is None or last["settings_digest"] != settings.digest(SETTINGS):
         return set()
     now, gone = inputs(lake, settings), _gone(lake, settings)
@@ -187,7 +187,7 @@ def _train(
     checkpoints = _checkpoints(settings, rubric.source_group)
     student = distillation.train(shards, rubric, settings.distillation, checkpoints)
     dimensions = tuple(anchor.name for anchor in rubric.anchors)
-    found = assessed(student, shards, dimensions, settings.reliability)
+    found = assess(student, shards, dimensions, settings.reliability)
     manifest = Manifest(
         rubric_id=rubric.rubric_id,
         source_group=rubric.source_group,
@@ -225,7 +225,7 @@ def _champion_spearman(
     )
     if scorer is None:
         return None
-    champion, manifest = scoring.loaded(scorer)
+    champion, manifest = scoring.load_student(scorer)
     if manifest.rubric_id != rubric.rubric_id:
         return None
     held_out = distillation.predict(champion, shards, "validation")
@@ -286,5 +286,5 @@ def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
 
 def _labelling_ids(settings: Settings, rubrics: Mapping[str, Rubric]) -> dict[str, str]:
     generation = settings.labelling.generation
-    asked_as = judging.asked_as(settings.judge, "labelling", generation)
+    asked_as = judging.asking_id(settings.judge, "labelling", generation)
     return labelling_ids(rubrics, asked_as)

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from mira_spark.corpus import grouping, sampling
 from mira_spark.corpus.grouping import Source
 from mira_spark.errors import InputError
-from mira_spark.labels.judging import shown
+from mira_spark.labels.judging import with_excerpts
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.root import Settings
@@ -79,7 +79,7 @@ def _sources(lake: Lakehouse, settings: Settings, known: set[str]) -> list[Sourc
     of_new = documents.filter(F.col("source").isin([r["source"] for r in new]))
     chosen = settings.grouping
     sampled = sampling.sample(of_new, chosen.documents_per_source, chosen.seed)
-    ordered = shown(sampled, WINDOW_TOKENS).orderBy("source", "doc_id").toLocalIterator()
+    ordered = with_excerpts(sampled, WINDOW_TOKENS).orderBy("source", "doc_id").toLocalIterator()
     found = {
         name: grouping.source_vector(row["document"] for row in rows)
         for name, rows in itertools.groupby(ordered, key=itemgetter("source"))

@@ -68,8 +68,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     _pin(lake, tokenizer)
     staging = own_folders.own_folder(settings.folder, "staging", "corpus")
     chosen, raw = _raw(lake, settings.corpus, staging)
-    corpus.missing_columns(chosen, raw.columns)
-    mapped = corpus.mapped(raw, chosen)
+    corpus.check_columns(chosen, raw.columns)
+    mapped = corpus.in_our_columns(raw, chosen)
     with contextlib.ExitStack() as kept:
         keys = kept.enter_context(_held(mapped.select(*KEYS)))
         repeated = corpus.repeated_ids(keys)
@@ -85,7 +85,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         gone = _removed(lake, good, chosen.removed, run_id)
         unclear = keys.filter("unclear").count()
     if added or changed:
-        doubled.check(lake)
+        doubled.check_repeated(lake)
     own_folders.remove(staging)
     held = lake.read("documents").count()
     if not held:
@@ -179,8 +179,10 @@ def _removed(lake: Lakehouse, good: DataFrame, removed: str, run_id: str) -> int
     return count
 
 
-def _limits(settings: CorpusSettings) -> corpus_python.Limits:
-    return corpus_python.Limits(settings.max_documents_per_source, settings.max_bytes_per_source)
+def _limits(settings: CorpusSettings) -> corpus_python.CorpusLimits:
+    return corpus_python.CorpusLimits(
+        settings.max_documents_per_source, settings.max_bytes_per_source
+    )
 
 
 def _raw(

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark.corpus import sampling
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.corpus.groups import source_groups
 from mira_spark.judges import defence
 from mira_spark.judges.calls.ledger import Answered, answered
@@ -69,7 +69,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     rubrics = _signed_rubrics(lake, settings)
     found = {f"rubric of {g}": r.rubric_id for g, r in rubrics.items()}
     return found | {
-        "judge": judging.asked_as(settings.judge, "labelling", settings.labelling.generation)
+        "judge": judging.asking_id(settings.judge, "labelling", settings.labelling.generation)
     }
 
 
@@ -81,8 +81,8 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Labels for the sampled documents that have none on their group's rubric, by this judge."""
     groups = source_groups(lake, settings.grouping)
-    form = judging.form(lake, settings.judge, "labelling", settings.labelling.generation)
-    asked_as = judging.asked_as(settings.judge, "labelling", settings.labelling.generation)
+    form = judging.open_form(lake, settings.judge, "labelling", settings.labelling.generation)
+    asked_as = judging.asking_id(settings.judge, "labelling", settings.labelling.generation)
     counts: Counter[str] = Counter()
     with judging.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
         for source_group, rubric in _signed_rubrics(lake, settings).items():
@@ -110,7 +110,11 @@ def _label_group(
         documents, chosen.documents_per_source, chosen.seed, "source", chosen.documents_per_domain
     )
     pending = _pending(lake, work.labelling_id, sampled)
-    rows = judging.shown(pending, settings.judge.window_tokens).orderBy("doc_id").toLocalIterator()
+    rows = (
+        judging.with_excerpts(pending, settings.judge.window_tokens)
+        .orderBy("doc_id")
+        .toLocalIterator()
+    )
     first = next(rows, None)
     if first is None:
         return Counter()
@@ -168,7 +172,7 @@ def _requests(
         purposes: list[Purpose] = ["label"]
         if labelling.is_repeated(row["doc_id"], settings.labelling):
             purposes.append("repeat")
-        if share_of(row["doc_id"], "reversed") < reversed_share:
+        if draw(row["doc_id"], "reversed") < reversed_share:
             purposes.append("reversed")
         at_work[row["doc_id"]] = _Document(row, len(purposes))
         for purpose in purposes:

@@ -45,7 +45,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     registry.log_report(
         settings.student_registry, path, {name: float(data.selection[name]) for name in FIGURES}
     )
-    left = unscored.when_made(lake, selections.named(lake, settings.selection.name))
+    left = unscored.unscored_when_made(
+        lake, selections.selection_named(lake, settings.selection.name)
+    )
     return Outcome(f"the report is {path}" + (f"; {left}" if left else ""))
 
 
@@ -135,7 +137,7 @@ def _examples(
     by = {c["student_id"] for c in cutoffs}
     pinned = versions["documents_version"], versions["scores_version"]
     scores = current_scores(lake, grouping_id(settings.grouping), by, *pinned)
-    found = _rows(report_rows.ends(scores, sources))
+    found = _rows(report_rows.best_and_worst(scores, sources))
     documents = lake.read("documents", versions["documents_version"])
     shown = _rows(report_rows.excerpts(documents, found)) if found else []
     excerpts = {row["doc_id"]: row["excerpt"] for row in shown}

@@ -38,7 +38,7 @@ from mira_spark.scoring.current_scores import current_scores_query
 from mira_spark.scoring.progress import Advance
 from mira_spark.scoring.scorers import champion_scorers, equal_students
 from mira_spark.scoring.units import Bucket, Tally, Unit
-from mira_spark.scoring.work import Left, Unscored, Work, of_unit, tallies
+from mira_spark.scoring.work import UnscoredCounter, UnscoredRows, Work, tallies, unit_rows
 from mira_spark.settings.root import Settings
 from mira_spark.students import artefact, configs
 
@@ -79,10 +79,10 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
     """That the step was begun after it last ended, or that others changed its scores, if so:
     documents may have no score."""
-    if runs.interrupted(lake, "score_documents"):
+    if runs.was_interrupted(lake, "score_documents"):
         return ["its last run did not end"]
     scorers = _scorers(lake, settings)
-    known = score_checks.proof(lake, [scorer.student_id for scorer in scorers.values()])
+    known = score_checks.latest_proof(lake, [scorer.student_id for scorer in scorers.values()])
     return [] if known.one_each else ["scores are not as it left them"]
 
 
@@ -152,7 +152,7 @@ def _each(planned: list[Unit], do: Callable[[Unit], Done], what: str, note: Note
 
 def _note(settings: Settings, line: str) -> None:
     if settings.session == "local":
-        under_way.note(settings.folder, line)
+        under_way.leave_note(settings.folder, line)
 
 
 def _reaggregated(work: Work, note: Note) -> int:
@@ -171,21 +171,21 @@ def _reaggregated(work: Work, note: Note) -> int:
 
 def _copy(work: Work, stored: DataFrame, other: str, unit: Unit) -> Done:
     function = scoring.reaggregate(unit.scorer)
-    rows = of_unit(stored, unit).select(*scoring.STORED)
+    rows = unit_rows(stored, unit).select(*scoring.STORED)
     work.append(rows.mapInArrow(function, scoring.OUTPUT_DDL), unit, other)
     return Done()
 
 
 def _score(work: Work, unit: Unit) -> Done:
     """Score the unit's documents that have no score, and prove it."""
-    rows = of_unit(work.documents(), unit)
+    rows = unit_rows(work.documents(), unit)
     if unit.scored.documents:
-        done = of_unit(work.scores(work.lake.version("scores")), unit)
+        done = unit_rows(work.scores(work.lake.version("scores")), unit)
         done = done.select(*SCORE_KEY)
         rows = rows.join(done, on=SCORE_KEY, how="left_anti")
     chosen, scorer = work.settings, unit.scorer
     config = artefact.read_config(Path(scorer.artefact_uri), scorer.artefact_sha256)
-    text = sampling.looked_at(F.make_valid_utf8("text"), configs.looked_at(config))
+    text = sampling.pieces_column(F.make_valid_utf8("text"), configs.looked_at(config))
     scored = (
         rows.withColumns({"source_group": F.lit(unit.source_group), "text": text})
         .select(*scoring.INPUT)
@@ -195,10 +195,10 @@ def _score(work: Work, unit: Unit) -> Done:
             profile=workers.profile(chosen.cores_per_task, chosen.gpus_per_task),
         )
     )
-    left = Left()
+    left = UnscoredCounter()
     work.append(left.taken_out(scored), unit, "documents")
-    found, quarantined = scoring_work.tally(of_unit(work.scores(), unit))
-    unscored = left.counted() if found != unit.there else Unscored()
+    found, quarantined = scoring_work.tally(unit_rows(work.scores(), unit))
+    unscored = left.counted() if found != unit.there else UnscoredRows()
     if found.plus(unscored.tally) != unit.there:
         buckets = f"{unit.source}, buckets {unit.first} to {unit.last}"
         raise ReconciliationError(_unlike(work, buckets, unit.there, found))
@@ -228,7 +228,7 @@ def _reconciled(work: Work, documents: Mapping[Bucket, Tally], unscored: int) ->
     # Where the join had to tell what counts, it may not have to the next time.
     belong = work.all_belong or score_checks.orphans(lake, work.version, version).isEmpty()
     students = () if unscored else work.students
-    score_checks.record(lake, work.pinned, students, belong, work.run_id)
+    score_checks.record_check(lake, work.pinned, students, belong, work.run_id)
     return found.documents - quarantined, quarantined
 
 

@@ -85,7 +85,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         retention.check(lake, ("documents", "scores"), chosen.keep_days)
     state = _pinned(lake, settings)
     rows = pinned_candidates(lake, grouping_id(settings.grouping), chosen, state)
-    found = bins.recorded(lake, chosen, state, lambda: rows, run_id)
+    found = bins.counted_bins(lake, chosen, state, lambda: rows, run_id)
     reach("histogram.written")
     left = unscored.count_unscored(lake, source_groups(lake, settings.grouping), state, found)
     left.check(chosen)
@@ -99,7 +99,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     now = lake.clock("selections", "created_at")()
     lake.replace_rows([_row(made, digest, now)], "selections", *here)
     reach("selection.written")
-    selection_views.replace(lake, grouping_id(settings.grouping), made)
+    selection_views.replace_views(lake, grouping_id(settings.grouping), made)
     idle = _idle_exclusions(lake, settings, state)
     message = "; ".join([_message(made, found, left.corpus_tokens), *idle, *left.lines()])
     return Outcome(message, rows_in=found.documents, rows_out=made.documents)
@@ -120,7 +120,7 @@ def _idle_exclusions(lake: Lakehouse, settings: Settings, state: Pinned) -> list
 def _list(lake: Lakehouse, made: Choice, competing: DataFrame, run_id: str) -> str:
     """Write the list of the selected documents, with their texts if so chosen; its digest: SHA-256
     over those of the buckets' sorted ids."""
-    rows = choice.kept(lake, competing, made.cuts, made.settings.seed)
+    rows = choice.selected_rows(lake, competing, made.cuts, made.settings.seed)
     if made.settings.materialize == "text":
         documents = lake.read("documents", made.state.versions[0])
         rows = rows.join(documents.select(*SCORE_KEY, "text"), on=SCORE_KEY)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import openai
 
-from mira_spark.corpus.excerpts import windows
+from mira_spark.corpus.excerpts import excerpt
 from mira_spark.judges import defence, prompts
 from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.journal import Journal
@@ -87,7 +87,7 @@ def requests(texts: Iterable[str]) -> Iterator[Request]:
     """The labelling of each text, its call_key left open."""
     templates = prompts.load()
     for i, text in enumerate(texts):
-        shown = defence.normalised(windows(text, WINDOW_TOKENS))
+        shown = defence.normalised(excerpt(text, WINDOW_TOKENS))
         code = defence.boundary(shown, b"salt")
         messages = prompts.messages(templates, shown, code, ANCHORS)
         source = f"source {i % 7}"

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.distillation import training as distillation
 from mira_spark.distillation.linear import train_linear
 from mira_spark.distillation.reliability import spearman
@@ -67,7 +67,7 @@ def by_slot(rows: pa.Table, settings: LinearSettings) -> tuple[BY_SLOT, BY_SLOT]
 def aside(rows: pa.Table) -> pa.Table:
     """The training rows alone, a tenth of them for validation."""
     kept = rows.filter(pc.equal(rows["split"], "train"))
-    shares = [share_of(doc_id, "aside") for doc_id in kept["doc_id"].to_pylist()]
+    shares = [draw(doc_id, "aside") for doc_id in kept["doc_id"].to_pylist()]
     splits = ["validation" if share < ASIDE else "train" for share in shares]
     return kept.set_column(kept.schema.get_field_index("split"), "split", pa.array(splits))
 

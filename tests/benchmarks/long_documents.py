@@ -40,7 +40,7 @@ def watched(scorer: Scorer, said: Path) -> workers.Function:
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         workers.place(1, None)
-        student, _ = scoring.loaded(scorer)
+        student, _ = scoring.load_student(scorer)
         list(student.encode(pa.array(["a first text"])))
         Path("/proc/self/clear_refs").write_text("5")  # the highest so far is forgotten
         before = resident("VmRSS")
@@ -53,7 +53,7 @@ def watched(scorer: Scorer, said: Path) -> workers.Function:
 def measured(spark: SparkSession, folder: Path, scorer: Scorer) -> None:
     """Score them as the step does, and say what the worker took."""
     config = artefact.read_config(Path(scorer.artefact_uri), scorer.artefact_sha256)
-    text = sampling.looked_at(F.make_valid_utf8("text"), configs.looked_at(config))
+    text = sampling.pieces_column(F.make_valid_utf8("text"), configs.looked_at(config))
     rows = spark.read.format("delta").load(f"{folder}/documents").withColumn("text", text)
     said = folder / f"{config.kind}.said"
     scored = rows.select(*scoring.INPUT).mapInArrow(watched(scorer, said), scoring.OUTPUT_DDL)

@@ -92,9 +92,9 @@ def noted(scorer: Scorer) -> workers.Function:
     """`workers.score`, which leaves in the artefact's `.loads` how often a worker loaded it."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        before = scoring.loaded.cache_info().misses
+        before = scoring.load_student.cache_info().misses
         yield from workers.score(scorer, 900)(batches)
-        loads = scoring.loaded.cache_info().misses - before
+        loads = scoring.load_student.cache_info().misses - before
         with Path(f"{scorer.artefact_uri}.loads").open("a") as file:
             file.write(f"{os.getpid()} {loads}\n")
 

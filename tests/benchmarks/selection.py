@@ -48,7 +48,8 @@ def say(line: str) -> None:
 
 
 def scores(spark: SparkSession, rows: int, path: str) -> DataFrame:
-    """As `candidates.of` gives them; 10^8 rows tie by half a million at a level."""
+    """As `candidates.competing_documents` gives them; 10^8 rows tie by half a million at a
+    level."""
     number = F.pmod(F.xxhash64("id"), F.lit(SOURCES))
     tied = F.pmod(F.hash("id", F.lit(1)), F.lit(200)) * 50
     spread = F.pmod(F.hash("id", F.lit(2)), F.lit(10_001))
@@ -82,7 +83,7 @@ def by_histogram(lake: Lakehouse, rows: DataFrame, version: int, policy: str) ->
     """As the step selects."""
     state, chosen = pinned(version), CHOSEN.model_copy(update={"policy": policy})
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
-    found, counting = timed(partial(bins.recorded, lake, chosen, state, lambda: rows, "bench"))
+    found, counting = timed(partial(bins.counted_bins, lake, chosen, state, lambda: rows, "bench"))
     made, choosing = timed(
         partial(choice.choose, lake, chosen, state, found, competing, found.tokens)
     )
@@ -97,7 +98,7 @@ def pinned(version: int) -> Pinned:
 
 def what_if(lake: Lakehouse, version: int) -> int:
     """The command's work without its printing: three budgets under two policies."""
-    found = bins.standing(lake, CHOSEN, pinned(version))
+    found = bins.recorded_bins(lake, CHOSEN, pinned(version))
     assert found is not None
     asked = budgets.alternatives(CHOSEN, "10%,20%,50%", "group,global")
     return len(budgets.answers(found, asked, found.tokens))

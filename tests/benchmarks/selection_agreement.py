@@ -99,7 +99,7 @@ def agreeing(lake: Lakehouse, one: Selection, doc_ids: Sequence[str], in_view: s
     """Of how many documents `explain` says what the view shows."""
     count = 0
     for start in range(0, len(doc_ids), AT_ONCE):
-        told = explanation.of_several(lake, one, doc_ids[start : start + AT_ONCE])
+        told = explanation.explain_all(lake, one, doc_ids[start : start + AT_ONCE])
         count += sum(each.is_in == (each.doc_id in in_view) for each in told)
     return count
 
@@ -107,8 +107,8 @@ def agreeing(lake: Lakehouse, one: Selection, doc_ids: Sequence[str], in_view: s
 def compare(lake: Lakehouse, settings: Settings, case: Case, groups: Mapping[str, str]) -> None:
     chosen = SelectionSettings.model_validate({"budget": "40%"} | dict(case.changes))
     select_documents.run(lake, settings.model_copy(update={"selection": chosen}), "bench")
-    one, in_view = selections.named(lake, chosen.name), ids(lake)
-    documents = documents_of(selections.scored(lake, one), chosen.seed)
+    one, in_view = selections.selection_named(lake, chosen.name), ids(lake)
+    documents = documents_of(selections.pinned_scores(lake, one), chosen.seed)
     of_oracle = expected(case, documents, groups)
     all_ids = sorted(d.doc_id for d in documents)
     drawn = random.Random(0).sample(all_ids, min(EXPLAINED, len(all_ids)))

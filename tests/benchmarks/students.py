@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.distillation import training as distillation
 from mira_spark.distillation.shards import COLUMNS
-from mira_spark.distillation.trained import Assessment, assessed
+from mira_spark.distillation.trained import Assessment, assess
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.students import DistillationSettings, EncoderSettings, ReliabilitySettings
@@ -58,7 +58,7 @@ def groups(folder: Path) -> dict[str, pa.Table]:
 def staged(rows: pa.Table, folder: Path) -> Path:
     """The new folder with the labels, in an order unlike any other."""
     folder.mkdir()
-    order = np.argsort([share_of(d, "order") for d in rows["doc_id"].to_pylist()])
+    order = np.argsort([draw(d, "order") for d in rows["doc_id"].to_pylist()])
     pq.write_table(rows.select(list(COLUMNS)).take(order), folder / "labels.parquet")
     return folder
 
@@ -71,7 +71,7 @@ def measured(rows: pa.Table, settings: DistillationSettings) -> Assessment:
         rubric = Rubric("", "", tuple(Anchor(i, f"dimension {i}", "") for i in range(slots)))
         student = distillation.train(shards, rubric, settings, Path(temporary) / "checkpoints")
         names = tuple(anchor.name for anchor in rubric.anchors)
-        return assessed(student, shards, names, ReliabilitySettings())
+        return assess(student, shards, names, ReliabilitySettings())
 
 
 def main() -> None:

@@ -66,11 +66,13 @@ def test_a_degraded_step_is_shown_as_degraded_with_its_message(made: Made) -> No
         lake, settings.student_registry, source_groups(lake, settings.grouping).values()
     )
     students = [scorer.student_id for scorer in scorers.values()]
-    score_checks.record(lake, lake.snapshot("documents"), students, True, "r")  # as the step does
-    plan = pipeline.plan_of(lake, settings, "score_documents")
-    with runs.recorded(lake, plan, "r") as outcomes:
+    score_checks.record_check(
+        lake, lake.snapshot("documents"), students, True, "r"
+    )  # as the step does
+    plan = pipeline.step_inputs(lake, settings, "score_documents")
+    with runs.record_run(lake, plan, "r") as outcomes:
         outcomes.append(Outcome("no champion for group_c", "degraded"))
-    last = runs.finished(lake, "default")["score_documents"]
-    lake.append_rows([runs.nothing_to_do(plan, last, "later")], "runs", "later")
+    last = runs.last_finished(lake, "default")["score_documents"]
+    lake.append_rows([runs.idle_row(plan, last, "later")], "runs", "later")
     state = pipeline.status(lake, settings)["score_documents"]
     assert state == "degraded: no champion for group_c"

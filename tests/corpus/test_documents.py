@@ -21,7 +21,7 @@ SETTINGS = CorpusSettings(
 
 def mapped(spark: SparkSession, rows: list[tuple[object, ...]], **changes: object) -> DataFrame:
     raw = spark.createDataFrame(rows, "id string, source string, text binary")
-    return corpus.mapped(raw, SETTINGS.model_copy(update=changes))
+    return corpus.in_our_columns(raw, SETTINGS.model_copy(update=changes))
 
 
 def judged(spark: SparkSession, rows: list[tuple[object, ...]]) -> dict[str | None, list[str]]:
@@ -62,10 +62,12 @@ def test_a_document_of_50_mb_comes_in_or_is_set_aside_but_never_fails(spark: Spa
     raw = spark.createDataFrame([("big", "s")], "id string, source string").select(
         "id", "source", F.expr("repeat('abcdefghi\\n', 5000000)").alias("text")
     )
-    small = corpus.mapped(raw, SETTINGS.model_copy(update={"max_document_bytes": 32 * 2**20}))
+    small = corpus.in_our_columns(
+        raw, SETTINGS.model_copy(update={"max_document_bytes": 32 * 2**20})
+    )
     assert small.select("reason", "n_bytes").collect() == [("too_large", 50_000_000)]
     assert len(small.select("beginning").collect()[0][0]) == 200
-    large = corpus.mapped(raw, SETTINGS.model_copy(update={"max_document_bytes": 2**26}))
+    large = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"max_document_bytes": 2**26}))
     assert large.select("reason", "n_bytes").collect() == [(None, 50_000_000)]
 
 
@@ -99,7 +101,7 @@ def test_other_columns_become_metadata(spark: SparkSession) -> None:
         [("a", "s", "text", 7, ["x"])],
         "id string, source string, text string, n int, l array<string>",
     )
-    row = corpus.mapped(raw, SETTINGS).collect()[0]
+    row = corpus.in_our_columns(raw, SETTINGS).collect()[0]
     assert row["metadata"] == {"n": "7", "l": '["x"]'}
     assert row["sendable"] is True
 
@@ -110,7 +112,7 @@ def test_a_row_that_does_not_say_so_may_not_be_sent(spark: SparkSession) -> None
         "id string, source string, text string, ok boolean",
     )
     columns = ColumnMapping(doc_id="id", sendable="ok")
-    found = corpus.mapped(raw, SETTINGS.model_copy(update={"columns": columns}))
+    found = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns}))
     assert {r["doc_id"]: r["sendable"] for r in found.collect()} == {
         "a": True,
         "b": False,
@@ -122,7 +124,7 @@ def test_every_missing_column_of_the_mapping_is_named() -> None:
     columns = ColumnMapping(doc_id="uid", text="body", license="licence")
     settings = SETTINGS.model_copy(update={"columns": columns})
     with pytest.raises(InputError) as error:
-        corpus.missing_columns(settings, ["source", "text", "id"])
+        corpus.check_columns(settings, ["source", "text", "id"])
     assert str(error.value) == (
         "corpus.columns.doc_id: the input has no column uid; it has: source, text, id\n"
         "corpus.columns.text: the input has no column body; it has: source, text, id\n"
@@ -152,7 +154,7 @@ def test_columns_of_any_name_are_read(spark: SparkSession, mapped_columns: bool)
     if mapped_columns:
         columns = ColumnMapping(doc_id=NAMES[1], source=NAMES[2], text=NAMES[3], domain=NAMES[5],
                                 license=NAMES[10], sendable=NAMES[11])  # fmt: skip
-    (row,) = corpus.mapped(raw, SETTINGS.model_copy(update={"columns": columns})).collect()
+    (row,) = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns})).collect()
     assert row["text"] == "value 3"
     taken = {name for name in columns.model_dump().values() if name}
     assert row["metadata"] == {n: v for n, v in zip(NAMES, values, strict=True) if n not in taken}
@@ -186,7 +188,7 @@ def test_what_is_no_boolean_may_not_be_sent(
     rows = [(f"{i}", "s", "text", value) for i, value in enumerate(values)]
     raw = spark.createDataFrame(rows, f"id string, source string, text string, ok {kind}")
     columns = ColumnMapping(doc_id="id", sendable="ok")
-    found = corpus.mapped(raw, SETTINGS.model_copy(update={"columns": columns}))
+    found = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns}))
     found = found.orderBy("doc_id").collect()
     assert [int(row["sendable"]) for row in found] == sendable
     assert [int(row["unclear"]) for row in found] == unclear
@@ -198,7 +200,7 @@ ALL = ColumnMapping(doc_id="id", domain="host", license="law", sendable="ok")
 
 def of_rows(spark: SparkSession, *rows: tuple[object, ...]) -> DataFrame:
     raw = spark.createDataFrame(rows, GIVEN)
-    found = corpus.mapped(raw, SETTINGS.model_copy(update={"columns": ALL}))
+    found = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"columns": ALL}))
     return found.withColumn("n_tokens", F.lit(7))
 
 

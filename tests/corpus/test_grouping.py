@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mira_spark.corpus.embedding import embed, unit
+from mira_spark.corpus.embedding import embed, unit_vectors
 from mira_spark.corpus.grouping import (
     Source,
     group,
@@ -154,7 +154,7 @@ def test_a_source_s_vector_is_the_unit_mean_of_its_documents(documents: int) -> 
         f"def f{i % 7}(x):\n    return {i}" if i % 3 else f"Text {i}." for i in range(documents)
     ]
     count, found = source_vector(iter(texts))
-    mean = unit(embed(texts).mean(axis=0, keepdims=True))[0]
+    mean = unit_vectors(embed(texts).mean(axis=0, keepdims=True))[0]
     assert count == documents
     np.testing.assert_allclose(found, mean, atol=1e-6)
     if documents <= 256:
@@ -208,7 +208,7 @@ def test_the_nearest_is_another_source_and_its_cosine() -> None:
 
 
 def test_the_nearest_of_many_sources_are_those_of_a_plain_search() -> None:
-    vectors = unit(np.random.default_rng(0).normal(size=(2_500, AXES)).astype(np.float32))
+    vectors = unit_vectors(np.random.default_rng(0).normal(size=(2_500, AXES)).astype(np.float32))
     places, cosines = nearest(vectors, range(2_500))
     alike = vectors @ vectors.T
     np.fill_diagonal(alike, -1)

@@ -14,9 +14,9 @@ import pytest
 from mira_spark.corpus.python_environment import (
     SCHEMA,
     SOURCES,
-    Document,
+    CorpusLimits,
     Environment,
-    Limits,
+    SourceDocument,
     documents,
     find_files,
     fingerprint,
@@ -24,7 +24,7 @@ from mira_spark.corpus.python_environment import (
     this_environment,
 )
 
-LIMITS = Limits()
+LIMITS = CorpusLimits()
 INVALID = b"# caf\xe9 \xff\xfe\nx = 1\n"
 ANSWER = (
     "Joins the parts with care.\n\n    Every part is kept, in the order in which it was given, "
@@ -122,11 +122,11 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def rows(folder: Path, limits: Limits = LIMITS) -> list[Document]:
+def rows(folder: Path, limits: CorpusLimits = LIMITS) -> list[SourceDocument]:
     return list(documents(find_files(environment_in(folder), limits), limits))
 
 
-def by_id(folder: Path) -> dict[str, Document]:
+def by_id(folder: Path) -> dict[str, SourceDocument]:
     return {row.doc_id: row for row in rows(folder)}
 
 
@@ -251,7 +251,7 @@ def many_files(folder: Path) -> Path:
 
 def test_caps_hold_and_let_distributions_take_turns(tmp_path: Path) -> None:
     folder = many_files(tmp_path / "many")
-    limits = Limits(max_documents_per_source=10, max_bytes_per_source=1_000_000)
+    limits = CorpusLimits(max_documents_per_source=10, max_bytes_per_source=1_000_000)
     found = Counter((row.source, row.domain) for row in rows(folder, limits))
     assert (found["package_code", "giant"], found["package_code", "small"]) == (7, 3)
     assert found["docstring_qa", "giant"] + found["docstring_qa", "small"] == 10
@@ -259,7 +259,7 @@ def test_caps_hold_and_let_distributions_take_turns(tmp_path: Path) -> None:
 
 def test_caps_on_bytes_hold(tmp_path: Path) -> None:
     folder = many_files(tmp_path / "many")
-    limits = Limits(max_documents_per_source=1_000, max_bytes_per_source=5_000)
+    limits = CorpusLimits(max_documents_per_source=1_000, max_bytes_per_source=5_000)
     n_bytes: Counter[str] = Counter()
     for row in rows(folder, limits):
         n_bytes[row.source] += len(row.text)
@@ -270,7 +270,7 @@ def test_caps_on_bytes_hold(tmp_path: Path) -> None:
 def test_a_capped_source_keeps_its_files_when_the_cap_is_raised(tmp_path: Path) -> None:
     folder = many_files(tmp_path / "many")
     few, more = (
-        {row.doc_id for row in rows(folder, Limits(max_documents_per_source=number))}
+        {row.doc_id for row in rows(folder, CorpusLimits(max_documents_per_source=number))}
         for number in (10, 20)
     )
     assert few < more
@@ -279,7 +279,7 @@ def test_a_capped_source_keeps_its_files_when_the_cap_is_raised(tmp_path: Path) 
 
 
 def test_the_fingerprint_changes_with_the_files_and_the_caps_alone(home: Path) -> None:
-    def current(limits: Limits = LIMITS) -> str:
+    def current(limits: CorpusLimits = LIMITS) -> str:
         return fingerprint(find_files(environment_in(home), limits), limits)
 
     before, file = current(), home / "lib/abc.py"

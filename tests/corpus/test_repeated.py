@@ -38,10 +38,10 @@ def test_doubled_documents_end_an_ingest_and_the_repair_leaves_the_latest(
         f"{lake.name('documents')}: 12 documents of 10 ids. "
         "mira doctor --repair leaves the latest of each id"
     )
-    assert doubled.remove(lake, "r") == 2
-    doubled.check(lake)
+    assert doubled.remove_repeated(lake, "r") == 2
+    doubled.check_repeated(lake)
     left = {f"doc {i}": f"text {i}" for i in range(9)} | {"doc 1": "a later text", "new": "new"}
     assert texts(lake) == left
     version = lake.version("documents")
-    assert doubled.remove(lake, "r") == 0
+    assert doubled.remove_repeated(lake, "r") == 0
     assert lake.version("documents") == version

@@ -5,15 +5,15 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from mira_spark.corpus import sampling
-from mira_spark.corpus.excerpts import windows
+from mira_spark.corpus.excerpts import excerpt
 
 
 @pytest.mark.parametrize("length", [0, 1, 191, 192, 193, 194, 1000, 5001])
 def test_windows_in_sql_are_those_of_the_prompt(spark: SparkSession, length: int) -> None:
     text = ("aé漢😀\n" * (length // 5 + 1))[:length]
     row = spark.createDataFrame([(text,)], "text string")
-    cut = row.select(sampling.windows_column(F.col("text"), 16)).collect()[0][0]
-    assert cut == windows(text, 16)
+    cut = row.select(sampling.excerpt_column(F.col("text"), 16)).collect()[0][0]
+    assert cut == excerpt(text, 16)
 
 
 def documents(spark: SparkSession) -> DataFrame:

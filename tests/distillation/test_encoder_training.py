@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.distillation import fine_tuning, frozen_heads
 from mira_spark.distillation.encoder import train_encoder
 from mira_spark.distillation.reliability import spearman
@@ -98,7 +98,7 @@ def test_with_no_row_aside_heads_do_not_learn_noise_by_heart(folder: Path, tmp_p
     for number, (_, source, text, _, _) in enumerate(documents(60)):
         split = "train" if number < 20 else "validation"
         ids = (f"doc {number} {i}" for i in range(1_000))
-        doc_id = next(i for i in ids if share_of(i, "aside") >= frozen_heads.ASIDE)
+        doc_id = next(i for i in ids if draw(i, "aside") >= frozen_heads.ASIDE)
         rows.append((doc_id, source, text, [int(random.integers(0, 11))], split))
     settings = EncoderSettings(model=str(folder))
     student = train_encoder(staged(tmp_path / "noise", rows), 1, settings, tmp_path)
@@ -170,7 +170,7 @@ def test_an_encoder_that_was_packed_is_trained_on_padded_documents(
     student = train_encoder(shards, 3, EncoderSettings(model=str(folder)), tmp_path)
     packing.pack(student.model)
     settings = EncoderSettings(model=str(folder), frozen=False, epochs=1)
-    trained = fine_tuning.tuned(student, shards, settings, tmp_path, None)
+    trained = fine_tuning.fine_tune(student, shards, settings, tmp_path, None)
     assert not packing.is_packed(trained.model)
     assert np.isfinite(predict(trained, shards, "validation").predicted).all()
 

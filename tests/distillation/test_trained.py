@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.distillation import training as distillation
-from mira_spark.distillation.trained import Assessment, assessed
+from mira_spark.distillation.trained import Assessment, assess
 from mira_spark.settings.students import ReliabilitySettings
 from tests.distillation.test_comparison import LINEAR, RUBRIC, documents
 from tests.staging import Row, staged
@@ -16,12 +16,12 @@ NAMES = tuple(anchor.name for anchor in RUBRIC.anchors)
 def test_the_curves_are_fitted_on_other_rows_than_are_measured(tmp_path: Path) -> None:
     rows = documents(400)
     validation = [row[0] for row in rows if row[4] == "validation"]
-    measured = {d for d in validation if share_of(d, "calibration") >= 0.5}
+    measured = {d for d in validation if draw(d, "calibration") >= 0.5}
     shards = staged(tmp_path / "shards", rows)
     student = distillation.train(shards, RUBRIC, LINEAR, shards)
 
     def found(rows: list[Row], name: str) -> Assessment:
-        return assessed(student, staged(tmp_path / name, rows), NAMES, SETTINGS)
+        return assess(student, staged(tmp_path / name, rows), NAMES, SETTINGS)
 
     first = found(rows, "first")
     assert first.validation_rows == len(validation)
@@ -37,7 +37,7 @@ def test_without_validation_rows_nothing_is_reliable(tmp_path: Path) -> None:
     rows = [row for row in documents(60) if row[4] == "train"]
     shards = staged(tmp_path / "shards", rows)
     student = distillation.train(shards, RUBRIC, LINEAR, shards)
-    found = assessed(student, shards, NAMES, SETTINGS)
+    found = assess(student, shards, NAMES, SETTINGS)
     assert found.validation_rows == 0
     assert not found.group_mask.any()
     assert found.masks == {}

@@ -21,7 +21,7 @@ NAMESPACE = "pipeline"
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """JSON Lines, one file a source, of texts found beside the interpreter."""
     folder = tmp_path_factory.mktemp("corpus")
-    limits = corpus_python.Limits(EACH, 1_200_000)
+    limits = corpus_python.CorpusLimits(EACH, 1_200_000)
     found = corpus_python.find_files(corpus_python.this_environment(), limits)
     of_sources = [file for file in found if file.source in SOURCES]
     rows: dict[str, list[str]] = {}

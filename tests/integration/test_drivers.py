@@ -131,11 +131,11 @@ def test_a_killed_holder_is_taken_over(
         spark.sql(f"CREATE TABLE {lake.name(table)} USING delta LOCATION "
                   f"'{lake_of_16.folder}/warehouse/{SCHEMA}.db/{table}'")  # fmt: skip
     with pytest.raises(BusyError, match=r"process \d+ on \S+ works on it: wait until it ends"):
-        leases.take(lake, ["scores"], "heir")
+        leases.take_lease(lake, ["scores"], "heir")
     driver.kill()
     driver.communicate()
     killed = time.monotonic()
-    heir = leases.take(lake, ["scores"], "heir")
+    heir = leases.take_lease(lake, ["scores"], "heir")
     seconds = time.monotonic() - killed
     with capsys.disabled():
         sys.stdout.write(f"\na holder on {host} was taken over after {seconds:.0f} s\n")

@@ -210,9 +210,9 @@ def test_the_labels_are_those_of_the_heuristic_judge_itself(
 ) -> None:
     signed = currently.signed_rubrics(lake, judged)
     labels = labels_of(lake, judged).collect()
-    form = judging.form(lake, with_judge(judged, kind="heuristic").judge, "labelling")
+    form = judging.open_form(lake, with_judge(judged, kind="heuristic").judge, "labelling")
     documents = {
-        row["doc_id"]: row for row in judging.shown(lake.read("documents"), 1_000).collect()
+        row["doc_id"]: row for row in judging.with_excerpts(lake.read("documents"), 1_000).collect()
     }
     for label in labels:
         rubric = signed[label["source_group"]]

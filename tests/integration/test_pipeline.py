@@ -152,7 +152,7 @@ def test_a_student_whose_gate_failed_scores_only_when_forced(
     said = champions.promote(lake, settings.student_registry, student.rpartition("-")[0], True)
     assert said == f"group_a: {student} is champion, forced"
     (listed,) = [
-        row for row in champions.listed(lake, settings.student_registry) if row[0] == student
+        row for row in champions.list_students(lake, settings.student_registry) if row[0] == student
     ]
     assert listed[1:3] == ("champion", "linear")
     assert listed[5] == "forced"

@@ -97,7 +97,7 @@ def codes(lake: Lakehouse, rows: list[dict[str, object]]) -> set[str]:
     """The boundaries that the judge is shown these documents within."""
     salt = bytes.fromhex(lake.properties("judge_calls")[judging.SALT])
     ids = [row["id"] for row in rows]
-    shown = judging.shown(lake.read("documents").filter(F.col("doc_id").isin(ids)), 1_000)
+    shown = judging.with_excerpts(lake.read("documents").filter(F.col("doc_id").isin(ids)), 1_000)
     texts = [defence.normalised(row["document"]) for row in shown.collect()]
     return {defence.boundary(text, salt) for text in texts}
 

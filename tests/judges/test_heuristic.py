@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from mira_spark.corpus.excerpts import WINDOW_MARK
+from mira_spark.corpus.excerpts import EXCERPT_MARK
 from mira_spark.errors import JudgeError
 from mira_spark.judges.heuristic.judge import (
     HeuristicJudge,
@@ -222,7 +222,7 @@ HOSTILE = {
     "unclosed comments": "int x;\n" + "/*" * 30_000,
     "unclosed quotes": "import os\n" + '"""' * 20_001,
     "exclamations": "!" * 60_000 + "x",
-    "marks": WINDOW_MARK * 300,
+    "marks": EXCERPT_MARK * 300,
     "empty turns": "Question:\n\nAnswer:\n" * 300,
     "digits": "x = " + "1" * 60_000,
 }
@@ -364,13 +364,13 @@ def test_code_that_python_warns_of_is_valid_and_the_warning_is_not_passed_on() -
 def test_windows_cut_inside_statements_still_parse() -> None:
     methods = lines("    def step_{0}(self):\n        return {0}\n\n", 120)
     whole = f'"""Steps."""\n\n\nclass Steps:\n    """Takes steps."""\n\n{methods}'
-    excerpt = WINDOW_MARK.join((whole[:1500], whole[2007:3503], whole[-1511:]))
+    excerpt = EXCERPT_MARK.join((whole[:1500], whole[2007:3503], whole[-1511:]))
     assert score(excerpt, "syntax validity") >= 8
     assert score(excerpt, "modularity") == score(whole, "modularity")
 
 
 def test_the_mark_between_windows_is_not_measured() -> None:
-    shown = WINDOW_MARK.join((TALK, TALK))
+    shown = EXCERPT_MARK.join((TALK, TALK))
     assert label(shown, ["amount of content"]) == label(f"{TALK}\n{TALK}", ["amount of content"])
 
 

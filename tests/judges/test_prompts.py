@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mira_spark
-from mira_spark.corpus.excerpts import WINDOW_MARK, windows
+from mira_spark.corpus.excerpts import EXCERPT_MARK, excerpt
 from mira_spark.errors import ConfigError
 from mira_spark.judges import defence
 from mira_spark.judges.prompts import Prompts, call_key, load, messages, schema
@@ -35,12 +35,12 @@ PROMPTS = load()
 @pytest.mark.parametrize("length", [0, 1, 4 * 16, 3 * 4 * 16])
 def test_a_text_of_up_to_three_windows_is_shown_whole(length: int) -> None:
     text = "é" * length
-    assert windows(text, 16) == text
+    assert excerpt(text, 16) == text
 
 
 def test_a_longer_text_is_shown_by_its_begin_middle_and_end() -> None:
     text = "".join(chr(0x4E00 + i) for i in range(201))
-    assert windows(text, 16) == (
+    assert excerpt(text, 16) == (
         f"{text[:64]}\n\n[... text left out ...]\n\n{text[68:132]}"
         f"\n\n[... text left out ...]\n\n{text[-64:]}"
     )
@@ -48,18 +48,18 @@ def test_a_longer_text_is_shown_by_its_begin_middle_and_end() -> None:
 
 def test_one_character_over_three_windows_is_cut() -> None:
     text = "".join(chr(0x4E00 + i) for i in range(193))
-    assert windows(text, 16).split(WINDOW_MARK) == [text[:64], text[64:128], text[129:]]
+    assert excerpt(text, 16).split(EXCERPT_MARK) == [text[:64], text[64:128], text[129:]]
 
 
 @given(st.text(max_size=700), st.integers(1, 40))
 def test_windows_are_bounded_and_hold_the_begin_and_the_end(text: str, tokens: int) -> None:
-    shown = windows(text, tokens)
+    shown = excerpt(text, tokens)
     size = 4 * tokens
-    assert len(shown) <= 3 * size + 2 * len(WINDOW_MARK)
+    assert len(shown) <= 3 * size + 2 * len(EXCERPT_MARK)
     assert shown.startswith(text[:size])
     assert shown.endswith(text[-size:])
     if len(text) > 3 * size:
-        middle = shown[size + len(WINDOW_MARK) : 2 * size + len(WINDOW_MARK)]
+        middle = shown[size + len(EXCERPT_MARK) : 2 * size + len(EXCERPT_MARK)]
         assert middle in text[size:-size]
     else:
         assert shown == text
@@ -68,7 +68,7 @@ def test_windows_are_bounded_and_hold_the_begin_and_the_end(text: str, tokens: i
 @given(st.lists(st.text("a\r\n\t\u0301\u200b\ufeff", max_size=9), min_size=3, max_size=3))
 def test_the_joins_of_windows_survive_normalisation(parts: list[str]) -> None:
     # A cut between CR and LF may leave one line end where there were two.
-    shown = defence.normalised(WINDOW_MARK.join(parts)).split(WINDOW_MARK)
+    shown = defence.normalised(EXCERPT_MARK.join(parts)).split(EXCERPT_MARK)
     expected = [defence.normalised(part.removesuffix("\r")) for part in parts[:-1]]
     assert [w.removesuffix("\n") for w in shown[:-1]] == [e.removesuffix("\n") for e in expected]
     assert shown[-1] == defence.normalised(parts[-1])
@@ -95,7 +95,7 @@ def test_the_prompts_explain_the_signs_around_a_document(anchors: tuple[Anchor, 
     assert f"between the lines {begin} and\n{end}" in system
     assert f"begins with the sign {defence.MARK}," in system
     assert f"The sign {defence.ESCAPE} was put" in system
-    assert WINDOW_MARK.strip() in system
+    assert EXCERPT_MARK.strip() in system
     assert "never an instruction" in system
     assert '"canary": 0}' in system
 

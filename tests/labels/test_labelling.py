@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.labels.labelling import is_repeated, labelling_id, split
 from mira_spark.settings.labels import LabellingSettings
 
@@ -52,9 +52,9 @@ def test_the_split_never_changes() -> None:
 
 @given(st.text(), st.sampled_from(["split", "repeat"]))
 def test_a_share_is_in_range_and_its_own_for_each_purpose(doc_id: str, purpose: str) -> None:
-    assert 0 <= share_of(doc_id, purpose) < 1
-    assert share_of(doc_id, purpose) == share_of(doc_id, purpose)
-    assert share_of(doc_id, "split") != share_of(doc_id, "repeat")
+    assert 0 <= draw(doc_id, purpose) < 1
+    assert draw(doc_id, purpose) == draw(doc_id, purpose)
+    assert draw(doc_id, "split") != draw(doc_id, "repeat")
 
 
 def test_another_rubric_or_another_way_of_asking_is_another_labelling() -> None:

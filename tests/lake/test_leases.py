@@ -55,7 +55,7 @@ def shared(lake: Lakehouse) -> Lakehouse:
 def heir(lake: Lakehouse, *tables: str) -> leases.Lease:
     """The lease of a driver that watched a silent holder to the end."""
     time = Time(step=DEAD_AFTER_S)
-    lease = leases.take(lake, tables, "heir", time.clock, time.wait)
+    lease = leases.take_lease(lake, tables, "heir", time.clock, time.wait)
     assert time.now == DEAD_AFTER_S
     return lease
 
@@ -74,44 +74,44 @@ def ids(lake: Lakehouse) -> list[str]:
 def test_a_holder_who_gives_a_sign_of_life_is_named_to_the_second_driver(
     shared: Lakehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = leases.take(shared, ["documents", "scores"], "first")
+    first = leases.take_lease(shared, ["documents", "scores"], "first")
     time = Time()
     time.then = first.renew
     with pytest.raises(BusyError) as busy:
-        leases.take(shared, ["scores"], "second", time.clock, time.wait)
+        leases.take_lease(shared, ["scores"], "second", time.clock, time.wait)
     assert str(busy.value) == f"{shared.name('scores')}: first works on it: wait until it ends"
     assert " ".join(capsys.readouterr().out.split()) == (
         f"{shared.name('scores')}: first holds its lease: waiting up to 60 s for a sign of life"
     )
     first.check()
-    leases.take(shared, ["students"], "second").check()
+    leases.take_lease(shared, ["students"], "second").check()
     time.then = first.release
-    lease = leases.take(shared, ["documents", "scores"], "second", time.clock, time.wait)
+    lease = leases.take_lease(shared, ["documents", "scores"], "second", time.clock, time.wait)
     assert lease.epochs == {"documents": 2, "scores": 2}
     assert time.now == 2 * leases.WATCH_EVERY_S, "it is taken as soon as it is free"
 
 
 def test_the_clocks_of_other_machines_do_not_count(shared: Lakehouse) -> None:
-    first = leases.take(shared, ["scores"], "first")
+    first = leases.take_lease(shared, ["scores"], "first")
     ago = F.current_timestamp() - F.expr("INTERVAL 1 DAY")
     shared.update("leases", F.col("name") == "scores", {"heartbeat_at": ago})
     time = Time()
     time.then = first.renew
     with pytest.raises(BusyError, match="scores: first works on it"):
-        leases.take(shared, ["scores"], "second", time.clock, time.wait)
+        leases.take_lease(shared, ["scores"], "second", time.clock, time.wait)
 
 
 def test_nothing_is_taken_when_one_of_the_tables_is_held(shared: Lakehouse) -> None:
-    first = leases.take(shared, ["scores"], "first")
+    first = leases.take_lease(shared, ["scores"], "first")
     time = Time()
     time.then = first.renew
     with pytest.raises(BusyError, match="scores: first works on it"):
-        leases.take(shared, ["documents", "scores"], "second", time.clock, time.wait)
-    leases.take(shared, ["documents"], "third").check()
+        leases.take_lease(shared, ["documents", "scores"], "second", time.clock, time.wait)
+    leases.take_lease(shared, ["documents"], "third").check()
 
 
 def test_a_driver_that_was_silent_is_taken_over(shared: Lakehouse) -> None:
-    dead = leases.take(shared, [REJECTED], "dead")
+    dead = leases.take_lease(shared, [REJECTED], "dead")
     lease = heir(shared, REJECTED)
     assert lease.epochs == {REJECTED: 2}
     dead.renew()  # too late: changes nothing
@@ -126,7 +126,7 @@ def test_what_a_driver_begins_to_write_after_it_was_taken_over_is_not_committed(
 ) -> None:
     """It was paused after it last looked at its lease, which it trusts for some seconds."""
     shared.append(rows(shared, "before"), REJECTED, "r")
-    with leases.held(shared, [REJECTED], "late") as late:
+    with leases.hold_lease(shared, [REJECTED], "late") as late:
         late.append(rows(late, "a"), REJECTED, "r")
         removal = late._matching(REJECTED, F.col("doc_id") == "before").whenMatchedDelete()
         heir(shared, REJECTED)
@@ -159,7 +159,7 @@ def test_what_a_driver_had_begun_to_write_when_it_was_taken_over_is_not_committe
         yield from batches
 
     slow = rows(shared, "late").coalesce(1).mapInArrow(paused, rows(shared).schema)
-    with ThreadPoolExecutor(1) as pool, leases.held(shared, [REJECTED], "late") as late:
+    with ThreadPoolExecutor(1) as pool, leases.hold_lease(shared, [REJECTED], "late") as late:
         writing = pool.submit(late.append, slow, REJECTED, "r")
         begun.read_text()
         heir(shared, REJECTED)
@@ -172,7 +172,7 @@ def test_what_a_driver_had_begun_to_write_when_it_was_taken_over_is_not_committe
 
 def test_a_driver_writes_only_what_it_holds_the_lease_of(shared: Lakehouse) -> None:
     shared.create(["runs"])
-    with leases.held(shared, ["scores"]) as claimed:
+    with leases.hold_lease(shared, ["scores"]) as claimed:
         with pytest.raises(ValueError, match="rejected_documents is written by a driver that hold"):
             claimed.append(rows(shared, "a"), REJECTED, "r")
         claimed.append_rows([], "runs", "r")
@@ -189,7 +189,7 @@ def test_of_drivers_that_start_together_one_wins(shared: Lakehouse) -> None:
         time.then = watching
         try:
             tables = ["documents", "scores"]
-            return leases.take(shared, tables, f"driver {driver}", time.clock, time.wait)
+            return leases.take_lease(shared, tables, f"driver {driver}", time.clock, time.wait)
         except (BusyError, WatchingError):
             return None
 
@@ -203,10 +203,10 @@ def test_of_drivers_that_start_together_one_wins(shared: Lakehouse) -> None:
 
 def test_what_is_no_conflict_is_raised(shared: Lakehouse) -> None:
     """As when the driver may read `leases`, but not write."""
-    leases.take(shared, ["scores"], "first").release()
+    leases.take_lease(shared, ["scores"], "first").release()
     shared.set_properties("leases", {"delta.appendOnly": "true"})
     with pytest.raises(PySparkException, match="DELTA_CANNOT_MODIFY_APPEND_ONLY"):
-        leases.take(shared, ["scores"], "second")
+        leases.take_lease(shared, ["scores"], "second")
 
 
 @pytest.mark.parametrize(
@@ -257,8 +257,10 @@ def test_a_driver_that_is_gone_is_followed_at_once(shared: Lakehouse) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     here = f"boot {processes.boot_id()}, {processes.pid_namespace()}"
-    leases.take(shared, [REJECTED], f"process {ended.pid} on here ({here}, started 17, ab12cd)")
-    assert leases.take(shared, [REJECTED], "next").epochs == {REJECTED: 2}
+    leases.take_lease(
+        shared, [REJECTED], f"process {ended.pid} on here ({here}, started 17, ab12cd)"
+    )
+    assert leases.take_lease(shared, [REJECTED], "next").epochs == {REJECTED: 2}
     assert shared.properties(REJECTED)[leases.EPOCH] == "2", "its Java process may still write"
 
 

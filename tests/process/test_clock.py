@@ -11,7 +11,7 @@ from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.spending import Spent
 from mira_spark.labels import judge_calls
 from mira_spark.lake import runs
-from mira_spark.lake.runs import Outcome, Plan
+from mira_spark.lake.runs import Outcome, StepInputs
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.clock import steady_clock
 
@@ -85,7 +85,7 @@ def test_the_largest_bill_is_of_single_calls_to_this_judge(lake: Lakehouse) -> N
 
 def test_the_latest_run_is_the_last_one_also_after_the_clock_was_set_back(lake: Lakehouse) -> None:
     lake.create(["runs"])
-    old, new = Plan("label_documents", "old"), Plan("label_documents", "new")
+    old, new = StepInputs("label_documents", "old"), StepInputs("label_documents", "new")
     ahead = NOW + timedelta(days=30)
     lake.append_rows(
         [
@@ -98,10 +98,10 @@ def test_the_latest_run_is_the_last_one_also_after_the_clock_was_set_back(lake: 
         "runs",
         "1",
     )  # fmt: skip
-    with runs.recorded(lake, new, "2") as outcomes:
+    with runs.record_run(lake, new, "2") as outcomes:
         outcomes.append(Outcome("did it"))
-    last = runs.finished(lake, "default")["label_documents"]
+    last = runs.last_finished(lake, "default")["label_documents"]
     assert (last["run_id"], last["settings_digest"]) == ("2", "new")
-    assert runs.stale(new, last) == []
+    assert runs.stale_reasons(new, last) == []
     seconds = (last["finished_at"] - last["started_at"]).total_seconds()
     assert 0 <= seconds < 600

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mira_spark.corpus.draws import share_of
+from mira_spark.corpus.draws import draw
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.discovery import (
     Anchored,
-    Point,
+    JudgedPoint,
     anchors,
     coverage,
     discovery_id,
@@ -34,15 +34,17 @@ TOPICS = tuple(
 )  # fmt: skip
 
 
-def point(name: str, reason: str, doc: str = "d1", source: str = "s", score: int = 5) -> Point:
-    return Point(source, doc, 0, name, reason, score)
+def point(
+    name: str, reason: str, doc: str = "d1", source: str = "s", score: int = 5
+) -> JudgedPoint:
+    return JudgedPoint(source, doc, 0, name, reason, score)
 
 
 def words(topic: str, n: int) -> str:
     return " ".join(f"{topic}{i}" for i in range(n))
 
 
-def fifteen_clusters() -> list[Point]:
+def fifteen_clusters() -> list[JudgedPoint]:
     """Topic i is named in 18 - i documents, the points of all topics mixed."""
     found = [
         point(topic, f"{words(topic.split()[0], 6)} variant{doc}", f"d{doc}")
@@ -173,14 +175,14 @@ def test_anchors_of_one_size_stand_by_name() -> None:
     assert [a.anchor.name for a in anchors(points, THREE)] == ["depth", "order", "tone"]
 
 
-def everywhere(name: str, docs: Sequence[str], topic: str = "") -> list[Point]:
+def everywhere(name: str, docs: Sequence[str], topic: str = "") -> list[JudgedPoint]:
     return [point(name, f"{words(topic or name, 8)} {doc}", doc) for doc in docs]
 
 
 def halves(each: int) -> tuple[list[str], list[str]]:
     """So many doc_ids of the one half of a sample, and of the other."""
     ids = [f"d{i}" for i in range(20 * each)]
-    first = [doc for doc in ids if share_of(doc, "half") < 0.5]
+    first = [doc for doc in ids if draw(doc, "half") < 0.5]
     return first[:each], [doc for doc in ids if doc not in first][:each]
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mira_spark.errors import StudentError
 from mira_spark.scoring import engine
 from mira_spark.scoring.engine import IN_PART, NOT_FINITE, Engine, Outage, windows
-from mira_spark.scoring.stages import ahead
+from mira_spark.scoring.stages import run_ahead
 from mira_spark.students.protocol import Batch, Scores
 from tests.poison import POISON
 from tests.scoring.test_batches import LengthStudent, linear, strings
@@ -215,8 +215,8 @@ def test_what_comes_ahead_is_the_same_and_its_error_comes_too() -> None:
         yield from (1, 2, 3)
         raise ValueError("no more")
 
-    assert list(ahead(range(100), 2)) == list(range(100))
-    found = ahead(three(), 5)
+    assert list(run_ahead(range(100), 2)) == list(range(100))
+    found = run_ahead(three(), 5)
     assert [next(found) for _ in range(3)] == [1, 2, 3]
     with pytest.raises(ValueError, match="no more"):
         next(found)
@@ -230,7 +230,7 @@ def test_a_thread_ahead_goes_no_farther_than_it_may_and_ends_when_left() -> None
             made.append(number)
             yield number
 
-    found = ahead(numbers(), 3)
+    found = run_ahead(numbers(), 3)
     assert next(found) == 0
     found.close()  # type: ignore[attr-defined]
     assert len(made) <= 6

@@ -12,12 +12,12 @@ from mira_spark.errors import MiraError
 from mira_spark.scoring import isolation
 from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.engine import Engine
-from mira_spark.scoring.isolation import Limits
+from mira_spark.scoring.isolation import IsolationLimits
 from tests.scoring.test_batches import a_manifest, documents, linear, written
 
 DRILLS = str(Path(__file__).parents[1] / "drills")
 # Seconds enough for a clean document on a machine that has other work.
-LIMITS = Limits(piece_s=4, document_s=5, memory=400 << 20)
+LIMITS = IsolationLimits(piece_s=4, document_s=5, memory=400 << 20)
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scorer:
 
 
 def found(scorer: Scorer, batches: list[pa.RecordBatch]) -> tuple[np.ndarray, list[str | None]]:
-    parts = isolation.scored(iter(batches), scorer.artefact_uri, scorer.artefact_sha256, LIMITS)
+    parts = isolation.score_isolated(
+        iter(batches), scorer.artefact_uri, scorer.artefact_sha256, LIMITS
+    )
     scores, reasons = [], []
     for _, some, why in parts:
         scores.append(some)
@@ -72,11 +74,11 @@ def test_clean_documents_have_the_same_scores_as_in_the_worker(scorer: Scorer) -
 
 def test_a_student_that_cannot_be_loaded_is_an_error(scorer: Scorer) -> None:
     with pytest.raises(MiraError, match="could not be started: exit code 1"):
-        list(isolation.scored(iter([]), scorer.artefact_uri, "0" * 64, LIMITS))
+        list(isolation.score_isolated(iter([]), scorer.artefact_uri, "0" * 64, LIMITS))
 
 
 def test_no_process_is_left_behind(scorer: Scorer) -> None:
-    parts = isolation.scored(
+    parts = isolation.score_isolated(
         iter([documents(["a"])] * 3), scorer.artefact_uri, scorer.artefact_sha256, LIMITS
     )
     next(parts)

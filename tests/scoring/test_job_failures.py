@@ -3,7 +3,7 @@
 import pytest
 
 from mira_spark.errors import ArtefactError, MiraError, OutageError, StudentError
-from mira_spark.scoring.job_failures import translated
+from mira_spark.scoring.job_failures import as_our_error
 
 TRACE = """Job aborted due to stage failure: Task 0 in stage 3.0 failed 4 times, most recent:
 org.apache.spark.api.python.PythonException: Traceback (most recent call last):
@@ -48,11 +48,11 @@ org.apache.spark.api.python.PythonException: Traceback (most recent call last):
 def test_an_outage_or_an_error_of_ours_is_told_in_a_line(
     line: str, kind: type[MiraError], message: str, code: int
 ) -> None:
-    found = translated(RuntimeError(TRACE.format(line=line)))
+    found = as_our_error(RuntimeError(TRACE.format(line=line)))
     assert type(found) is kind
     assert (str(found), found.exit_code) == (message, code)
 
 
 @pytest.mark.parametrize("line", ["KeyError: 'text'", "mira_spark.errors.Nothing: of ours"])
 def test_a_defect_stays_one(line: str) -> None:
-    assert translated(RuntimeError(TRACE.format(line=line))) is None
+    assert as_our_error(RuntimeError(TRACE.format(line=line))) is None

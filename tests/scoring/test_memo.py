@@ -19,10 +19,10 @@ TEXTS = [f"text {i % 7}" for i in range(20)]
 
 
 def test_what_is_kept_is_found_and_nothing_else(tmp_path: Path) -> None:
-    assert memo.found(tmp_path / "m", [b"a"]) == {}
-    memo.keep(tmp_path / "m", {b"a": b"1", b"b": b"2"})
-    memo.keep(tmp_path / "m", {b"b": b"other"})
-    assert memo.found(tmp_path / "m", [b"b", b"c", b"a"]) == {b"a": b"1", b"b": b"2"}
+    assert memo.lookup(tmp_path / "m", [b"a"]) == {}
+    memo.store(tmp_path / "m", {b"a": b"1", b"b": b"2"})
+    memo.store(tmp_path / "m", {b"b": b"other"})
+    assert memo.lookup(tmp_path / "m", [b"b", b"c", b"a"]) == {b"a": b"1", b"b": b"2"}
 
 
 def test_a_key_is_of_one_text_and_one_student() -> None:
@@ -35,16 +35,16 @@ def test_a_key_is_of_one_text_and_one_student() -> None:
 def test_the_oldest_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memo, "MOST", 10)
     for i in range(30):
-        memo.keep(tmp_path / "m", {bytes([i]): b"x"})
-    assert list(memo.found(tmp_path / "m", [bytes([i]) for i in range(30)])) == [
+        memo.store(tmp_path / "m", {bytes([i]): b"x"})
+    assert list(memo.lookup(tmp_path / "m", [bytes([i]) for i in range(30)])) == [
         bytes([i]) for i in range(20, 30)
     ]
 
 
 def test_many_may_keep_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: memo.keep(tmp_path / "m", {bytes([i]): b"x"}), range(64)))
-    assert len(memo.found(tmp_path / "m", [bytes([i]) for i in range(64)])) == 64
+        list(pool.map(lambda i: memo.store(tmp_path / "m", {bytes([i]): b"x"}), range(64)))
+    assert len(memo.lookup(tmp_path / "m", [bytes([i]) for i in range(64)])) == 64
 
 
 def test_a_folder_open_to_others_or_a_broken_file_is_not_used(tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_a_folder_open_to_others_or_a_broken_file_is_not_used(tmp_path: Path) ->
     (tmp_path / "broken").mkdir(mode=0o700)
     (tmp_path / "broken" / "memo.sqlite").write_bytes(b"no database" * 100)
     for name in ("open", "broken"):
-        memo.keep(tmp_path / name, {b"a": b"1"})
-        assert memo.found(tmp_path / name, [b"a"]) == {}
+        memo.store(tmp_path / name, {b"a": b"1"})
+        assert memo.lookup(tmp_path / name, [b"a"]) == {}
 
 
 def test_a_text_is_scored_once_whoever_asks(
@@ -93,4 +93,4 @@ def test_what_could_not_be_scored_is_asked_again(
     failing[0] = False
     found = rate_by_group(one, one, one, {"group_a": scorer}, tmp_path / "m")["quality"][0]
     assert found == rate_by_group(one, one, one, {"group_a": scorer})["quality"][0]
-    assert scoring.loaded(scorer)
+    assert scoring.load_student(scorer)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mira_spark.scoring.batches import Scorer
-from mira_spark.scoring.units import Bucket, Tally, Unit, plan, total
+from mira_spark.scoring.units import Bucket, Tally, Unit, cut_units, total
 
 A = Scorer("mira_group_a/1", "/students/a", "aa")
 B = Scorer("mira_group_b/2", "/students/b", "bb")
@@ -32,7 +32,7 @@ def unit(**changes: object) -> Unit:
 def planned(
     documents: Mapping[Bucket, Tally], unit_tokens: int, scores: Mapping[Bucket, Tally] = {}
 ) -> list[Unit]:
-    return plan(documents, scores, GROUPS, SCORERS, unit_tokens)
+    return cut_units(documents, scores, GROUPS, SCORERS, unit_tokens)
 
 
 @given(rows, st.integers(1, 150))
@@ -123,8 +123,8 @@ def test_scores_of_as_many_other_documents_are_not_those_of_these() -> None:
 
 def test_a_group_without_a_student_is_left_out() -> None:
     documents = {("new", 0): Tally(1, 10), ("code", 0): Tally(1, 10), ("web", 5): Tally(1, 10)}
-    assert [u.source for u in plan(documents, {}, GROUPS, {"group_a": A}, 1000)] == ["code"]
-    assert plan(documents, {}, GROUPS, {}, 1000) == []
+    assert [u.source for u in cut_units(documents, {}, GROUPS, {"group_a": A}, 1000)] == ["code"]
+    assert cut_units(documents, {}, GROUPS, {}, 1000) == []
 
 
 def test_nothing_to_score_is_no_unit() -> None:

@@ -122,24 +122,25 @@ def made(
 def selected(lake: Lakehouse, settings: Settings, **changes: object) -> Selection:
     chosen = settings.model_copy(update={"selection": SelectionSettings.model_validate(changes)})
     select_documents.run(lake, chosen, "r")
-    return selections.named(lake, chosen.selection.name)
+    return selections.selection_named(lake, chosen.selection.name)
 
 
 @pytest.mark.long
 def test_explanations_agree_with_the_view(made: Made) -> None:
     lake, _, one = made
     cuts = {
-        row["source"]: selections.cut_of(row) for row in selections.cutoffs(lake, one).collect()
+        row["source"]: selections.cut_from_row(row)
+        for row in selections.cutoffs(lake, one).collect()
     }
-    rows = selections.competing(lake, one, selections.scored(lake, one)).collect()
-    told = explanation.of_several(lake, one, sorted(row["doc_id"] for row in rows))
+    rows = selections.competing_rows(lake, one, selections.pinned_scores(lake, one)).collect()
+    told = explanation.explain_all(lake, one, sorted(row["doc_id"] for row in rows))
     assert len(told) == len(rows) == len(selection_lake.texts())
     assert (
         {each.doc_id for each in told if each.is_in}
         == ids(lake, "selected_default")
-        == {r["doc_id"] for r in selections.selected(lake, one).collect()}
+        == {r["doc_id"] for r in selections.selection_documents(lake, one).collect()}
     )
-    found = explanation.of(lake, one, "code 1")
+    found = explanation.explain(lake, one, "code 1")
     own = next(row for row in rows if row["doc_id"] == "code 1")
     assert found in told
     assert (found.level, found.cut) == (own["quality"], cuts["code"])
@@ -169,9 +170,9 @@ def test_what_did_not_compete_says_why(made: Made) -> None:
         where=[{"column": "source", "operator": "!=", "value": "chat"}],
     )
     wanted = ("code 2", "code 3", "code 5", "chat 1")
-    said = dict(zip(wanted, explanation.of_several(lake, one, wanted), strict=True))
-    assert said == {d: explanation.of(lake, one, d) for d in wanted}
-    told = explanation.of_several(lake, one, list(selection_lake.texts()))
+    said = dict(zip(wanted, explanation.explain_all(lake, one, wanted), strict=True))
+    assert said == {d: explanation.explain(lake, one, d) for d in wanted}
+    told = explanation.explain_all(lake, one, list(selection_lake.texts()))
     assert {each.doc_id for each in told if each.is_in} == ids(lake, "selected_firsts")
     repeated = {d for d in ("code 2", "code 3") if said[d].set_aside}
     assert len(repeated) == 1
@@ -187,11 +188,11 @@ def test_what_did_not_compete_says_why(made: Made) -> None:
 def test_a_document_that_is_not_there_or_came_later_is_told_apart(made: Made) -> None:
     lake, _, one = made
     with pytest.raises(InputError, match=r"no document 'nosuch' in explaining.documents, neither"):
-        explanation.of(lake, one, "nosuch")
+        explanation.explain(lake, one, "nosuch")
     with pytest.raises(InputError, match=r"no document '\\udcff' in"):
-        explanation.of(lake, one, "\udcff")
+        explanation.explain(lake, one, "\udcff")
     row = lake.read("documents").filter("doc_id = 'code 1'").withColumn("doc_id", F.lit("later"))
     lake.append(row, "documents", "r")
-    assert verdict(explanation.of(lake, one, "later")) == (
+    assert verdict(explanation.explain(lake, one, "later")) == (
         "out: it did not compete, it is not in version 1 of documents, only in a later one"
     )

@@ -64,7 +64,7 @@ def made(
     for changes in ({"name": "view"}, {"name": "texts", "materialize": "text", "budget": "20%"}):
         chosen = SelectionSettings.model_validate(changes)
         select_documents.run(lake, settings.model_copy(update={"selection": chosen}), "r")
-    yield lake, selections.named(lake, "view"), selections.named(lake, "texts")
+    yield lake, selections.selection_named(lake, "view"), selections.selection_named(lake, "texts")
     spark.sql("DROP SCHEMA exporting CASCADE")
 
 

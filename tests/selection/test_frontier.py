@@ -5,7 +5,7 @@ import pytest
 from mira_spark.cli import what_if
 from mira_spark.errors import InputError
 from mira_spark.process.progress import console
-from mira_spark.selection.frontier import Answer, Line, alternatives, answers, together
+from mira_spark.selection.frontier import BudgetAnswer, Line, alternatives, answers, summed
 from mira_spark.selection.what_if import Kept
 from mira_spark.settings.selection import SelectionSettings
 from tests.counting import counted_bins
@@ -52,14 +52,14 @@ def test_lines_are_groups_sources_and_all_in_sum() -> None:
 
 def test_together_weighs_by_documents_and_has_the_lowest_cut() -> None:
     parts = [Kept(1, 10, 9000.0, 8000), Kept(3, 5, 5000.0, 4000), Kept(0, 0, None, None)]
-    assert together(parts) == Kept(4, 15, 6000.0, 4000)
-    assert together([Kept(0, 0, None, None)]) == Kept(0, 0, None, None)
+    assert summed(parts) == Kept(4, 15, 6000.0, 4000)
+    assert summed([Kept(0, 0, None, None)]) == Kept(0, 0, None, None)
 
 
 def test_the_table_shows_what_more_tokens_would_add() -> None:
     line = Line(None, None, Kept(4, 1_500, 6250.0, None), 3_000, 2, 1_000)
     with console.capture() as capture:
-        what_if._show_answer(Answer(SelectionSettings(), 2_000, [line], 1.5))
+        what_if._show_answer(BudgetAnswer(SelectionSettings(), 2_000, [line], 1.5))
     shown = capture.get()
     assert "2,000 tokens; the mix has 1.50 bits" in shown
     cells = [cell for cell in shown.strip().splitlines()[-1].split("  ") if cell.strip()]

@@ -72,11 +72,11 @@ def test_a_students_scores_are_counted_once(lake: Lakehouse, spark: SparkSession
     for champion in ("s/2", "s/3", "s/2"):
         state = Pinned((1, 1), {"x": "s/1", "y": champion}, {})
         of_both = scores.filter(scores["student_id"].isin("s/1", champion))
-        found = bins.recorded(lake, SelectionSettings(), state, lambda r=of_both: r, "r")
+        found = bins.counted_bins(lake, SelectionSettings(), state, lambda r=of_both: r, "r")
         assert {(p.student_id, p.aside, p.documents) for p in found.parts} == {
             ("s/1", None, 1), (champion, None if champion == "s/2" else "quarantined", 1),
         }  # fmt: skip
-        standing = bins.standing(lake, SelectionSettings(), state)
+        standing = bins.recorded_bins(lake, SelectionSettings(), state)
         assert standing is not None
         assert standing.parts == found.parts
         recorded.append(lake.read("score_histogram").count())

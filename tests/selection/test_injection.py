@@ -87,7 +87,7 @@ def test_a_source_may_have_any_name() -> None:
 def test_no_selection_is_found_by_one() -> None:
     for text in ALL:
         with pytest.raises(InputError, match="no name or id of a selection"):
-            selections.chosen([], text)
+            selections.find_selection([], text)
 
 
 @pytest.mark.parametrize("place", ["budget", "policy"])
@@ -117,7 +117,7 @@ def test_a_filters_value_and_key_are_compared_and_nothing_else(spark: SparkSessi
 
 def found(rows: Any, filters: list[Filter]) -> list[list[int]]:
     """The numbers of the rows that pass each filter."""
-    passing = [F.collect_list(F.when(candidates.holds(f), F.col("n"))) for f in filters]
+    passing = [F.collect_list(F.when(candidates.filter_condition(f), F.col("n"))) for f in filters]
     return list(rows.coalesce(1).agg(*passing).collect()[0])
 
 
@@ -197,8 +197,8 @@ def test_only_the_expected_statements_run(
     })  # fmt: skip
     asked = settings.model_copy(update={"selection": chosen})
     assert pipeline.perform(lake, asked, "r", ["select_documents"]) == 0
-    one = selections.named(lake, "default")
-    told = explanation.of_several(lake, one, ALL)
+    one = selections.selection_named(lake, "default")
+    told = explanation.explain_all(lake, one, ALL)
     shown = []
     for each in told[:80]:
         with console.capture() as capture:

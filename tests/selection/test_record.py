@@ -29,7 +29,7 @@ from mira_spark.selection import (
     record as selections,
 )
 from mira_spark.selection.diff import ASIDE, BOTH, CHANGED, CUT, ONLY_A, ONLY_B, QUALITY
-from mira_spark.selection.record import Selection, chosen, gone_line, latest
+from mira_spark.selection.record import Selection, find_selection, latest_by_name, lost_line
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
@@ -46,9 +46,9 @@ OTHER = replace(NEW, selection_id="c" * 16, name="other")
 
 def test_a_name_is_the_latest_of_it_and_an_id_is_itself() -> None:
     found = [NEW, OTHER, OLD]
-    assert chosen(found, "main") == NEW
-    assert chosen(found, "a" * 16) == OLD
-    assert latest(found) == [NEW, OTHER]
+    assert find_selection(found, "main") == NEW
+    assert find_selection(found, "a" * 16) == OLD
+    assert latest_by_name(found) == [NEW, OTHER]
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_a_name_is_the_latest_of_it_and_an_id_is_itself() -> None:
 )  # fmt: skip
 def test_another_name_is_refused_with_the_names_there_are(name: str) -> None:
     with pytest.raises(InputError, match=r"there are main, other$"):
-        chosen([NEW, OTHER, OLD], name)
+        find_selection([NEW, OTHER, OLD], name)
     with pytest.raises(InputError, match="run select_documents first"):
-        chosen([], name)
+        find_selection([], name)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_view_needs_only_what_it_reads(settings: dict[str, str], needs: tuple[
 
 
 def test_what_is_gone_is_one_line_with_what_to_do() -> None:
-    assert gone_line(OLD, {"documents": "its files were removed"}) == (
+    assert lost_line(OLD, {"documents": "its files were removed"}) == (
         "selection main (aaaaaaaaaaaaaaaa): documents version 3 cannot be read any more, its files "
         "were removed: run mira select-documents to select again, and keep texts with "
         "--set selection.materialize=text where versions do not last"
@@ -100,7 +100,7 @@ def selected(made: Made, **changes: object) -> Selection:
     lake, settings = made
     chosen = settings.model_copy(update={"selection": SelectionSettings.model_validate(changes)})
     select_documents.run(lake, chosen, "r")
-    return selections.named(lake, chosen.selection.name)
+    return selections.selection_named(lake, chosen.selection.name)
 
 
 @pytest.mark.long
@@ -143,7 +143,9 @@ def test_what_moved_is_told_by_source_and_reason(made: Made) -> None:
     }  # fmt: skip
     tokens = sum(m.tokens for m in found if m.side != ONLY_B and m.source == "chat")
     assert tokens == a.selected_tokens - sum(
-        r["n_tokens"] for r in selections.selected(lake, a).collect() if r["source"] != "chat"
+        r["n_tokens"]
+        for r in selections.selection_documents(lake, a).collect()
+        if r["source"] != "chat"
     )
     assert {m.source for m in found if m.reason in (CHANGED, QUALITY)} == {"code"}
 
@@ -157,11 +159,11 @@ def test_dropping_one_leaves_the_others(made: Made) -> None:
     lake.append(row.withColumns(renamed), "selections", "r")
     lake.create_view("selected_first", f"SELECT '{'f' * 16}' AS selection_id", "the first")
     with pytest.raises(InputError, match=r"is the id of selection second .* drop it by its name"):
-        selections.drop(lake, second.selection_id)
-    assert len(selections.drop(lake, "first")) == 1
+        selections.drop_selections(lake, second.selection_id)
+    assert len(selections.drop_selections(lake, "first")) == 1
     assert lake.view_query("selected_first") is None
     assert ids(lake, "selected") == ids(lake, "selected_second") != set()
-    said = selections.drop(lake, "second")
+    said = selections.drop_selections(lake, "second")
     assert any(line.startswith("dropped the view selected, ") for line in said)
     assert lake.view_query("selected") is None
     assert lake.view_query("selected_second") is None
@@ -169,7 +171,7 @@ def test_dropping_one_leaves_the_others(made: Made) -> None:
         left = lake.read(table).filter(F.col("selection_id") == second.selection_id)
         assert left.isEmpty()
     with pytest.raises(InputError, match="there is no selection second"):
-        selections.drop(lake, "second")
+        selections.drop_selections(lake, "second")
 
 
 @pytest.mark.long
@@ -181,17 +183,17 @@ def test_a_version_whose_files_are_gone_is_told_before_it_is_read(
     pinned = set(lake.read("scores", old.versions[1]).inputFiles())
     lake.update("scores", F.col("source") == "web", {"quality": F.lit(1)})
     new = selected(made, name="new")
-    assert selections.gone(lake, [old, new]) == {}
+    assert selections.lost_versions(lake, [old, new]) == {}
     for file in pinned - set(lake.read("scores").inputFiles()):
         os.unlink(file.removeprefix("file:"))
     never = replace(new, selection_id="never", versions=(99, new.versions[1]))
-    found = selections.gone(lake, [old, new, never])
+    found = selections.lost_versions(lake, [old, new, never])
     assert set(found) == {old.selection_id, "never"}
     assert f"scores version {old.versions[1]} cannot be read any more" in found[old.selection_id]
     assert "documents version 99 cannot be read any more" in found["never"]
     for told in (
         lambda: selection_diff.diff(lake, old, new),
-        lambda: explanation.of(lake, old, "web 1"),
+        lambda: explanation.explain(lake, old, "web 1"),
         lambda: export.export(lake, old, "jsonl", Path("unwritten")),
     ):
         with pytest.raises(InputError, match="to select again") as error:
@@ -199,7 +201,7 @@ def test_a_version_whose_files_are_gone_is_told_before_it_is_read(
         assert str(error.value) == found[old.selection_id]
 
     monkeypatch.setattr(Lakehouse, "create", lambda _: None)
-    monkeypatch.setattr(runs, "finished", lambda _: {})
+    monkeypatch.setattr(runs, "last_finished", lambda _: {})
     monkeypatch.setattr(pipeline, "status", lambda *_: {"select_documents": "done"})
     for module in (cli, cli_selection):
         monkeypatch.setattr(module, "open_lakehouse", lambda _: lake)

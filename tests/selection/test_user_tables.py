@@ -142,8 +142,8 @@ def test_values_that_are_not_finite_are_set_aside_and_counted(made: Made) -> Non
     score = {"table": "theirs.judged", "column": "v"}
     said = run(made, policy="global", budget="99%", score=score)
     assert said.endswith("; 4 quarantined; 3 without a finite score; 1 without a score")
-    one = selections.named(lake, "default")
-    first, _, last, infinite = explanation.of_several(
+    one = selections.selection_named(lake, "default")
+    first, _, last, infinite = explanation.explain_all(
         lake, one, ["web 6", "web 8", "web 7", "web 1"]
     )
     assert (first.level, last.level) == (10_000, 0)
@@ -209,7 +209,10 @@ def test_metadata_are_compared_as_numbers_where_both_are(spark: SparkSession) ->
         Filter.model_validate({"column": "metadata.n", "operator": operator, "value": value})
         for operator, value, _ in FILTERS
     ]
-    passing = [F.collect_set(F.when(candidates.holds(f), F.col("metadata")["n"])) for f in filters]
+    passing = [
+        F.collect_set(F.when(candidates.filter_condition(f), F.col("metadata")["n"]))
+        for f in filters
+    ]
     found = list(rows.coalesce(1).agg(*passing).collect()[0])
     assert list(map(set, found)) == [expected for *_, expected in FILTERS]
     candidates.check(SelectionSettings(where=tuple(filters)))
@@ -223,7 +226,7 @@ def test_missing_scores_are_told_with_the_step_to_run(made: Made) -> None:
     try:
         said = run(made, name="partly", budget="30%")
         assert said.endswith("; 41 not scored (code, web): run score_documents")
-        one = selections.named(lake, "partly")
+        one = selections.selection_named(lake, "partly")
         corpus = lake.read("documents").agg(F.sum("n_tokens")).collect()[0][0]
         assert one.budget_tokens == corpus * 30 // 100
         for changes in ({"floors": {"web": "0.1"}}, {"caps": {"web": "0.1"}}):
@@ -233,11 +236,11 @@ def test_missing_scores_are_told_with_the_step_to_run(made: Made) -> None:
                 f"selection.{next(iter(changes))}.web: no document of web is scored: "
                 "run score_documents first"
             )
-        assert unscored.when_made(lake, one) == (
+        assert unscored.unscored_when_made(lake, one) == (
             f"41 documents had no score when {one.title} was made: run mira score-documents, then "
             "mira select-documents"
         )
-        assert explanation.of(lake, one, "code 1").because.endswith(
+        assert explanation.explain(lake, one, "code 1").because.endswith(
             ": run score_documents, then select_documents"
         )
     finally:
@@ -249,14 +252,14 @@ def test_dropping_a_selection_shows_the_latest_other(made: Made) -> None:
     run(made, name="older", budget="20%")
     older = ids(lake, "selected_older")
     run(made, name="newer", budget="60%")
-    for name in {one.name for one in selections.listed(lake)} - {"older", "newer"}:
-        selections.drop(lake, name)
+    for name in {one.name for one in selections.all_selections(lake)} - {"older", "newer"}:
+        selections.drop_selections(lake, name)
     assert ids(lake) == ids(lake, "selected_newer") > older
-    title = selections.named(lake, "older").title
-    assert selections.drop(lake, "newer") == [
+    title = selections.selection_named(lake, "older").title
+    assert selections.drop_selections(lake, "newer") == [
         "dropped the view selected_newer and 1 selections made under this name",
         f"the view selected, which showed it, shows {title} now",
     ]
     assert ids(lake) == older
-    selections.drop(lake, "older")
+    selections.drop_selections(lake, "older")
     assert lake.view_query("selected") is None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mira_spark.errors import ConfigError
-from mira_spark.settings.yaml_files import parsed, read
+from mira_spark.settings.yaml_files import parse, read
 
 thorough = settings(max_examples=500, deadline=None)
 names = st.sampled_from(["judge", "no", "2024", "a b", "é", "'", "x"])
@@ -23,7 +23,7 @@ trees = st.recursive(
 
 def refusal(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        parsed(text, "F")
+        parse(text, "F")
     return str(caught.value)
 
 
@@ -50,15 +50,15 @@ def doubled(tree: Any, choose: st.DataObject) -> tuple[str, str] | None:
 @thorough
 @given(tree=trees, choose=st.data())
 def test_a_key_that_comes_twice_is_told_at_any_depth(tree: Any, choose: st.DataObject) -> None:
-    assert parsed(yaml.safe_dump(tree), "F").problems == []
+    assert parse(yaml.safe_dump(tree), "F").problems == []
     if made := doubled(tree, choose):
         text, key = made
-        assert f"{key} comes twice" in [what for _, what in parsed(text, "F").problems]
+        assert f"{key} comes twice" in [what for _, what in parse(text, "F").problems]
 
 
 def test_the_line_of_a_repeated_key_is_that_of_the_second() -> None:
     text = "judge:\n  budget: 1\nother: 2\n'judge':\n  model: m\n"
-    assert parsed(text, "F").problems == [(4, "judge comes twice")]
+    assert parse(text, "F").problems == [(4, "judge comes twice")]
 
 
 @thorough
@@ -66,21 +66,21 @@ def test_the_line_of_a_repeated_key_is_that_of_the_second() -> None:
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     said = "F: is read"
     try:
-        parsed(text, "F")
+        parse(text, "F")
     except ConfigError as error:
         said = str(error)
     assert re.fullmatch(r"F: (line \d+: )?(is |holds ).*", said)
 
 
 def test_keys_are_the_text_they_are() -> None:
-    assert parsed("{no: 1, 2024: 2, ~: 3, 1.0: 4}", "F").value == {
+    assert parse("{no: 1, 2024: 2, ~: 3, 1.0: 4}", "F").value == {
         "no": 1, "2024": 2, "~": 3, "1.0": 4,
     }  # fmt: skip
 
 
 def test_a_few_aliases_and_a_merge_are_read() -> None:
     text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n"
-    assert parsed(text, "F").value["b"] == {"x": 1, "y": 3}
+    assert parse(text, "F").value["b"] == {"x": 1, "y": 3}
 
 
 @pytest.mark.parametrize(

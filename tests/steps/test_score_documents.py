@@ -65,10 +65,10 @@ def test_a_run_that_fails_anywhere_goes_on_from_there(
 
 
 def recorded(lake: Lakehouse, settings: Any, run_id: str, do: Any = None) -> Any:
-    plan = runs.Plan("score_documents", "digest")
+    plan = runs.StepInputs("score_documents", "digest")
     with (
-        leases.held(lake, score_documents.WRITES) as claimed,
-        runs.recorded(claimed, plan, run_id) as outcomes,
+        leases.hold_lease(lake, score_documents.WRITES) as claimed,
+        runs.record_run(claimed, plan, run_id) as outcomes,
     ):
         outcomes.append((do or run)(claimed, settings, run_id))
     return outcomes[0]
@@ -79,14 +79,14 @@ def test_a_run_that_was_killed_counts_as_under_way(
     lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
-    assert under_way.scoring(lake, settings.grouping, settings.student_registry) is None
+    assert under_way.progress_line(lake, settings.grouping, settings.student_registry) is None
     # What is left of one whose process ended at once: the row of its start.
     monkeypatch.setattr(runs, "_finish", lambda *_: None)
     monkeypatch.setenv("MIRA_FAILPOINTS", "unit.committed=raise")
     with pytest.raises(DrillError):
         recorded(lake, settings, "first")
     done = len(scoring_lake.rows(lake))
-    line = under_way.scoring(lake, settings.grouping, settings.student_registry)
+    line = under_way.progress_line(lake, settings.grouping, settings.student_registry)
     assert line is not None
     assert f"web {done / len(TEXTS):.0%}" in line
 
@@ -96,7 +96,7 @@ def test_units_of_any_order_twice_and_together_are_there_once(
     lake: Lakehouse, home: Path, folder: Path
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
-    with leases.held(lake, score_documents.WRITES) as claimed:
+    with leases.hold_lease(lake, score_documents.WRITES) as claimed:
         sections = (settings.scoring, settings.grouping, settings.student_registry)
         work = scoring_work.work_now(claimed, *sections, "r")
         planned = work.planned(scoring_work.tallies(work.documents()), work.scorers)
@@ -272,7 +272,7 @@ def test_of_two_drivers_one_scores_and_the_other_is_told(
     def start(own: Lakehouse) -> str:
         together.wait()
         try:
-            with leases.held(own, score_documents.WRITES) as claimed:
+            with leases.hold_lease(own, score_documents.WRITES) as claimed:
                 return str(run(claimed, settings).message)
         except BusyError as error:
             return str(error)

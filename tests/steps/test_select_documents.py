@@ -155,10 +155,12 @@ def chosen_ids(made: Made) -> str:
     asked = chosen(settings, **LIMITED)
     state = pinned_state(lake, asked.grouping, asked.student_registry, asked.selection)
     rows = pinned_candidates(lake, currently.grouping_of(asked), asked.selection, state)
-    found = bins.recorded(lake, asked.selection, state, lambda: rows, "r")
+    found = bins.counted_bins(lake, asked.selection, state, lambda: rows, "r")
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
     cuts = choice.choose(lake, asked.selection, state, found, competing, found.tokens).cuts
-    kept_rows = choice.kept(lake, competing, cuts, asked.selection.seed).select("doc_id").collect()
+    kept_rows = (
+        choice.selected_rows(lake, competing, cuts, asked.selection.seed).select("doc_id").collect()
+    )
     return hashlib.sha256("\n".join(sorted(r[0] for r in kept_rows)).encode()).hexdigest()
 
 
@@ -325,7 +327,7 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
     assert select_documents.run(lake, settings, "r").message.endswith(
         "; 1 not scored (code): run score_documents"
     )
-    before, one = lake.version("selections"), selections.named(lake, "default")
+    before, one = lake.version("selections"), selections.selection_named(lake, "default")
     for table, problem in (
         ("source_groups", "source_groups has no grouping yet: run group_sources first"),
         ("scores", "scores is empty: run score_documents first"),
@@ -335,7 +337,7 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
         with pytest.raises(InputError, match=problem):
             checked_and_run(lake, settings)
     assert lake.version("selections") == before
-    (told,) = selections.gone(lake, [one]).values()
+    (told,) = selections.lost_versions(lake, [one]).values()
     assert f"scores version {one.versions[1]} cannot be read any more" in told
 
 
@@ -345,14 +347,16 @@ def test_the_versions_of_users_tables_are_told(made: Made) -> None:
     lake.spark.sql("CREATE OR REPLACE TABLE selecting.pinned USING delta AS SELECT 'web 1' doc_id")
     table = {"exclude": [{"table": "selecting.pinned"}]}
     select_documents.run(lake, chosen(settings, **table), "r")
-    one = selections.named(lake, "default")
+    one = selections.selection_named(lake, "default")
     version = lake.version("pinned")
     assert one.tables == {"selecting.pinned": str(version)}
     assert f"selecting.pinned version {version}, seed 0" in one.made_from
     assert one.settings == chosen(settings, **table).selection
     lake.spark.sql("INSERT INTO selecting.pinned VALUES ('web 2')")
     select_documents.run(lake, chosen(settings, **table), "r")
-    assert selections.named(lake, "default").tables == {"selecting.pinned": str(version + 1)}
+    assert selections.selection_named(lake, "default").tables == {
+        "selecting.pinned": str(version + 1)
+    }
 
 
 def test_who_competes_by_what_has_an_id_of_its_own() -> None:
@@ -372,5 +376,5 @@ def test_who_competes_by_what_has_an_id_of_its_own() -> None:
 def test_the_level_of_a_baseline_is_within_the_scale(spark: SparkSession) -> None:
     rows = spark.sql("SELECT 5S AS quality, n_tokens FROM VALUES (0L), (1L), (9999999999L) "
                      "AS t(n_tokens)")  # fmt: skip
-    found = [r[0] for r in rows.select(F.expr(selection.level("length"))).collect()]
+    found = [r[0] for r in rows.select(F.expr(selection.level_sql("length"))).collect()]
     assert found == [0, 301, 10_000]

@@ -374,7 +374,7 @@ def test_memory_is_flat_in_the_labels(tmp_path: Path, tokenizer: Tokenizer) -> N
     def peak(count: int) -> int:
         labels = staged(tmp_path / str(count), labelled(count))
         tracemalloc.start()
-        examples = generative_examples.stored(student, labels, labels)
+        examples = generative_examples.store_examples(student, labels, labels)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert len(examples) == count
@@ -390,7 +390,9 @@ def test_an_epoch_has_every_row_once_in_an_order_of_its_own(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
     student = untrained(tokenizer, causal(tokenizer.get_vocab_size()))
-    examples = generative_examples.stored(student, staged(tmp_path / "shards", ROWS), tmp_path)
+    examples = generative_examples.store_examples(
+        student, staged(tmp_path / "shards", ROWS), tmp_path
+    )
     lengths = np.diff(examples.starts)
     plan = settings_for("", tokens_per_step=1_000)
     orders = []

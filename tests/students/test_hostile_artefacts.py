@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from mira_spark.errors import ArtefactError
-from mira_spark.scoring.batches import Scorer, loaded
+from mira_spark.scoring.batches import Scorer, load_student
 from mira_spark.students import artefact
 from mira_spark.students.protocol import score
 from tests.students.test_artefact import a_manifest, a_student, edited, sealed, sha256
@@ -198,7 +198,7 @@ def test_a_scorer_names_a_digest_so_a_moved_alias_changes_nothing(tmp_path: Path
     other = a_manifest().model_copy(update={"labels_version": 9})
     artefact.write(tmp_path / "two", a_student(), other)
     with pytest.raises(ArtefactError, match="expected"):
-        loaded(Scorer("mira_group_a/2", str(tmp_path / "two"), first))
+        load_student(Scorer("mira_group_a/2", str(tmp_path / "two"), first))
 
 
 def test_hashes_are_of_files_not_of_names(tmp_path: Path) -> None:

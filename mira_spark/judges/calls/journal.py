@@ -26,7 +26,7 @@ from mira_spark.judges.calls.journal_file import (
     intention,
     record,
 )
-from mira_spark.judges.protocol import Answer, Outcome
+from mira_spark.judges.protocol import Answer, CallOutcome
 
 Sink = Callable[[str, int, Sequence[CallRow], bool], None]
 """Makes rows part of `judge_calls`, each once, and returns when they are: given an id that is new
@@ -101,7 +101,7 @@ class Journal:
         """Durable when it returns, and in place of what was intended under the same key."""
         await self._durable(record(row))
 
-    def conclude(self, call_key: str, outcome: Outcome, reason: str | None) -> None:
+    def conclude(self, call_key: str, outcome: CallOutcome, reason: str | None) -> None:
         """Give the recorded answer its outcome. Not waited for: it can be read out again."""
         self._queue.put(_Write(conclusion(call_key, outcome, reason), None))
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from mira_spark.errors import BusyError, ConfigError, JudgeError, MiraError
 from mira_spark.judges import reading
-from mira_spark.judges.protocol import Outcome
+from mira_spark.judges.protocol import CallOutcome
 
 LARGEST_BATCH = 2_048
 
@@ -35,7 +35,7 @@ class CallRow:
     judge: str
     answered_by: str | None
     raw_response: str | None
-    outcome: Outcome | None
+    outcome: CallOutcome | None
     reason: str | None
     input_tokens: int
     cached_input_tokens: int
@@ -87,7 +87,7 @@ def record(row: CallRow) -> list[Statement]:
     return [(_RECORD, _values(row)), (_SETTLE, (row.call_key,))]
 
 
-def conclusion(call_key: str, outcome: Outcome, reason: str | None) -> list[Statement]:
+def conclusion(call_key: str, outcome: CallOutcome, reason: str | None) -> list[Statement]:
     """The outcome of the answer that has none yet."""
     return [(_CONCLUDE, (outcome, _text(reason), call_key))]
 
@@ -261,7 +261,7 @@ def _text(text: str | None) -> str | None:
     return text and text.encode(errors="backslashreplace").decode()
 
 
-def _of_envelope(raw_response: str) -> tuple[Outcome, str | None]:
+def _of_envelope(raw_response: str) -> tuple[CallOutcome, str | None]:
     try:
         reading.content(raw_response)
     except reading.Unusable as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from mira_spark.corpus.excerpts import WINDOW_MARK
+from mira_spark.corpus.excerpts import EXCERPT_MARK
 from mira_spark.judges.heuristic import syntax
 from mira_spark.judges.heuristic.syntax import Function, Lexed, Parsed
 
@@ -87,7 +87,7 @@ class Document:
     def windows(self) -> tuple[str, ...]:
         """What is shown, without the marks."""
         shown = self.shown[:LONGEST].replace("\r\n", "\n").replace("\r", "\n")
-        return tuple(shown.split(WINDOW_MARK))
+        return tuple(shown.split(EXCERPT_MARK))
 
     @cached_property
     def text(self) -> str:
