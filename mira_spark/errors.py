@@ -72,7 +72,7 @@ class ReconciliationError(MiraError):
     exit_code = 1
 
 
-def named(text: str) -> type[MiraError] | None:
+def error_class(text: str) -> type[MiraError] | None:
     """The class of ours that a text begins with, as another process wrote `ArtefactError: …`."""
     found = globals().get(text.partition(":")[0])
     return found if isinstance(found, type) and issubclass(found, MiraError) else None

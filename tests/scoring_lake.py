@@ -124,7 +124,7 @@ def stored(folder: Path, *more: str) -> list[tuple[object, ...]]:
 def tries(seen: Path) -> Counter[str]:
     """How often a student began each text, by what the drill noted in this folder."""
     lines = (line for file in seen.iterdir() for line in file.read_text().splitlines())
-    return Counter(line for line in lines if line != isolation.WARM_UP)
+    return Counter(line for line in lines if line != isolation._WARM_UP)
 
 
 def main(folder: Path, documents: int, a_unit: int, a_file: int) -> None:

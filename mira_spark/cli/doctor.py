@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import Config, Overrides, open_lakehouse
+from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.corpus import repeated as doubled
 from mira_spark.errors import ConfigError, ReconciliationError
 from mira_spark.lake import adoption, leases, runs, session
@@ -19,7 +19,7 @@ def doctor_command(
     repair: Annotated[
         bool, typer.Option(help="of documents that are there twice leave the latest")
     ] = False,
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Check a lake: whether its tables lie in its folder, and whether documents are there twice."""

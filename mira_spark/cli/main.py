@@ -29,7 +29,7 @@ from mira_spark.cli import (
 from mira_spark.cli import (
     students as cli_students,
 )
-from mira_spark.cli.options import Config, Overrides, RunId, open_lakehouse
+from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
 from mira_spark.errors import BusyError, MiraError
 from mira_spark.labels import judging, planning
 from mira_spark.lake import runs
@@ -73,7 +73,9 @@ def run_steps(
 
 
 def _step_command(name: str) -> Callable[..., None]:
-    def command(config: Config = None, overrides: Overrides = None, run_id: RunId = None) -> None:
+    def command(
+        config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
+    ) -> None:
         raise typer.Exit(run_steps([name], config, overrides or (), run_id))
 
     command.__doc__ = (pipeline.STEPS[name].__doc__ or "").split(" Reads ")[0]
@@ -85,13 +87,17 @@ for _name in pipeline.STEPS:
 
 
 @app.command("run")
-def run_command(config: Config = None, overrides: Overrides = None, run_id: RunId = None) -> None:
+def run_command(
+    config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
+) -> None:
     """All steps in order, each only where something changed."""
     raise typer.Exit(run_steps(tuple(pipeline.STEPS), config, overrides or (), run_id))
 
 
 @app.command("demo")
-def demo_command(config: Config = None, overrides: Overrides = None, run_id: RunId = None) -> None:
+def demo_command(
+    config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
+) -> None:
     """The whole pipeline on the Python files of this machine, and what came out of it."""
     started = time.monotonic()
     settings = load(config, overrides or (), DEMO)
@@ -105,7 +111,7 @@ def demo_command(config: Config = None, overrides: Overrides = None, run_id: Run
 
 
 @app.command("status")
-def status_command(config: Config = None, overrides: Overrides = None) -> None:
+def status_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """What is done, what is stale and why, what waits for what."""
     settings = load(config, overrides or ())
     try:
@@ -131,7 +137,7 @@ def status_command(config: Config = None, overrides: Overrides = None) -> None:
 
 
 @app.command("plan")
-def plan_command(config: Config = None, overrides: Overrides = None) -> None:
+def plan_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """Calls, tokens, dollars and hours of what the judge is still to be asked; sends nothing."""
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
@@ -148,7 +154,7 @@ def retry_command(
         Literal["failed", "unreadable"],
         typer.Option(help="failed: no answer came; unreadable: invalid, refused or truncated"),
     ] = "failed",
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
     run_id: RunId = None,
 ) -> None:
@@ -165,7 +171,7 @@ def retry_command(
 @app.command("sql")
 def sql_command(
     query: Annotated[str, typer.Argument(help="one statement; tables need no schema in front")],
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option(help="the most rows to show")] = 100,
     write: Annotated[bool, typer.Option("--write", help="run what changes tables, too")] = False,
@@ -185,7 +191,7 @@ def sql_command(
 def what_if_command(
     budget: Annotated[str, typer.Option(help="tokens or per cent, divided by commas")],
     policy: Annotated[str, typer.Option(help="group, global, source, divided by commas")] = "group",
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
     run_id: RunId = None,
 ) -> None:
@@ -200,7 +206,7 @@ def what_if_command(
 def explain_command(
     doc_id: Annotated[str, typer.Argument(help="of a document")],
     selection: Annotated[str | None, typer.Option(help="name or id; else the settings'")] = None,
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Why a document is in a selection or not, by which scores and versions."""
@@ -217,7 +223,7 @@ def export_command(
     name: Annotated[str, typer.Argument(help="of a selection, or its id")],
     to: Annotated[Path, typer.Option(help="a folder, new or of an interrupted export")],
     format_: Annotated[export.Format, typer.Option("--format")] = "parquet",
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""

@@ -14,7 +14,7 @@ from mira_spark.process import interruption
 from mira_spark.settings.root import Settings
 from mira_spark.settings.types import NAME
 
-Config = Annotated[Path | None, typer.Option("--config", help="the settings, a YAML file")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="the settings, a YAML file")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value over the file, e.g. selection.budget=30%"),

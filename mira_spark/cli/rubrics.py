@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import Config, Overrides, open_lakehouse
+from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.errors import InputError
 from mira_spark.labels import judging
 from mira_spark.lake import leases, runs
@@ -20,7 +20,7 @@ app = typer.Typer(help="Rubrics as people see them: export, edit, import, approv
 @app.command("export")
 def export_command(
     out: Annotated[Path | None, typer.Option(help="the file to write; else the terminal")] = None,
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Write the rubrics with their evidence as YAML, to be read and edited."""
@@ -37,7 +37,7 @@ def export_command(
 @app.command("import")
 def import_command(
     file: Annotated[Path, typer.Argument(help="the edited YAML")],
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Take edited rubrics in as drafts; nothing is asked or labelled before one is approved."""
@@ -57,7 +57,7 @@ def import_command(
 def approve_command(
     by: Annotated[str, typer.Option(help="who signs")],
     ids: Annotated[list[str] | None, typer.Argument(help="rubric ids; else what waits")] = None,
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Sign rubrics by name. Labels of another rubric no longer count for the group."""

@@ -3,7 +3,7 @@
 import typer
 
 from mira_spark import pipeline
-from mira_spark.cli.options import Config, Overrides, RunId, open_lakehouse
+from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
 from mira_spark.lake import leases, runs
 from mira_spark.process.progress import say
 from mira_spark.scoring import repair as score_repair
@@ -18,7 +18,9 @@ def group() -> None:
 
 
 @app.command("retry")
-def retry_command(config: Config = None, overrides: Overrides = None, run_id: RunId = None) -> None:
+def retry_command(
+    config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
+) -> None:
     """Score again the documents whose score is quarantined."""
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
@@ -27,7 +29,7 @@ def retry_command(config: Config = None, overrides: Overrides = None, run_id: Ru
 
 @app.command("repair")
 def repair_command(
-    config: Config = None, overrides: Overrides = None, run_id: RunId = None
+    config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
 ) -> None:
     """Drop scores that belong to no document, and second ones; `mira run` then goes on."""
     settings = load(config, overrides or ())

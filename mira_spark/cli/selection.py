@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import Config, Overrides, open_lakehouse
+from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.lake import leases
 from mira_spark.lake.columns import POINT
 from mira_spark.lake.tables import Lakehouse
@@ -20,17 +20,17 @@ from mira_spark.settings.root import load
 
 app = typer.Typer(help="Selections: what was selected, shown, compared, dropped.")
 
-Name = Annotated[str, typer.Argument(help="a name, for the latest of it, or an id")]
+_Name = Annotated[str, typer.Argument(help="a name, for the latest of it, or an id")]
 
 
-def _open(config: Config, overrides: Overrides) -> Lakehouse:
+def _open(config: ConfigOption, overrides: Overrides) -> Lakehouse:
     lake = open_lakehouse(load(config, overrides or ()))
     lake.create()
     return lake
 
 
 @app.command("list")
-def list_command(config: Config = None, overrides: Overrides = None) -> None:
+def list_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """All selections, the latest first, and whether what they were made from can still be read."""
     lake = _open(config, overrides)
     found = selections.all_selections(lake)
@@ -49,7 +49,7 @@ def list_command(config: Config = None, overrides: Overrides = None) -> None:
 
 
 @app.command("show")
-def show_command(name: Name, config: Config = None, overrides: Overrides = None) -> None:
+def show_command(name: _Name, config: ConfigOption = None, overrides: Overrides = None) -> None:
     """A selection: its settings and versions, and where each source is cut."""
     lake = _open(config, overrides)
     one = selections.selection_named(lake, name)
@@ -91,7 +91,7 @@ def _about(one: Selection) -> list[str]:
 @app.command("drop")
 def drop_command(
     name: Annotated[str, typer.Argument(help="as in mira selection list")],
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Remove the view and the record of a selection; documents and scores stay."""
@@ -104,7 +104,9 @@ def drop_command(
 
 
 @app.command("diff")
-def diff_command(a: Name, b: Name, config: Config = None, overrides: Overrides = None) -> None:
+def diff_command(
+    a: _Name, b: _Name, config: ConfigOption = None, overrides: Overrides = None
+) -> None:
     """What is only in A, only in B, and in both, by source and by reason."""
     lake = _open(config, overrides)
     found = selections.all_selections(lake)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import Config, Overrides, open_lakehouse
+from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.distillation import champions
 from mira_spark.lake import leases
 from mira_spark.process.progress import say, show_table
@@ -14,7 +14,7 @@ app = typer.Typer(help="Students: what was trained, how well, and which one scor
 
 
 @app.command("list")
-def list_command(config: Config = None, overrides: Overrides = None) -> None:
+def list_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """All registered students, the newest of each group first."""
     settings = load(config, overrides or ())
     headings = ("student", "alias", "kind", "labels", "Spearman", "gate", "made")
@@ -27,7 +27,7 @@ def list_command(config: Config = None, overrides: Overrides = None) -> None:
 def promote_command(
     student_id: Annotated[str, typer.Argument(help="as in mira students list")],
     force: Annotated[bool, typer.Option(help="although its gate failed; it is recorded")] = False,
-    config: Config = None,
+    config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Make a student its group's champion: the next scoring is by it."""

@@ -9,10 +9,10 @@ from pyspark.sql import functions as F
 
 from mira_spark.errors import ConfigError, InputError, joined
 from mira_spark.lake.columns import BUCKETS
-from mira_spark.lake.inputs import FILE, OF_LINES, UNREADABLE
+from mira_spark.lake.inputs import FILE, OF_LINES, UNREADABLE_COLUMN
 from mira_spark.settings.corpus import NO_INPUT, ColumnMapping, CorpusSettings, Input
 
-NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+_NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 
 
 def named_input(settings: CorpusSettings) -> Input:
@@ -50,7 +50,9 @@ def in_our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
     taken |= {m.source} if settings.source is None and m.source else set()
     rest = [c for c in raw.columns if c not in taken]
     source = F.lit(settings.source) if settings.source is not None else _as_string(m.source)
-    unreadable = column(UNREADABLE) if UNREADABLE in kinds else F.lit(None).cast("string")
+    unreadable = (
+        column(UNREADABLE_COLUMN) if UNREADABLE_COLUMN in kinds else F.lit(None).cast("string")
+    )
     text = F.coalesce(_as_string(m.text), unreadable)
     sendable = _boolean(m.sendable, kinds[m.sendable]) if m.sendable else F.lit(True)
     named = raw.select(
@@ -122,7 +124,7 @@ def _boolean(name: str, kind: str) -> Column:
     value = column(name)
     if kind == "boolean":
         return value
-    if kind.startswith(NUMBERS):
+    if kind.startswith(_NUMBERS):
         return F.when(value == 1, True).when(value == 0, False)
     return value.try_cast("string").try_cast("boolean")
 

@@ -17,8 +17,8 @@ from mira_spark.settings.corpus import GroupingSettings
 from mira_spark.settings.types import SEEDS
 
 MOST_GROUPS = 8
-TEXTS_AT_ONCE = 256
-ROWS_AT_ONCE = 1_024
+_TEXTS_AT_ONCE = 256
+_ROWS_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def source_vector(texts: Iterable[str]) -> tuple[int, npt.NDArray[np.float32]]:
     """
     count, total = 0, np.zeros((1, DIMENSIONS), np.float32)
     remaining = iter(texts)
-    while chunk := list(itertools.islice(remaining, TEXTS_AT_ONCE)):
+    while chunk := list(itertools.islice(remaining, _TEXTS_AT_ONCE)):
         count += len(chunk)
         total = np.add.reduce([total, embed(chunk).sum(axis=0, keepdims=True)])
     mean: npt.NDArray[np.float32] = unit_vectors(total / np.float32(count))[0]
@@ -106,8 +106,8 @@ def nearest(
     and its cosine; -1 where there is no other. Memory grows with the vectors alone."""
     chosen = np.asarray(rows, dtype=np.intp)
     places, cosines = np.zeros(len(chosen), np.intp), np.zeros(len(chosen), np.float32)
-    for first in range(0, len(chosen), ROWS_AT_ONCE):
-        here = slice(first, first + ROWS_AT_ONCE)
+    for first in range(0, len(chosen), _ROWS_AT_ONCE):
+        here = slice(first, first + _ROWS_AT_ONCE)
         block = vectors[chosen[here]] @ vectors.T
         own = np.arange(len(block)), chosen[here]
         block[own] = -1

@@ -16,7 +16,7 @@ from importlib.metadata import Distribution, PackageMetadata, distributions
 from pathlib import Path
 from typing import NamedTuple
 
-LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 SOURCES = (
     "c_headers",
@@ -152,7 +152,7 @@ def _files_under(
             if source in _CODE and _is_generated(source, relative, entry, status.st_size):
                 source = "generated_code"
         except OSError as error:
-            LOG.warning("%s: left out, it cannot be read: %s", entry.path, error)
+            _LOG.warning("%s: left out, it cannot be read: %s", entry.path, error)
             continue
         owner = owners.get(relative) or owners.get(relative.split("/")[0]) or default
         yield SourceFile(
@@ -173,7 +173,7 @@ def _walk(root: Path, elsewhere: Collection[str]) -> Iterator[tuple[str, os.DirE
         try:
             entries = list(os.scandir(folder))
         except OSError as error:
-            LOG.warning("%s: left out, it cannot be listed: %s", folder, error)
+            _LOG.warning("%s: left out, it cannot be listed: %s", folder, error)
             continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -40,7 +40,7 @@ __all__ = [
     "this_environment",
 ]
 
-LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 SCHEMA = pa.schema(
     [
@@ -185,7 +185,7 @@ def _documents_in(file: SourceFile) -> list[SourceDocument]:
     try:
         content = Path(file.path).read_bytes()
     except OSError as error:
-        LOG.warning("%s: left out, it cannot be read: %s", file.id, error)
+        _LOG.warning("%s: left out, it cannot be read: %s", file.id, error)
         return []
     if file.source == PAIRS:
         return _pairs(file, content)

@@ -17,7 +17,7 @@ from mira_spark.errors import ConfigError
 from mira_spark.process.child_process import ChildProcess, Died
 
 BYTES4 = "bytes4"
-PIECE = 65_536
+_PIECE = 65_536
 """Characters that a tokenizer sees at once: the patterns of some give up on millions of spaces."""
 PIECES_AT_ONCE = 64
 LEAST_S = 60.0
@@ -25,7 +25,7 @@ CHARACTERS_PER_S = 50_000
 """So slow a text may be beyond the first LEAST_S; tokenizers do a hundred times as many."""
 MEMORY = 4 << 30
 """Bytes that a text may take above those of the tokenizer."""
-TEXTS = pa.schema([("text", pa.large_string())])
+_TEXTS = pa.schema([("text", pa.large_string())])
 COUNTS = pa.schema([("tokens", pa.int64())])
 
 
@@ -79,7 +79,7 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     size = 0
     for text in texts:
-        if batch and size + len(text) > PIECE * PIECES_AT_ONCE:
+        if batch and size + len(text) > _PIECE * PIECES_AT_ONCE:
             yield batch
             batch, size = [], 0
         batch.append(text)
@@ -97,10 +97,10 @@ def _alone(definition: str, text: str) -> int | None:
 
 def _counted(definition: str, texts: Sequence[str]) -> list[int | None]:
     """Tokens of the texts, by a child process; Died when they killed it."""
-    pieces = [[text[i : i + PIECE] for i in range(0, len(text), PIECE)] for text in texts]
+    pieces = [[text[i : i + _PIECE] for i in range(0, len(text), _PIECE)] for text in texts]
     flat = [piece.encode(errors="replace") for some in pieces for piece in some]
     column = pa.array(flat, pa.large_binary()).cast(pa.large_string())
-    batch = pa.RecordBatch.from_arrays([column], schema=TEXTS)
+    batch = pa.RecordBatch.from_arrays([column], schema=_TEXTS)
     seconds = LEAST_S + sum(map(len, texts)) / CHARACTERS_PER_S
     answer = _child(definition).answer(batch, seconds, MEMORY)
     counts = iter(answer.column("tokens").to_pylist())
@@ -115,7 +115,7 @@ def _counted(definition: str, texts: Sequence[str]) -> list[int | None]:
 def _child(definition: str) -> ChildProcess:
     """The process that counts by this tokenizer, for as long as this one lives: what a text does
     to a tokenizer (a failed regular expression, a hang, all the memory) cannot be caught in it."""
-    child = ChildProcess("mira_spark.corpus.tokens", definition, TEXTS, "the tokenizer")
+    child = ChildProcess("mira_spark.corpus.tokens", definition, _TEXTS, "the tokenizer")
     atexit.register(child.end)
     return child
 

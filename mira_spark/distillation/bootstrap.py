@@ -21,7 +21,7 @@ Weights = npt.NDArray[np.uint16]
 
 ROUNDS = 500
 UNDEFINED = Estimate(None, None, None)
-AT_ONCE = 64  # resamples computed together: their ranks stay in the processor's cache
+_AT_ONCE = 64  # resamples computed together: their ranks stay in the processor's cache
 
 
 def resamples(strata: Sequence[Any] | npt.NDArray[Any], rounds: int, seed: int) -> Weights:
@@ -104,7 +104,7 @@ def _levels(values: npt.NDArray[Any]) -> tuple[Index, Index, Index]:
 
 
 def _blocks(weights: npt.NDArray[Any]) -> Iterator[slice]:
-    return (slice(at, at + AT_ONCE) for at in range(0, weights.shape[1], AT_ONCE))
+    return (slice(at, at + _AT_ONCE) for at in range(0, weights.shape[1], _AT_ONCE))
 
 
 def _ranks(side: tuple[Index, Index, Index], drawn: Figures) -> tuple[Figures, Figures]:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-WARM_UP = 0.05
+_WARM_UP = 0.05
 """Share of the training in which the learning rate rises."""
 DECAY, CLIP = 0.01, 1.0
 
@@ -24,7 +24,7 @@ def step(model: nn.Module, optimiser: torch.optim.Optimizer, rate: float, done: 
     """
     falling = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     for group in optimiser.param_groups:
-        group["lr"] = rate * min(done / WARM_UP, falling)
+        group["lr"] = rate * min(done / _WARM_UP, falling)
     nn.utils.clip_grad_norm_(model.parameters(), CLIP)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)

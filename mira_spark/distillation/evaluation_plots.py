@@ -16,10 +16,10 @@ from mira_spark.distillation.reliability import Points
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-STEP = 0.5
+_STEP = 0.5
 """Width of a bin of predicted scores, in points."""
-LEVELS = 11
-_BINS = int(10 / STEP)
+_LEVELS = 11
+_BINS = int(10 / _STEP)
 
 
 def heatmap(
@@ -78,14 +78,14 @@ def density(predicted: Points, judged: Points) -> "Figure":
     from plotly import graph_objects as go
 
     guess, truth = _answered(predicted, judged)
-    counts = np.zeros((LEVELS, _BINS), np.int64)
-    levels = np.clip(np.rint(truth), 0, LEVELS - 1).astype(np.intp)
+    counts = np.zeros((_LEVELS, _BINS), np.int64)
+    levels = np.clip(np.rint(truth), 0, _LEVELS - 1).astype(np.intp)
     np.add.at(counts, (levels, _bins(guess)), 1)
     top = int(np.log10(max(counts.max(), 1))) + 1
     figure = go.Figure(
         go.Heatmap(
-            x=[STEP * (number + 0.5) for number in range(_BINS)],
-            y=list(range(LEVELS)),
+            x=[_STEP * (number + 0.5) for number in range(_BINS)],
+            y=list(range(_LEVELS)),
             z=[[float(np.log10(n)) if n else None for n in row] for row in counts.tolist()],
             customdata=counts.tolist(),
             hovertemplate="predicted about %{x}, judged %{y}<br>%{customdata:,} scores"
@@ -111,7 +111,7 @@ def _answered(predicted: Points, judged: Points) -> tuple[Points, Points]:
 
 def _bins(guess: Points) -> npt.NDArray[np.intp]:
     """The bin of each predicted score; the last one has its upper end too."""
-    bins: npt.NDArray[np.intp] = np.clip(guess // STEP, 0, _BINS - 1).astype(np.intp)
+    bins: npt.NDArray[np.intp] = np.clip(guess // _STEP, 0, _BINS - 1).astype(np.intp)
     return bins
 
 

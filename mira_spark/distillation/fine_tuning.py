@@ -25,12 +25,12 @@ from mira_spark.students import encoder, packing, windows
 from mira_spark.students.encoder import EncoderStudent
 from mira_spark.students.protocol import Batch
 
-ASIDE = 0.1
+_ASIDE = 0.1
 ROWS_SHUFFLED = 2_048
 MICRO_TOKENS = {"cpu": 2_048, "cuda": 32_768}
-BETAS = 0.9, 0.999
+_BETAS = 0.9, 0.999
 
-Floats = npt.NDArray[np.float32]
+_Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class _Labels:
     digest of all doc_ids, sources and scores in their order."""
 
     counts: Counter[str]
-    mean: Floats
-    spread: Floats
+    mean: _Floats
+    spread: _Floats
     digest: str
 
 
@@ -72,7 +72,7 @@ def fine_tune(
     torch.manual_seed(settings.seed % SEEDS)
     packing.unpack(student.model)
     model = _Tuned(student).to(student.heads.device).float()
-    optimiser = descent.adamw(model, BETAS)
+    optimiser = descent.adamw(model, _BETAS)
     kept = Checkpoints(
         checkpoints / identity(settings, student.config, labels.digest), model, optimiser
     )
@@ -135,7 +135,7 @@ def _epoch(
     torch.manual_seed(
         settings.seed % SEEDS * 1_000 + progress.epoch
     )  # dropout's, the same when resumed
-    planned = max(round(labels.counts.total() * (1 - ASIDE)) * settings.epochs, 1)
+    planned = max(round(labels.counts.total() * (1 - _ASIDE)) * settings.epochs, 1)
     tokens, rows, total = 0, 0, 0.0
 
     def step() -> None:
@@ -178,7 +178,7 @@ def _windows(
     device = student.heads.device
     for rows in shards.rows(folder, "train", ROWS_SHUFFLED):
         shares = [draw(doc_id, "aside") for doc_id in rows["doc_id"].to_pylist()]
-        rows = rows.filter([(share < ASIDE) == aside for share in shares])
+        rows = rows.filter([(share < _ASIDE) == aside for share in shares])
         points = shards.averaged(rows, student.slots)
         known = ~np.isnan(points)
         targets = np.where(known, (points - labels.mean) / labels.spread, 0).astype(np.float32)

@@ -23,8 +23,8 @@ PENALTIES = tuple(10.0**n for n in np.arange(-5, 2.01, 0.5))
 """Shares of the states' own variance."""
 UNTRIED = 1.0
 """The penalty of a slot without a label aside: nothing says how much the states can be trusted."""
-ASIDE = 0.1
-TEXTS_AT_ONCE = 512
+_ASIDE = 0.1
+_TEXTS_AT_ONCE = 512
 
 Doubles = npt.NDArray[np.float64]
 
@@ -86,7 +86,7 @@ def _sums(student: EncoderStudent, folder: Path, counts: Counter[str]) -> tuple[
     """Of the rows to fit and of those kept aside."""
     size = student.heads.shape[1] + 1
     fit, aside = _Sums.none(student.slots, size), _Sums.none(student.slots, size)
-    for batch in shards.rows(folder, "train", TEXTS_AT_ONCE):
+    for batch in shards.rows(folder, "train", _TEXTS_AT_ONCE):
         rows = np.ones((batch.num_rows, size))
         with torch.inference_mode():
             for some in student.encode(batch["text"]):
@@ -94,7 +94,7 @@ def _sums(student: EncoderStudent, folder: Path, counts: Counter[str]) -> tuple[
         points = shards.averaged(batch, student.slots).astype(np.float64)
         weights = shards.row_weights(batch["source"].to_pylist(), counts)
         shares = [draw(doc_id, "aside") for doc_id in batch["doc_id"].to_pylist()]
-        is_aside = np.array(shares) < ASIDE
+        is_aside = np.array(shares) < _ASIDE
         fit.add(rows[~is_aside], points[~is_aside], weights[~is_aside])
         aside.add(rows[is_aside], points[is_aside], weights[is_aside])
     return fit, aside

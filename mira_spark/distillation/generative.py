@@ -31,9 +31,9 @@ from mira_spark.students.protocol import Batch
 
 PASS_TOKENS = {"cpu": 4_096, "cuda": 16_384}
 """Tokens, padding included, whose activations are held at once."""
-BETAS = 0.9, 0.95
+_BETAS = 0.9, 0.95
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 
 def train_generative(
@@ -85,7 +85,7 @@ def _train(
 ) -> None:
     """Change the student's model, in float32; it is left in training mode."""
     model = student.model.train()
-    optimiser = descent.adamw(model, BETAS)
+    optimiser = descent.adamw(model, _BETAS)
     kept = Checkpoints(place, model, optimiser)
     progress = kept.resumed()
     planned = settings.epochs * len(examples)
@@ -145,7 +145,7 @@ def _accumulated(student: GenerativeStudent, examples: Examples, rows: Sequence[
     return float(total)
 
 
-def _loss(student: GenerativeStudent, batch: Batch, counted: Sequence[Floats]) -> Tensor:
+def _loss(student: GenerativeStudent, batch: Batch, counted: Sequence[_Floats]) -> Tensor:
     """Cross entropy summed over the answers' tokens, each as much as it counts."""
     tokens, mask = student.prompts(batch)
     longest = tokens.shape[1]

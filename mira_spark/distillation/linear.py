@@ -31,9 +31,9 @@ if TYPE_CHECKING:
         ridge,  # torch takes seconds to import: only who trains waits for it
     )
 
-Floats = npt.NDArray[np.float32]
+_Floats = npt.NDArray[np.float32]
 
-TABLES = 8  # as large as the student's own, of the solver and around it
+_TABLES = 8  # as large as the student's own, of the solver and around it
 BLOCK = 1 << 24  # features of one matrix of a pass: 128 MB, mapped
 # How freely a dense column (bias, shape) moves, against a document's whole row of features.
 DENSE_FREEDOM = 0.01
@@ -46,7 +46,7 @@ def train_linear(shards: Path, slots: int, settings: LinearSettings) -> LinearSt
     slot without labels predicts 0. InputError when there is no row to train on.
     """
     memory.require_memory(
-        TABLES * (1 << settings.bits) * hashing.WIDTH * 4, f"linear.bits of {settings.bits}"
+        _TABLES * (1 << settings.bits) * hashing.WIDTH * 4, f"linear.bits of {settings.bits}"
     )
     with TemporaryDirectory(prefix=".hashed-", dir=shards) as folder:
         documents = _hashed(shards, slots, settings, Path(folder))
@@ -64,7 +64,7 @@ class _Documents:
     blocks: "list[ridge.Block]"
     shapes: npt.NDArray[np.float64]
     sources: list[str]
-    judged: Floats
+    judged: _Floats
 
 
 def _hashed(shards: Path, slots: int, settings: LinearSettings, folder: Path) -> _Documents:
@@ -153,7 +153,7 @@ def _solved(documents: _Documents, slots: int, settings: LinearSettings) -> Line
     )
 
 
-def _targets(documents: _Documents, slots: int) -> tuple[Floats, Floats, Floats, Floats]:
+def _targets(documents: _Documents, slots: int) -> tuple[_Floats, _Floats, _Floats, _Floats]:
     """(weights [D, 16], targets [D, 16], mean [16], spread [16]); targets = standardised labels.
 
     A missing label, and a lane past the last slot, weighs nothing.
@@ -172,7 +172,7 @@ def _targets(documents: _Documents, slots: int) -> tuple[Floats, Floats, Floats,
     return weights32, targets32, mean.astype(np.float32), spread.astype(np.float32)
 
 
-def _freedom(documents: _Documents, bits: int) -> Floats:
+def _freedom(documents: _Documents, bits: int) -> _Floats:
     """How freely each row of weights moves, float32 [N + 1 + S, 1]: the inverse of its penalty.
 
     A feature's is one over its root mean square share where it occurs: half way between one freedom

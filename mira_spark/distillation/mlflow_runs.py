@@ -13,7 +13,7 @@ import pandas as pd
 
 from mira_spark.settings.students import Registry
 
-MODEL = "student"
+_MODEL = "student"
 LOADER = "mira_spark.scoring.pyfunc"
 _QUIET = {
     "mlflow": logging.WARNING,  # it tells of every version and of a new database's tables
@@ -115,11 +115,11 @@ def log_model(
     text, source = ColSpec("string", "text"), ColSpec("string", "source", required=False)
     quality = ColSpec("double", "quality", required=False)
     scores = ColSpec(Array(DataType.double), "dimension_scores", required=False)
-    logged = client.create_logged_model(experiment_id, name=MODEL, source_run_id=run_id)
+    logged = client.create_logged_model(experiment_id, name=_MODEL, source_run_id=run_id)
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     with tempfile.TemporaryDirectory() as folder:
         mlflow.pyfunc.save_model(
-            path=f"{folder}/{MODEL}",
+            path=f"{folder}/{_MODEL}",
             loader_module=LOADER,
             data_path=str(artefact),
             signature=ModelSignature(Schema([text, source]), Schema([quality, scores])),
@@ -132,5 +132,5 @@ def log_model(
                 model_id=logged.model_id,
             ),
         )
-        client.log_model_artifacts(logged.model_id, f"{folder}/{MODEL}")
+        client.log_model_artifacts(logged.model_id, f"{folder}/{_MODEL}")
     return client.finalize_logged_model(logged.model_id, "READY")

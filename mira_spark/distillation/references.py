@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from mira_spark.distillation.reliability import Points
 
-Floats = npt.NDArray[np.float32]
+_Floats = npt.NDArray[np.float32]
 
-HIGHEST = 10
+_HIGHEST = 10
 KNOTS = 7
 """Quantiles of length at which the line of `length` may bend."""
 TERMS = 1 << 18
@@ -40,7 +40,7 @@ class Documents:
 
 def predictions(
     train: Documents, scores: Points, validation: Documents, ridge_rows: int = 20_000
-) -> dict[str, Floats]:
+) -> dict[str, _Floats]:
     """Reference to its predictions [validation rows, slots], trained on `train` and its `scores`:
 
     `slot_mean`, the slot's mean; `source_mean`, its mean in the document's source; `length`, of
@@ -63,12 +63,12 @@ def predictions(
     }
 
 
-def slot_mean(scores: Points, rows: int) -> Floats:
+def slot_mean(scores: Points, rows: int) -> _Floats:
     """The mean of each slot, the same in all `rows`: what knowing nothing of a document gives."""
     return np.tile(_means(scores), (rows, 1)).astype(np.float32)
 
 
-def source_mean(train_sources: Sequence[str], scores: Points, sources: Sequence[str]) -> Floats:
+def source_mean(train_sources: Sequence[str], scores: Points, sources: Sequence[str]) -> _Floats:
     """The mean of each slot in the document's source, the slot's where the source has no label."""
     names = np.asarray(train_sources, object)
     anywhere = _means(scores)
@@ -80,7 +80,7 @@ def source_mean(train_sources: Sequence[str], scores: Points, sources: Sequence[
     return np.array(rows, np.float32).reshape(len(sources), scores.shape[1])
 
 
-def length(train_texts: Sequence[str], scores: Points, texts: Sequence[str]) -> Floats:
+def length(train_texts: Sequence[str], scores: Points, texts: Sequence[str]) -> _Floats:
     """A broken line over log bytes for each slot, flat beyond the shortest and longest knot.
 
     Not isotonic: judges like neither stubs nor dumps, and a reference that could not bend back
@@ -93,7 +93,7 @@ def length(train_texts: Sequence[str], scores: Points, texts: Sequence[str]) -> 
 
 def tfidf_ridge(
     train_texts: Sequence[str], scores: Points, texts: Sequence[str], max_rows: int = 20_000
-) -> Floats:
+) -> _Floats:
     """Ridge regression on TF-IDF of words and pairs of words, of each text's first CHARACTERS.
 
     Trained on at most `max_rows` rows, those with the lowest hashes of text: the same whichever
@@ -136,7 +136,7 @@ def _best_alpha(features: Any, labels: Points) -> float:
     return ALPHAS[int(np.argmin(errors))]
 
 
-def _ridge(features: Any, labels: Points, unseen: Any, alpha: float) -> Floats:
+def _ridge(features: Any, labels: Points, unseen: Any, alpha: float) -> _Floats:
     """Predictions for `unseen`, each slot fitted on the rows that have it, bounded to 0-10.
 
     Slots answered in the same rows are fitted together, which is the same and faster.
@@ -151,7 +151,7 @@ def _ridge(features: Any, labels: Points, unseen: Any, alpha: float) -> Floats:
         if rows.any() and len(guess):
             model = Ridge(alpha=alpha).fit(features[rows], labels[np.ix_(rows, slots)])
             guess[:, slots] = model.predict(unseen).reshape(len(guess), -1)
-    return np.clip(guess, 0, HIGHEST)
+    return np.clip(guess, 0, _HIGHEST)
 
 
 def _means(scores: Points) -> npt.NDArray[np.float64]:

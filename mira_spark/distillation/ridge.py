@@ -15,7 +15,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-Floats = npt.NDArray[np.float32]
+_Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class _Matrix:
 
 def solve(
     blocks: Sequence[Block],
-    dense: Floats,
-    weights: Floats,
-    targets: Floats,
-    freedom: Floats,
+    dense: _Floats,
+    weights: _Floats,
+    targets: _Floats,
+    freedom: _Floats,
     ridge: float,
     passes: int,
-) -> Floats:
+) -> _Floats:
     """Weights [N + S, W] that minimise the weighted squares after `passes` steps.
 
     `dense` is [D, S], `weights` and `targets` [D, W], `freedom` [N + S, 1] is one over each row's
@@ -77,7 +77,7 @@ def solve(
         gradient -= rate * image
         before, size = size, _dot(gradient, free * gradient)
         step = free * gradient + _ratio(size, before) * step
-    found: Floats = solution.numpy()
+    found: _Floats = solution.numpy()
     return found
 
 

@@ -20,10 +20,10 @@ Split = Literal["train", "validation"]
 Floats = npt.NDArray[np.float32]
 
 COLUMNS = ("doc_id", "source", "text", "scores", "repeat_scores", "reasons", "split")
-ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE = 64
 
 
-def rows(shards: Path, split: Split, at_once: int = ROWS_AT_ONCE) -> Iterator[pa.RecordBatch]:
+def rows(shards: Path, split: Split, at_once: int = _ROWS_AT_ONCE) -> Iterator[pa.RecordBatch]:
     """The split's rows, at most `at_once` at a time, in the order of the files' names."""
     for path in sorted(shards.glob("*.parquet")):
         with pq.ParquetFile(path) as file:

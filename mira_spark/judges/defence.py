@@ -18,7 +18,7 @@ from mira_spark.judges.addressing import addresses_grader as addresses_grader
 
 DEFENCE_VERSION = 1
 """Raised when the same document would be shown otherwise; part of every call's key."""
-MARK = "¦"
+_MARK = "¦"
 """Begins every line of a document in a prompt."""
 ESCAPE = "¬"
 """Stands in a prompt before a character that is the document's and no part of a look-alike."""
@@ -45,7 +45,7 @@ _ORDINARY = re.compile(
     f"(?:[{_SELECTOR}][\u200c\u200d]?|[\u200c\u200d])"
     "|(?<=\U0001f3f4)[\U000e0030-\U000e007a]{2,6}\U000e007f"
 )
-_OWN_CHARACTER = re.compile(f"[{MARK}{ESCAPE}]")
+_OWN_CHARACTER = re.compile(f"[{_MARK}{ESCAPE}]")
 # What a prompt's own parts or a chat template's tokens begin with. In brackets only capitals: an
 # index like [mask] is code.
 _TAG = re.compile(
@@ -64,7 +64,7 @@ _TAG = re.compile(
 )
 # A role and a colon at the start of a line, whatever decorates them; in quotes it is a JSON key.
 _TURN = re.compile(
-    rf"{MARK}(?:[^\w\n\"'{MARK}]|_)*+(?:human|user|assistant|system|developer|tool|ai|model)"
+    rf"{_MARK}(?:[^\w\n\"'{_MARK}]|_)*+(?:human|user|assistant|system|developer|tool|ai|model)"
     r"(?:[^\w\n\"':\uff1a]|_)*+(?=[:\uff1a])",
     re.IGNORECASE,
 )
@@ -105,7 +105,7 @@ def enclosed(document: str, code: str) -> str:
     each line begun with MARK, what looks like a part of a prompt broken by ESCAPE."""
     own = _OWN_CHARACTER.sub(rf"{ESCAPE}\g<0>", normalised(document))
     # ESCAPE always goes before a character that is itself no ESCAPE, so pairs are never parted.
-    marked = MARK + _TAG.sub(rf"\g<0>{ESCAPE}", own).replace("\n", f"\n{MARK}")
+    marked = _MARK + _TAG.sub(rf"\g<0>{ESCAPE}", own).replace("\n", f"\n{_MARK}")
     shown = _TURN.sub(rf"\g<0>{ESCAPE}", marked)
     begin, end = _edges(code)
     return f"{begin}\n{shown}\n{end}"
@@ -122,7 +122,7 @@ def opened(block: str, code: str) -> str:
     if lines.count(begin) != 1 or lines.count(end) != 1:
         raise ValueError(f"expected one begin and one end line of document {code}")
     inner = lines[lines.index(begin) + 1 : lines.index(end)]
-    if not inner or not all(line.startswith(MARK) for line in inner):
+    if not inner or not all(line.startswith(_MARK) for line in inner):
         raise ValueError(f"document {code} has lines without a mark, or none")
     return re.sub(f"{ESCAPE}(.)", r"\1", "\n".join(line[1:] for line in inner))
 

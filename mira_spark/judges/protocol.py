@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 Purpose = Literal["discover", "label", "repeat", "reversed", "canary"]
 CallOutcome = Literal["answered", "invalid", "refused", "truncated", "failed"]
-UNREADABLE: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated")
+UNREADABLE_OUTCOMES: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated")
 """The outcomes of answers that came and cannot be used."""
 
 

@@ -14,7 +14,7 @@ from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 LONGEST_CONTENT = 65_536
 """Bytes of JSON text that a judge may answer with."""
-DEEPEST = 4
+_DEEPEST = 4
 """Brackets within brackets; an answer as asked has three."""
 _THINKING, _THOUGHT = "<think>", "</think>"
 _FENCE = re.compile(r"```[A-Za-z]*(.*)```", re.DOTALL)
@@ -222,9 +222,9 @@ def _strict(text: str) -> Any:
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
     except RecursionError as error:
-        raise ValueError(f"nested deeper than {DEEPEST}") from error
-    if _depth(value) > DEEPEST:
-        raise ValueError(f"nested deeper than {DEEPEST}")
+        raise ValueError(f"nested deeper than {_DEEPEST}") from error
+    if _depth(value) > _DEEPEST:
+        raise ValueError(f"nested deeper than {_DEEPEST}")
     return value
 
 
@@ -241,7 +241,7 @@ def _no_number(constant: str) -> NoReturn:
 
 def _depth(value: Any, seen: int = 0) -> int:
     """How deep a value is nested; what lies beyond the limit is not looked at."""
-    if seen > DEEPEST or not isinstance(value, dict | list):
+    if seen > _DEEPEST or not isinstance(value, dict | list):
         return seen
     inner = value.values() if isinstance(value, dict) else value
     return max((_depth(each, seen + 1) for each in inner), default=seen + 1)

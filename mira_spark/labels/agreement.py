@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 Kind = Literal["repeat", "reversed"]
-Scores = npt.NDArray[np.floating]
-Figures = npt.NDArray[np.float64]
+_Scores = npt.NDArray[np.floating]
+_Figures = npt.NDArray[np.float64]
 
-LEVELS = 11
+_LEVELS = 11
 RESAMPLES = 1_000
-_LEVEL = np.arange(LEVELS, dtype=np.float64)
+_LEVEL = np.arange(_LEVELS, dtype=np.float64)
 _SHIFT = _LEVEL[None, :] - _LEVEL[:, None]
 _APART = np.abs(_SHIFT)
 _NEAR = (_APART <= 1).astype(np.float64)
@@ -59,7 +59,7 @@ class Agreement:
     shift: Estimate
 
 
-def by_slot(first: Scores, second: Scores, kind: Kind, seed: int) -> list[Agreement]:
+def by_slot(first: _Scores, second: _Scores, kind: Kind, seed: int) -> list[Agreement]:
     """The agreement of each slot of [documents, slots] scores, row by row the same document."""
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"scores of shapes {first.shape} and {second.shape}: expected two alike")
@@ -69,7 +69,7 @@ def by_slot(first: Scores, second: Scores, kind: Kind, seed: int) -> list[Agreem
     ]
 
 
-def agreement(first: Scores, second: Scores, slot: int, kind: Kind, seed: int) -> Agreement:
+def agreement(first: _Scores, second: _Scores, slot: int, kind: Kind, seed: int) -> Agreement:
     """The agreement of two askings, whole scores from 0 to 10 with NaN for null, in pairs.
 
     The interval of a slot depends on its own scores and `seed` alone. ValueError for other
@@ -82,9 +82,9 @@ def agreement(first: Scores, second: Scores, slot: int, kind: Kind, seed: int) -
     resampled = np.random.default_rng(seed).multinomial(
         n, table.ravel() / max(n, 1), RESAMPLES if n > 1 else 0
     )
-    tables = resampled.reshape(-1, LEVELS, LEVELS).astype(np.float64)
+    tables = resampled.reshape(-1, _LEVELS, _LEVELS).astype(np.float64)
 
-    def estimate(figure: Callable[[Figures], Figures]) -> Estimate:
+    def estimate(figure: Callable[[_Figures], _Figures]) -> Estimate:
         return _estimate(figure(table), figure(tables))
 
     return Agreement(
@@ -100,7 +100,7 @@ def agreement(first: Scores, second: Scores, slot: int, kind: Kind, seed: int) -
     )
 
 
-def weighted_kappa(tables: Figures) -> Figures:
+def weighted_kappa(tables: _Figures) -> _Figures:
     """Cohen's kappa with quadratic weights (Cohen 1968) of tables [..., levels, levels] of pairs;
     NaN where all scores are the same."""
     rows, columns = tables.sum(-1), tables.sum(-2)
@@ -109,7 +109,7 @@ def weighted_kappa(tables: Figures) -> Figures:
     return 1 - _ratio(observed, expected)
 
 
-def ordinal_alpha(coincidences: Figures) -> Figures:
+def ordinal_alpha(coincidences: _Figures) -> _Figures:
     """Krippendorff's alpha with the ordinal metric of symmetric coincidence matrices [..., levels,
     levels]; NaN where all values are the same.
 
@@ -121,32 +121,32 @@ def ordinal_alpha(coincidences: Figures) -> Figures:
     distances = (ranks[..., :, None] - ranks[..., None, :]) ** 2
     observed = (coincidences * distances).sum((-1, -2))
     expected = (totals[..., :, None] * totals[..., None, :] * distances).sum((-1, -2))
-    alpha: Figures = 1 - (totals.sum(-1) - 1) * _ratio(observed, expected)
+    alpha: _Figures = 1 - (totals.sum(-1) - 1) * _ratio(observed, expected)
     return alpha
 
 
-def _table(first: Scores, second: Scores) -> Figures:
+def _table(first: _Scores, second: _Scores) -> _Figures:
     pairs = np.stack([first, second])
     wrong = pairs[~np.isin(pairs, _LEVEL)]
     if len(wrong):
         raise ValueError(f"score {wrong[0]:g} is not an integer from 0 to 10")
-    cells = (pairs[0] * LEVELS + pairs[1]).astype(np.intp)
-    table: Figures = np.bincount(cells, minlength=LEVELS**2).astype(np.float64)
-    return table.reshape(LEVELS, LEVELS)
+    cells = (pairs[0] * _LEVELS + pairs[1]).astype(np.intp)
+    table: _Figures = np.bincount(cells, minlength=_LEVELS**2).astype(np.float64)
+    return table.reshape(_LEVELS, _LEVELS)
 
 
-def _mean(tables: Figures, values: Figures) -> Figures:
+def _mean(tables: _Figures, values: _Figures) -> _Figures:
     return _ratio((tables * values).sum((-1, -2)), tables.sum((-1, -2)))
 
 
-def _ratio(above: Figures, below: Figures) -> Figures:
+def _ratio(above: _Figures, below: _Figures) -> _Figures:
     """NaN where both are 0, which is where a figure is undefined."""
     with np.errstate(invalid="ignore"):
-        quotient: Figures = np.divide(above, below)
+        quotient: _Figures = np.divide(above, below)
     return quotient
 
 
-def _estimate(value: Figures, resampled: Figures) -> Estimate:
+def _estimate(value: _Figures, resampled: _Figures) -> Estimate:
     defined = resampled[~np.isnan(resampled)]
     if np.isnan(value):
         return Estimate(None, None, None)

@@ -8,9 +8,9 @@ from mira_spark.errors import JudgeError
 FIRST = 1_000
 """Replicate number of a canary's first asking. Every later run takes the next multiple of STEP, so
 that the numbers between are there for what is asked again."""
-STEP = 100
+_STEP = 100
 
-Scores = Mapping[tuple[str, int], int]
+_Scores = Mapping[tuple[str, int], int]
 """(doc_id, slot) to the score given; nulls are absent."""
 
 
@@ -22,14 +22,14 @@ class JudgeDrift(JudgeError):
 class Asking:
     """One asking of a group's canaries: the scores, and the models that say they answered."""
 
-    scores: Scores
+    scores: _Scores
     models: frozenset[str]
 
 
 def replicate_of(askings: Sequence[int]) -> int:
     """The replicate number of the next asking, after those with these replicate numbers."""
     before = [n for n in askings if n >= FIRST]
-    return FIRST if not before else max(before) // STEP * STEP + STEP
+    return FIRST if not before else max(before) // _STEP * _STEP + _STEP
 
 
 def check(first: Asking, now: Asking, max_shift: float, source_group: str) -> None:

@@ -47,7 +47,7 @@ from mira_spark.settings.urls import host_of
 
 Task = Literal["discovery", "labelling"]
 TASKS: tuple[Task, ...] = ("discovery", "labelling")
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 REPLICATES: dict[Purpose, int] = {"repeat": 1}
 """The replicate number of a first asking, 0 where not named; asked again it grows by 2."""
@@ -207,7 +207,7 @@ def as_replicate(request: Request, form: Form, replicate: int) -> Request:
     return replace(request, call_key=key, replicate=replicate)
 
 
-def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+def chunks(rows: Iterable[_T], size: int) -> Iterator[list[_T]]:
     """The rows in lists of `size`: the driver's memory does not grow with the sample."""
     iterator = iter(rows)
     while chunk := list(itertools.islice(iterator, size)):
@@ -250,9 +250,9 @@ def ledger(
     form: Form,
     source_group: str,
     rubric_id: str | None,
-    parse: Callable[[Request, str], T],
+    parse: Callable[[Request, str], _T],
     reasks: int,
-) -> Ledger[T]:
+) -> Ledger[_T]:
     """The ledger of one group's discovery (no rubric) or labelling, over `judge_calls`."""
 
     def known(keys: Sequence[str]) -> Mapping[str, Answer]:

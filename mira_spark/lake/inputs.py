@@ -8,13 +8,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from mira_spark.errors import InputError
 
-UNREADABLE = "mira_unreadable"
+UNREADABLE_COLUMN = "mira_unreadable"
 """Column of `read_input`: a line as it stands in its file, where it is no JSON; null for others."""
 FILE = "mira_file"
 """Column of `read_input`: the file of a row of JSON."""
-OF_LINES = (UNREADABLE, FILE)
+OF_LINES = (UNREADABLE_COLUMN, FILE)
 JSON_OPTIONS = {
-    "columnNameOfCorruptRecord": UNREADABLE,
+    "columnNameOfCorruptRecord": UNREADABLE_COLUMN,
     "maxStringLen": str(2**31 - 1),  # Spark's own limit of 20 MB makes a long text no JSON
 }
 CSV_OPTIONS = {"header": "true", "multiLine": "true", "escape": '"'}

@@ -31,7 +31,7 @@ from mira_spark.process.progress import say
 DEAD_AFTER_S = 60
 RENEW_EVERY_S = 20
 WATCH_EVERY_S = 4
-ATTEMPTS = 10
+_ATTEMPTS = 10
 EPOCH = "mira.lease_epoch"
 
 
@@ -58,7 +58,7 @@ class Lease:
     def __post_init__(self) -> None:
         self.seen = self.clock()
 
-    def standing(self) -> DataFrame:
+    def row_while_valid(self) -> DataFrame:
         """One row, True, while all the tables are ours, else none."""
         mine = self.lake.read("leases").filter(self._mine()).agg(F.count("*").alias("mine"))
         return mine.filter(F.col("mine") == len(self.tables)).select(F.lit(True))
@@ -130,7 +130,7 @@ def _end(lease: Lease, ended: threading.Event, renewer: threading.Thread) -> Non
     ended.set()
     renewer.join()
     reach("lease.ending")
-    for _ in range(ATTEMPTS):  # it would run out by itself, but the next driver would wait
+    for _ in range(_ATTEMPTS):  # it would run out by itself, but the next driver would wait
         with _conflicts_suppressed():
             lease.release()
             break
@@ -149,7 +149,7 @@ def take_lease(
     it; else BusyError.
     """
     before = _watched(lake, tables, clock, wait)
-    for _ in range(ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         after = _taken(lake, tables, holder, before)
         mine = {t: row for t, row in after.items() if row.holder == holder}
         if len(mine) == len(tables):

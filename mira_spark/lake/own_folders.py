@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mira_spark.errors import ConfigError
 
-MARK = ".made_by_mira_spark"
+_MARK = ".made_by_mira_spark"
 
 
 def own_folder(root: Path, kind: str, name: str) -> Path:
@@ -20,7 +20,7 @@ def own_folder(root: Path, kind: str, name: str) -> Path:
     """
     home = root.absolute() / kind
     home.mkdir(parents=True, exist_ok=True)
-    mark = home / MARK
+    mark = home / _MARK
     if home.is_symlink() or not mark.is_file():
         if home.is_symlink() or any(home.iterdir()):
             raise ConfigError(
@@ -36,6 +36,6 @@ def remove(folder: Path) -> None:
 
     ConfigError when it is a link, or lies in no folder of ours.
     """
-    if folder.is_symlink() or not (folder.parent / MARK).is_file() or folder.name in ("", ".."):
+    if folder.is_symlink() or not (folder.parent / _MARK).is_file() or folder.name in ("", ".."):
         raise ConfigError(f"{folder}: was not made by mira_spark and is not removed")
     shutil.rmtree(folder, ignore_errors=True)

@@ -5,8 +5,8 @@ import re
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
 
-FILES, LOG = "delta.deletedFileRetentionDuration", "delta.logRetentionDuration"
-DEFAULT_DAYS = {FILES: 7.0, LOG: 30.0}
+_FILES, _LOG = "delta.deletedFileRetentionDuration", "delta.logRetentionDuration"
+DEFAULT_DAYS = {_FILES: 7.0, _LOG: 30.0}
 _DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0, "year": 365.0}
 _PART = re.compile(r"(\d+)\s+(hour|day|week|month|year)s?")
 

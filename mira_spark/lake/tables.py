@@ -44,7 +44,7 @@ class Claim(Protocol):
     def tables(self) -> Collection[str]:
         """The tables it is for."""
 
-    def standing(self) -> DataFrame:
+    def row_while_valid(self) -> DataFrame:
         """One row, True, while the claim stands, else none: looked up whenever it is executed."""
 
     def check(self, within_s: float = 0) -> None:
@@ -145,7 +145,7 @@ class Lakehouse:
         if self.claim is None or table == "runs":
             return rows
         ended = F.raise_error(F.lit("another driver has taken the lease")).cast("boolean")
-        return rows.where(F.when(self.claim.standing().scalar(), True).otherwise(ended))
+        return rows.where(F.when(self.claim.row_while_valid().scalar(), True).otherwise(ended))
 
     def _check_claim(self) -> None:
         if self.claim is not None:
@@ -153,7 +153,7 @@ class Lakehouse:
 
     def _matching(self, table: str, where: Column) -> DeltaMergeBuilder:
         """The rows of `table` that match; none when the claim has ended by the time they change."""
-        source = self.spark.range(1) if self.claim is None else self.claim.standing()
+        source = self.spark.range(1) if self.claim is None else self.claim.row_while_valid()
         source = source.select(F.lit(True).alias("claim_is_standing"))
         return DeltaTable.forName(self.spark, self.name(table)).merge(source, where)
 

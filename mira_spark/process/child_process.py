@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mira_spark.errors import OutageError, named
+from mira_spark.errors import OutageError, error_class
 
 START_S = 600.0
-POLL_S = 0.05
+_POLL_S = 0.05
 
 
 class Died(Exception):
@@ -81,10 +81,10 @@ class ChildProcess:
         except (Died, OSError):
             pass
         said = self.greeting.decode(errors="replace").strip()
-        if not said or named(said):
+        if not said or error_class(said):
             how = self._ended()
             self.end()
-            kind = named(said) or OutageError
+            kind = error_class(said) or OutageError
             where = f"a process with {self._title} could not be started"
             raise kind(f"{where}: {how}{': ' * bool(said)}{said}")
         self._ready_bytes = _resident(self._process.pid)
@@ -92,7 +92,7 @@ class ChildProcess:
     def _wait(self, seconds: float, most_bytes: int | None) -> None:
         """Return when the child says something."""
         last = time.monotonic() + seconds
-        while not select.select([self._pipes[1]], [], [], POLL_S)[0]:
+        while not select.select([self._pipes[1]], [], [], _POLL_S)[0]:
             if time.monotonic() > last:
                 raise Died(f"it took more than {seconds:g} s")
             if most_bytes is not None and (found := _resident(self._process.pid)) > most_bytes:

@@ -7,7 +7,7 @@ happens. Places stand on both sides of every durable change.
 import os
 
 VARIABLE = "MIRA_FAILPOINTS"
-EXIT_CODE = 70
+_EXIT_CODE = 70
 
 
 class DrillError(Exception):
@@ -19,6 +19,6 @@ def reach(place: str) -> None:
     for drill in filter(None, os.environ.get(VARIABLE, "").split(",")):
         name, _, how = drill.partition("=")
         if name == place and how == "exit":
-            os._exit(EXIT_CODE)
+            os._exit(_EXIT_CODE)
         if name == place:
             raise DrillError(f"drill at {place}")

@@ -20,11 +20,11 @@ from pathlib import Path
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-EXIT_CODE = 75
+_EXIT_CODE = 75
 CLOSING_S = 1.5
 CHILDREN_S = 0.8
 PR_SET_CHILD_SUBREAPER = 36
-LINE = (
+_LINE = (
     "interrupted: the answers that came, the units and the steps that were committed are kept; "
     "the same command goes on from here"
 )
@@ -109,10 +109,10 @@ class _Ending:
             _adopt_orphans()
             _end_children()
             is_terminal = os.isatty(self._output)
-            line = f"{_ERASE_LINE_AND_SHOW_CURSOR if is_terminal else ''}{LINE}\n"
+            line = f"{_ERASE_LINE_AND_SHOW_CURSOR if is_terminal else ''}{_LINE}\n"
             with contextlib.suppress(OSError):  # nobody reads it any more
                 os.write(self._output, line.encode())
-            os._exit(EXIT_CODE)
+            os._exit(_EXIT_CODE)
 
     def close(self) -> None:
         """Let the thread end."""

@@ -30,7 +30,7 @@ console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 if not console.is_terminal:
     console.width = WIDTH_ELSEWHERE
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class _VisibleFormatter(logging.Formatter):
@@ -127,7 +127,7 @@ def counted(total: int, what: str) -> Iterator[Callable[[int, str], None]]:
     yield add
 
 
-def track(items: Iterable[T], total: int, what: str, weight: int = 1) -> Iterator[T]:
+def track(items: Iterable[_T], total: int, what: str, weight: int = 1) -> Iterator[_T]:
     """The items, while a bar (on a terminal) or a line every ten seconds says how far it is.
 
     `weight` is how many of `total` one item stands for.

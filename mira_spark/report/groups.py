@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Row = Mapping[str, Any]
+ReportRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class GroupFigures:
 
 
 def groups(
-    sources: Sequence[Row], cutoffs: Sequence[Row], histogram: Sequence[Row]
+    sources: Sequence[ReportRow], cutoffs: Sequence[ReportRow], histogram: Sequence[ReportRow]
 ) -> list[GroupFigures]:
     """Every group by name; rows as `ReportData` describes them."""
     group_of = {r["source"]: r["source_group"] for r in (*sources, *cutoffs)}
@@ -83,7 +83,7 @@ def groups(
     ]
 
 
-def _sums(size: tuple[int, int], cutoff: Row | None, bins: Sequence[Row]) -> Sums:
+def _sums(size: tuple[int, int], cutoff: ReportRow | None, bins: Sequence[ReportRow]) -> Sums:
     """The cutoff knows the source's size at the selection's version; `size` is for the others."""
     if cutoff is None:
         return Sums(*size)
@@ -104,22 +104,22 @@ def total(of: Sequence[GroupFigures]) -> Sums:
     return sum((g.sums for g in of), Sums())
 
 
-def by(rows: Sequence[Row], key: str) -> dict[Any, list[Row]]:
+def by(rows: Sequence[ReportRow], key: str) -> dict[Any, list[ReportRow]]:
     """The rows by the value of a column, in their order."""
-    found: dict[Any, list[Row]] = {}
+    found: dict[Any, list[ReportRow]] = {}
     for row in rows:
         found.setdefault(row[key], []).append(row)
     return found
 
 
-def examples(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
+def examples(rows: Sequence[ReportRow]) -> dict[str, dict[str, list[ReportRow]]]:
     """Source to end (highest, lowest) to its rows, each with its `best` and `worst` dimension.
 
     A row has source, end, doc_id, quality, n_tokens, `excerpt` (None: may not be shown) and, in
     slot order, `dimensions` (names), `dimension_scores` and `reliable` (counts in the quality).
     Best and worst are (name, thousandths) among the slots that count.
     """
-    found: dict[str, dict[str, list[Row]]] = {}
+    found: dict[str, dict[str, list[ReportRow]]] = {}
     for row in rows:
         slots = zip(row["dimensions"], row["dimension_scores"], row["reliable"], strict=True)
         counted = [

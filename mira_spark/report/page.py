@@ -14,8 +14,8 @@ from mira_spark.errors import ConfigError
 from mira_spark.report import groups as report_groups
 from mira_spark.report import plots as report_plots
 
-Row = Mapping[str, Any]
-Rows = Sequence[Row]
+_Row = Mapping[str, Any]
+_Rows = Sequence[_Row]
 
 HEURISTIC = "heuristic:"
 NOTHING = "\N{EN DASH}"
@@ -34,18 +34,18 @@ class ReportData:
     """
 
     package_version: str
-    selection: Row
+    selection: _Row
     judges: Sequence[str] = ()
-    groups: Rows = field(default=())
-    cutoffs: Rows = field(default=())
-    histogram: Rows = field(default=())
-    rubrics: Rows = field(default=())
-    agreement: Rows = field(default=())
-    students: Rows = field(default=())
-    student_reliability: Rows = field(default=())
-    judge_calls: Rows = field(default=())
-    examples: Rows = field(default=())
-    runs: Rows = field(default=())
+    groups: _Rows = field(default=())
+    cutoffs: _Rows = field(default=())
+    histogram: _Rows = field(default=())
+    rubrics: _Rows = field(default=())
+    agreement: _Rows = field(default=())
+    students: _Rows = field(default=())
+    student_reliability: _Rows = field(default=())
+    judge_calls: _Rows = field(default=())
+    examples: _Rows = field(default=())
+    runs: _Rows = field(default=())
 
 
 def render(data: ReportData) -> str:
@@ -109,7 +109,7 @@ def dollars(amount: float) -> str:
     return f"${amount:,.4f}" if 0 < amount < 1 else f"${amount:,.2f}"
 
 
-def estimate(row: Row, name: str) -> str:
+def estimate(row: _Row, name: str) -> str:
     """A figure of `judge_agreement` with its interval, two decimals."""
     if row[name] is None:
         return NOTHING
@@ -118,7 +118,7 @@ def estimate(row: Row, name: str) -> str:
     return f"{row[name]:.2f}{shown}"
 
 
-def duration(run: Row) -> str:
+def duration(run: _Row) -> str:
     """How long a row of `runs` took."""
     if run["finished_at"] is None:
         return NOTHING

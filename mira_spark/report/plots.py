@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mira_spark.distillation import plots
-from mira_spark.report.groups import GroupFigures, Row, by
+from mira_spark.report.groups import GroupFigures, ReportRow, by
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -19,10 +19,10 @@ PLACES = {
     "at": ("at the cut: kept up to the tie", "#8fb3d1"),
     "below": ("not kept", "#c9cdd2"),
 }
-CONFIG = {"displayModeBar": False, "responsive": True}
+_CONFIG = {"displayModeBar": False, "responsive": True}
 
 
-def histograms(groups: Sequence[GroupFigures], histogram: Sequence[Row]) -> dict[str, str]:
+def histograms(groups: Sequence[GroupFigures], histogram: Sequence[ReportRow]) -> dict[str, str]:
     """Group to the plot of its documents by quality, the cut marked; none without a score."""
     bins_of = by([r for r in histogram if r["bin"] is not None], "source_group")
     return {
@@ -32,7 +32,7 @@ def histograms(groups: Sequence[GroupFigures], histogram: Sequence[Row]) -> dict
     }
 
 
-def heatmaps(students: Sequence[Row], reliability: Sequence[Row]) -> dict[str, str]:
+def heatmaps(students: Sequence[ReportRow], reliability: Sequence[ReportRow]) -> dict[str, str]:
     """Student to the plot of its agreement with the judge; none where nothing is recorded."""
     cells_of = by(reliability, "student_id")
     return {
@@ -47,11 +47,11 @@ def heatmaps(students: Sequence[Row], reliability: Sequence[Row]) -> dict[str, s
 def _fragment(figure: "Figure", place: str) -> Any:
     from markupsafe import Markup
 
-    plot = figure.to_html(full_html=False, include_plotlyjs=False, div_id=place, config=CONFIG)
+    plot = figure.to_html(full_html=False, include_plotlyjs=False, div_id=place, config=_CONFIG)
     return Markup(plot)
 
 
-def _histogram(bins: Sequence[Row], cuts: Sequence[int]) -> "Figure":
+def _histogram(bins: Sequence[ReportRow], cuts: Sequence[int]) -> "Figure":
     from plotly import graph_objects as go
 
     figure = go.Figure()
@@ -93,7 +93,7 @@ def _histogram(bins: Sequence[Row], cuts: Sequence[int]) -> "Figure":
     return figure
 
 
-def _heatmap(rows: Sequence[Row], dimensions: Sequence[str]) -> "Figure":
+def _heatmap(rows: Sequence[ReportRow], dimensions: Sequence[str]) -> "Figure":
     cells = {
         (row["source"], row["slot"]): plots.HeatCell(row["spearman"], _told(row), row["reliable"])
         for row in rows
@@ -101,7 +101,7 @@ def _heatmap(rows: Sequence[Row], dimensions: Sequence[str]) -> "Figure":
     return plots.heatmap(cells, dimensions, "not recorded")
 
 
-def _told(row: Row) -> list[str]:
+def _told(row: ReportRow) -> list[str]:
     return [
         f"MAE {_two(row['mae'])} points (the judge against itself: {_two(row['judge_mae'])})",
         f"Spearman {_two(row['spearman'])} on {row['validation_rows']:,} validation rows",

@@ -26,7 +26,7 @@ from mira_spark.students.protocol import USUAL, Batching, Scores, Student
 KEPT = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens")
 INPUT = (*KEPT, "text")
 STORED = (*KEPT, "raw_scores", "reason")
-OUTPUT = pa.schema(
+_OUTPUT = pa.schema(
     [
         ("doc_id", pa.string()),
         ("source", pa.string()),
@@ -46,7 +46,7 @@ OUTPUT_DDL = (
     "n_tokens bigint, raw_scores array<smallint>, dimension_scores array<smallint>, "
     "quality smallint, status string, reason string"
 )
-UNSCORED = "unscored"
+UNSCORED_STATUS = "unscored"
 """The status of a row that an outage left without scores: it is counted, and never stored."""
 NO_SLOT = "its source has no reliable dimension"
 
@@ -134,10 +134,10 @@ def _output(
     batch: pa.RecordBatch, rated: Mapping[str, pa.Array], unscored: list[bool]
 ) -> pa.RecordBatch:
     columns = {name: batch.column(name) for name in KEPT} | dict(rated)
-    without = pa.compute.if_else(pa.array(unscored, pa.bool_()), UNSCORED, "quarantined")
+    without = pa.compute.if_else(pa.array(unscored, pa.bool_()), UNSCORED_STATUS, "quarantined")
     columns["status"] = pa.compute.if_else(columns["quality"].is_valid(), "scored", without)
-    arrays = [columns[field.name].cast(field.type) for field in OUTPUT]
-    return pa.RecordBatch.from_arrays(arrays, schema=OUTPUT)
+    arrays = [columns[field.name].cast(field.type) for field in _OUTPUT]
+    return pa.RecordBatch.from_arrays(arrays, schema=_OUTPUT)
 
 
 def rate(

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.tables import Lakehouse
 
-TABLES = ("documents", "scores")
+_TABLES = ("documents", "scores")
 SCORE_KEY = ["doc_id", "content_hash", "source", "bucket"]
 """A score belongs to a document while all of these are the same."""
 
@@ -31,13 +31,13 @@ class Proof(NamedTuple):
 
 def latest_proof(lake: Lakehouse, student_ids: Collection[str]) -> Proof:
     """By the latest check of these tables and what became of them since."""
-    now = {table: lake.snapshot(table) for table in TABLES}
+    now = {table: lake.snapshot(table) for table in _TABLES}
     row = _latest(lake, now)
     if row is None:
         return Proof(all_belong=False, one_each=False)
     then = _snapshots(row)
     return Proof(
-        row["all_belong"] and all(lake.only_appends_since(t, then[t], now[t]) for t in TABLES),
+        row["all_belong"] and all(lake.only_appends_since(t, then[t], now[t]) for t in _TABLES),
         then["scores"] == now["scores"] and set(student_ids) <= set(row["students"]),
     )
 
@@ -67,7 +67,7 @@ def record_check(
     students = sorted(student_ids)
     if row and (_snapshots(row), row["all_belong"], row["students"]) == (now, all_belong, students):
         return
-    found = {f"{table}_{part}": value for table in TABLES for part, value in _parts(now[table])}
+    found = {f"{table}_{part}": value for table in _TABLES for part, value in _parts(now[table])}
     found |= {"all_belong": all_belong, "students": students, "run_id": run_id}
     lake.append_rows([found | {"checked_at": datetime.now(UTC)}], "score_checks", run_id)
 
@@ -86,7 +86,7 @@ def _latest(lake: Lakehouse, now: dict[str, Snapshot]) -> Row | None:
 
 def _snapshots(row: Row) -> dict[str, Snapshot]:
     names = [part for part, _ in _parts(Snapshot("", 0, ""))]
-    return {table: Snapshot(*(row[f"{table}_{name}"] for name in names)) for table in TABLES}
+    return {table: Snapshot(*(row[f"{table}_{name}"] for name in names)) for table in _TABLES}
 
 
 def _parts(snapshot: Snapshot) -> list[tuple[str, object]]:

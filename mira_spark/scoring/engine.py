@@ -22,7 +22,7 @@ from mira_spark.scoring.stages import Watch, run_ahead
 from mira_spark.students.protocol import Batch, Scores, Student
 
 REASON_LENGTH = 300
-NOT_FINITE = "the student's score is not a finite number"
+_NOT_FINITE = "the student's score is not a finite number"
 IN_PART = "read in part: the memory did not hold all of it"
 WINDOW_BYTES = 64 << 20
 PROBE = "a"
@@ -37,7 +37,7 @@ class Outage(str):
 
 
 Reasons = list[str | None]
-Rows = npt.NDArray[np.int64]
+_Rows = npt.NDArray[np.int64]
 
 
 class Encoded(NamedTuple):
@@ -53,7 +53,7 @@ class Forwarded(NamedTuple):
     none."""
 
     reasons: Reasons
-    parts: list[tuple[Rows, npt.ArrayLike]]
+    parts: list[tuple[_Rows, npt.ArrayLike]]
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Engine:
         """The batches' scores as the student gives them, each batch cut as small as the memory or a
         bad row makes needful."""
         reasons: Reasons = [encoded.reasons.get(row) for row in range(encoded.rows)]
-        parts: list[tuple[Rows, npt.ArrayLike]] = []
+        parts: list[tuple[_Rows, npt.ArrayLike]] = []
         waiting = encoded.batches[::-1]
         while waiting:
             if self._down is not None:
@@ -167,10 +167,10 @@ class Engine:
         scores[unusable] = np.nan
         for row in np.flatnonzero(unusable).tolist():
             known = reasons[row]
-            reasons[row] = NOT_FINITE if known in (None, IN_PART) else known
+            reasons[row] = _NOT_FINITE if known in (None, IN_PART) else known
         return scores, reasons
 
-    def _forward(self, batch: Batch, parts: list[tuple[Rows, npt.ArrayLike]]) -> "Failure | None":
+    def _forward(self, batch: Batch, parts: list[tuple[_Rows, npt.ArrayLike]]) -> "Failure | None":
         try:
             with self._watch.busy():
                 parts.append((batch.rows, self.student.forward(batch)))

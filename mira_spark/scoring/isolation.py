@@ -22,9 +22,9 @@ from mira_spark.scoring.engine import Engine, Outage, Reasons
 from mira_spark.students import artefact
 from mira_spark.students.protocol import Scores
 
-PIECE = 256
-WARM_UP = "a first text"
-TEXTS = pa.schema([("text", pa.large_binary())])
+_PIECE = 256
+_WARM_UP = "a first text"
+_TEXTS = pa.schema([("text", pa.large_binary())])
 
 
 class IsolationLimits(NamedTuple):
@@ -44,14 +44,14 @@ def score_isolated(
     When the student cannot be loaded the child's own error is raised, or OutageError.
     """
     argument = {"folder": folder, "digest": digest}
-    child = ChildProcess("mira_spark.scoring.isolation", argument, TEXTS, "the student")
+    child = ChildProcess("mira_spark.scoring.isolation", argument, _TEXTS, "the student")
     slots = int(child.greeting)
     try:
         for batch in batches:
             parts: list[tuple[Scores, Reasons]] = []
             texts = batch.column("text").cast(pa.large_binary())
-            for first in range(0, len(texts), PIECE):
-                piece = texts.slice(first, PIECE)
+            for first in range(0, len(texts), _PIECE):
+                piece = texts.slice(first, _PIECE)
                 try:
                     parts.append(_scores(child, piece, slots, limits.piece_s, limits.memory))
                 except Died:
@@ -77,7 +77,7 @@ def _scores(
     child: ChildProcess, texts: pa.Array, slots: int, seconds: float, memory: int
 ) -> tuple[Scores, Reasons]:
     """Scores and reasons of the texts; Died when they killed the child."""
-    batch = pa.RecordBatch.from_arrays([texts], schema=TEXTS)
+    batch = pa.RecordBatch.from_arrays([texts], schema=_TEXTS)
     answer = child.answer(batch, seconds, memory)
     flat = answer.column("scores").flatten().to_numpy().astype(np.float32)
     said = zip(*(answer.column(c).to_pylist() for c in ("reason", "outage")), strict=True)
@@ -93,7 +93,7 @@ def serve(folder: str, digest: str) -> None:
             student, _ = artefact.load(Path(folder), digest)
             engine = Engine(student)
             # What a first call costs (compiled code, buffers) is no document's time or memory.
-            engine.scores(pa.array([WARM_UP]))
+            engine.scores(pa.array([_WARM_UP]))
         except MiraError as error:
             out.write(" ".join(f"{type(error).__name__}: {error}".split()).encode() + b"\n")
             out.flush()

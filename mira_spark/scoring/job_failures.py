@@ -18,7 +18,7 @@ def as_our_error(failure: Exception) -> MiraError | None:
     failed; None where it says neither."""
     text = str(failure)
     if ours := _OURS.search(text):
-        kind = errors.named(ours["name"])
+        kind = errors.error_class(ours["name"])
         return kind(ours["message"].strip()) if kind else None
     if outage := _OUTAGE.search(text):
         return OutageError(" ".join(outage[0].split())[:300])

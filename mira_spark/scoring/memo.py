@@ -17,19 +17,19 @@ import pyarrow as pa
 MOST = 1_000_000
 """Rows that are kept, about 150 MB; the oldest are forgotten."""
 WAIT_S = 30.0
-Key = bytes
+_Key = bytes
 
 
-def keys(artefact_sha256: str, texts: pa.Array) -> list[Key]:
+def keys(artefact_sha256: str, texts: pa.Array) -> list[_Key]:
     """What names each text's scores by the student of this artefact."""
     secret = bytes.fromhex(artefact_sha256)
     encoded = texts.cast(pa.large_binary()).to_pylist()
     return [hashlib.blake2b(one or b"", digest_size=16, key=secret).digest() for one in encoded]
 
 
-def lookup(folder: Path, wanted: Sequence[Key]) -> dict[Key, bytes]:
+def lookup(folder: Path, wanted: Sequence[_Key]) -> dict[_Key, bytes]:
     """What is known of the wanted keys."""
-    known: dict[Key, bytes] = {}
+    known: dict[_Key, bytes] = {}
     with contextlib.suppress(OSError, sqlite3.Error), _opened(folder) as memo:
         for key in wanted:
             row = memo.execute("SELECT value FROM memo WHERE key = ?", (key,)).fetchone()
@@ -38,7 +38,7 @@ def lookup(folder: Path, wanted: Sequence[Key]) -> dict[Key, bytes]:
     return known
 
 
-def store(folder: Path, values: Mapping[Key, bytes]) -> None:
+def store(folder: Path, values: Mapping[_Key, bytes]) -> None:
     """Let the executor's other workers find these."""
     with contextlib.suppress(OSError, sqlite3.Error), _opened(folder) as memo:
         memo.executemany("INSERT OR IGNORE INTO memo (key, value) VALUES (?, ?)", values.items())

@@ -20,7 +20,7 @@ class Advance:
     quarantined: int = 0
 
     @classmethod
-    def of(cls, units: Iterable[Unit]) -> Self:
+    def start(cls, units: Iterable[Unit]) -> Self:
         """Nothing done yet."""
         wanted: dict[str, int] = {}
         tokens = 0

@@ -10,8 +10,8 @@ import pyarrow as pa
 from mira_spark.scoring import batches as scoring
 from mira_spark.students import artefact
 
-COLUMNS = ("text", "source")
-OUTPUT = ("quality", "dimension_scores")
+_COLUMNS = ("text", "source")
+_OUTPUT = ("quality", "dimension_scores")
 
 
 class StudentModel:

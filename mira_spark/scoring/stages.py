@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-POLL_S = 0.1
+_POLL_S = 0.1
 STDERR = 2
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def run_ahead(items: Iterable[T], most: int) -> Iterator[T]:
+def run_ahead(items: Iterable[_T], most: int) -> Iterator[_T]:
     """The items, made by a thread of its own that is at most `most` ahead; its errors are raised
     here. When nobody asks any more the thread ends with the item it is at."""
-    made: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(most)
+    made: queue.Queue[tuple[_T | None, BaseException | None, bool]] = queue.Queue(most)
     left = threading.Event()
 
-    def put(item: T | None, error: BaseException | None = None, last: bool = False) -> bool:
+    def put(item: _T | None, error: BaseException | None = None, last: bool = False) -> bool:
         while not left.is_set():
             try:
-                made.put((item, error, last), timeout=POLL_S)
+                made.put((item, error, last), timeout=_POLL_S)
                 return True
             except queue.Full:
                 pass

@@ -17,7 +17,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.scoring import checks as score_checks
 from mira_spark.scoring import job_failures, units
-from mira_spark.scoring.batches import UNSCORED, Scorer
+from mira_spark.scoring.batches import UNSCORED_STATUS, Scorer
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.scoring.units import Bucket, Tally, Unit
@@ -139,7 +139,7 @@ class UnscoredCounter:
 
     def taken_out(self, rows: DataFrame) -> DataFrame:
         """The rows that have scores or are quarantined."""
-        left = F.col("status") == UNSCORED
+        left = F.col("status") == UNSCORED_STATUS
         names = ("documents", "tokens", "checksum")
         sums = zip(names, _sums(left), strict=True)
         counted = [total.alias(name) for name, total in sums]

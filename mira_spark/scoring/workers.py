@@ -12,10 +12,10 @@ from mira_spark.scoring import batches as scoring
 from mira_spark.scoring.batches import Scorer
 from mira_spark.students.protocol import USUAL, Batching
 
-Function = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+_Function = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def score(scorer: Scorer, hung_after_s: float, batching: Batching = USUAL) -> Function:
+def score(scorer: Scorer, hung_after_s: float, batching: Batching = USUAL) -> _Function:
     """`scoring.score` for `mapInArrow`: isolated once an attempt at the task has failed."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -26,8 +26,8 @@ KEEP_ALL = -1
 KEEP_NONE = 10_001
 """A quality_cut above every quality."""
 
-Kind = Literal["pool", "floor", "cap"]
-Key = tuple[Kind, str]
+_Kind = Literal["pool", "floor", "cap"]
+Key = tuple[_Kind, str]
 
 
 @dataclass(frozen=True)

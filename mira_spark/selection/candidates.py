@@ -14,12 +14,12 @@ from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError, joined
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection.order import HIGHEST, level_sql, tie_hash
+from mira_spark.selection.order import HIGHEST_LEVEL, level_sql, tie_hash
 from mira_spark.settings.selection import Filter, Scalar, ScoreColumn, SelectionSettings
 
-TEXTS = ("source", "source_group", "domain", "license")
+_TEXTS = ("source", "source_group", "domain", "license")
 FLAGS = ("sendable", "repaired")
-NUMBERS = ("n_bytes", "n_tokens", "quality")
+_NUMBERS = ("n_bytes", "n_tokens", "quality")
 OF_DOCUMENTS = ("domain", "license", "sendable", "repaired", "n_bytes", "metadata")
 FILTERED, EXCLUDED, DUPLICATE = "filtered", "excluded", "duplicate"
 UNSCORED, NOT_FINITE = "without a score", "without a finite score"
@@ -53,8 +53,8 @@ def check(settings: SelectionSettings) -> None:
 
 def _problem(one: Filter) -> str | None:
     column, operator = one.column, one.operator
-    if column not in TEXTS + FLAGS + NUMBERS and not column.startswith("metadata."):
-        known = ", ".join(TEXTS + FLAGS + NUMBERS)
+    if column not in _TEXTS + FLAGS + _NUMBERS and not column.startswith("metadata."):
+        known = ", ".join(_TEXTS + FLAGS + _NUMBERS)
         return f"there is no column {column}; there are {known} and metadata.<key>"
     if isinstance(one.value, tuple) != ("in" in operator):
         kind = "a list" if "in" in operator else "one value, no list"
@@ -62,9 +62,9 @@ def _problem(one: Filter) -> str | None:
     for value in one.value if isinstance(one.value, tuple) else (one.value,):
         if column in FLAGS and not isinstance(value, bool):
             return f"{column} {operator}: {value!r} should be true or false"
-        if column in NUMBERS and not _is_number(value):
+        if column in _NUMBERS and not _is_number(value):
             return f"{column} {operator}: {value!r} should be a number"
-        if column in TEXTS and not isinstance(value, str):
+        if column in _TEXTS and not isinstance(value, str):
             return f"{column} {operator}: {value!r} should be a text, in quotes"
         if column.startswith("metadata.") and not (isinstance(value, str) or _is_number(value)):
             return f"{column} {operator}: {value!r} should be a number, or a text in quotes"
@@ -146,7 +146,7 @@ def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSett
     halves = given.select("doc_id", half.alias("half"))
     ends = halves.agg(F.min("half").alias("low"), F.max("half").alias("high"))
     part = F.try_divide(F.col("half") - F.col("low"), F.col("high") - F.col("low"))
-    scaled = F.floor(F.coalesce(part, F.lit(0.0)) * HIGHEST).cast("smallint")
+    scaled = F.floor(F.coalesce(part, F.lit(0.0)) * HIGHEST_LEVEL).cast("smallint")
     levels = halves.crossJoin(F.broadcast(ends)).select(
         "doc_id",
         F.when(F.col("half").isNotNull(), scaled).alias("level"),

@@ -12,7 +12,7 @@ from mira_spark.selection import record as selections
 from mira_spark.selection.record import Selection
 
 ONLY_A, ONLY_B, BOTH = "only in A", "only in B", "in both"
-CHANGED, ASIDE, QUALITY, CUT = (
+CHANGED, _ASIDE, QUALITY, _CUT = (
     "document changed or new",
     "set aside",
     "quality changed",
@@ -87,9 +87,9 @@ def _reason(x: str) -> Column:
     same_text = F.col("a_hash") == F.col("b_hash")
     return (
         F.when(~F.coalesce(same_text, F.lit(False)), CHANGED)
-        .when(F.col(f"{x}_level").isNull(), ASIDE)
+        .when(F.col(f"{x}_level").isNull(), _ASIDE)
         .when(F.col("a_level") != F.col("b_level"), QUALITY)
-        .otherwise(CUT)
+        .otherwise(_CUT)
     )
 
 

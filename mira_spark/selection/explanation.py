@@ -22,7 +22,7 @@ from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # of bytes that are no UTF-8; no table holds one
-NEW, UNGROUPED, NO_SCORE = "new", "no student", "not scored"
+_NEW, UNGROUPED, NO_SCORE = "new", "no student", "not scored"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _explained(known: _Known, doc_id: str) -> Explanation:
     if doc_id not in known.documents:
         version = one.version("documents")
         because = f"it is not in version {version} of documents, only in a later one"
-        return Explanation(**found, set_aside=NEW, because=because)
+        return Explanation(**found, set_aside=_NEW, because=because)
     if source not in known.cutoffs:
         because = f"no student scores its source, {source}"
         return Explanation(**found, set_aside=UNGROUPED, because=because)

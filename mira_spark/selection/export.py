@@ -26,7 +26,7 @@ from mira_spark.selection import record as selections
 from mira_spark.selection.record import Selection
 
 Format = Literal["parquet", "jsonl"]
-MANIFEST, BEGUN = "manifest.json", "manifest.json.begun"
+_MANIFEST, BEGUN = "manifest.json", "manifest.json.begun"
 PART = ".part"
 _OTHER = "choose another folder"
 FILE_TOKENS = 25_000_000
@@ -103,7 +103,7 @@ def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Ex
     named = {"name": one.name, "digest": one.digest, "documents_version": one.versions[0],
              "scores_version": one.versions[1], "tables": dict(one.tables),
              "columns": list(WRITTEN)}  # fmt: skip
-    _write(folder / MANIFEST, _json(content | named | sums | {"files": entries}))
+    _write(folder / _MANIFEST, _json(content | named | sums | {"files": entries}))
     (folder / BEGUN).unlink()
     return ExportSummary(len(planned), found, **sums)
 
@@ -115,7 +115,7 @@ def _digests_before(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
         raise InputError(f"{folder} is a file, should be a folder")
     if not folder.exists() or not any(folder.iterdir()):
         return {}
-    for name in (MANIFEST, BEGUN):
+    for name in (_MANIFEST, BEGUN):
         try:
             there = json.loads((folder / name).read_text(encoding="utf-8"))
             before = {key: there[key] for key in content}

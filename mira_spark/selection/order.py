@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from mira_spark.errors import InputError
 from mira_spark.settings.selection import SelectionSettings
 
-HIGHEST = 10_000
+HIGHEST_LEVEL = 10_000
 
 
 def budget_tokens(budget: str, corpus_tokens: int, smallest: int) -> int:
@@ -44,7 +44,7 @@ def level_sql(score: str, of: str = "") -> str:
     found = {
         "quality": f"{of}quality",
         "random": "0",
-        "length": f"least({HIGHEST}, cast(1000 * log10({of}n_tokens + 1) AS int))",
+        "length": f"least({HIGHEST_LEVEL}, cast(1000 * log10({of}n_tokens + 1) AS int))",
     }[score]
     return f"cast(if({of}quality IS NULL, NULL, {found}) AS smallint)"
 

@@ -23,7 +23,7 @@ from mira_spark.settings.types import NAME
 NAME_OR_ID = re.compile(NAME)
 PINNED = ("documents", "scores")
 WRITES = ("selected_documents", "selection_cutoffs", "selections")
-COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
+_COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
 CUT = ("quality_cut", "tie_hash_cut", "tie_doc_id_cut")
 SCORED_BY = ["source", "source_group", "student_id"]
 
@@ -243,11 +243,11 @@ def competing_rows(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFram
 def selection_documents(lake: Lakehouse, one: Selection) -> DataFrame:
     """Its documents, with COLUMNS; those of its view, also where that shows another by now."""
     if not one.settings.is_predicate:
-        return listed_documents(lake, one).select(*COLUMNS)
+        return listed_documents(lake, one).select(*_COLUMNS)
     cuts = F.broadcast(cutoffs(lake, one).select("source", *CUT))
     condition = selection.selected_condition(one.settings.seed, str(one.settings.score))
     rows = pinned_scores(lake, one).join(cuts, on="source", how="inner").filter(condition)
-    return rows.select(*COLUMNS)
+    return rows.select(*_COLUMNS)
 
 
 def listed_documents(lake: Lakehouse, one: Selection) -> DataFrame:

@@ -86,7 +86,7 @@ def find_stops(
     """
     if not walks:
         return []
-    members = _Members.of(walks, steps)
+    members = _Members.from_walks(walks, steps)
     first, end = np.zeros(len(walks), np.int64), np.full(len(walks), len(steps))
     above = np.zeros(len(members.walk), np.int64)
     if inside is not None:
@@ -155,7 +155,7 @@ class _Members:
     most: Integers
 
     @classmethod
-    def of(cls, walks: Sequence[Walk], steps: Steps) -> Self:
+    def from_walks(cls, walks: Sequence[Walk], steps: Steps) -> Self:
         """Those of these walks."""
         sizes = [len(walk.reserves) for walk in walks]
         reserves = [reserve for walk in walks for reserve in walk.reserves.values()]

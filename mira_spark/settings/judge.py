@@ -10,7 +10,7 @@ from mira_spark.settings.secrets import FORMS, is_reference
 from mira_spark.settings.types import LocalPath, Seed, Usd
 from mira_spark.settings.urls import checked_url
 
-Name = Annotated[str, Field(min_length=1)]
+_Name = Annotated[str, Field(min_length=1)]
 Parameter = Literal["max_tokens", "temperature", "seed", "response_format"]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 TAKEN = {"model", "messages", "n", "stream"}
@@ -27,12 +27,12 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["heuristic", "openai", "bedrock"] = "heuristic"
-    model: Name | None = None
+    model: _Name | None = None
     url: str | None = None
-    hosts: tuple[Name, ...] = ()
+    hosts: tuple[_Name, ...] = ()
     secret: str = "env:OPENAI_API_KEY"
-    region: Name | None = None
-    profile: Name | None = None
+    region: _Name | None = None
+    profile: _Name | None = None
     temperature: float | None = Field(0.0, ge=0, le=2)
     seed: Seed | None = None
     max_output_tokens: int = Field(2_000, ge=1)
@@ -142,7 +142,7 @@ class JudgeSettings(ModelSettings):
     labelling: ModelSettings | None = None
     prompts: LocalPath | None = None
     journal: LocalPath | None = None
-    licenses: tuple[Name, ...] = ()
+    licenses: tuple[_Name, ...] = ()
     reasks: int = Field(1, ge=0)
     unreadable_in_a_row: int = Field(20, ge=1)
     prices: dict[str, Price] = {}

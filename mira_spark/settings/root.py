@@ -32,7 +32,7 @@ from mira_spark.settings.students import (
 )
 from mira_spark.settings.types import LocalPath
 
-NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127})?$"
+_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127})?$"
 MOST_SHOWN = 200
 """Problems of a file that are listed, and characters of a value or a name in one."""
 
@@ -42,7 +42,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    namespace: str = Field("mira", pattern=NAME)
+    namespace: str = Field("mira", pattern=_NAME)
     session: Literal["local", "platform"] = "local"
     folder: LocalPath = Path(".mira")
     local_cores: int | None = Field(None, ge=1)

@@ -16,7 +16,7 @@ from mira_spark.errors import ConfigError
 
 MOST_CHARACTERS = 4_000_000
 """Of a file, and of what it says with every alias written out."""
-DEEPEST = 50
+_DEEPEST = 50
 """Levels of lists and mappings in each other."""
 LONGEST_NUMBER = 10**1_000
 """Python refuses to print numbers that are much longer."""
@@ -76,7 +76,7 @@ def parse(text: str, where: str, as_text: bool = False) -> YamlDocument:
         problems = sorted(set(_problems(root))) if root else []
         return YamlDocument(loader.construct_document(root) if root else None, root, problems)
     except RecursionError:
-        raise ConfigError(f"{where}: is nested deeper than {DEEPEST} levels") from None
+        raise ConfigError(f"{where}: is nested deeper than {_DEEPEST} levels") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: {_described(error, text)}") from None
 
@@ -89,8 +89,8 @@ def _problems(root: yaml.Node) -> Iterator[tuple[int, str]]:
         left -= 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
         if left < 0:
             raise _problem(_TOO_LONG, root)
-        if depth > DEEPEST:
-            raise _problem(f"is nested deeper than {DEEPEST} levels", node)
+        if depth > _DEEPEST:
+            raise _problem(f"is nested deeper than {_DEEPEST} levels", node)
         if isinstance(node, yaml.SequenceNode):
             todo += [(each, depth + 1) for each in node.value]
         elif isinstance(node, yaml.MappingNode):

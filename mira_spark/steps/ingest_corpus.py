@@ -35,9 +35,9 @@ from mira_spark.settings.root import Settings
 
 SETTINGS = ("corpus",)
 WRITES = ("documents", "rejected_documents")
-KEYS = ("doc_id", "source", "content_hash", "n_bytes", "license", "sendable", "unclear",
+_KEYS = ("doc_id", "source", "content_hash", "n_bytes", "license", "sendable", "unclear",
         "described", "reason", "beginning", "file")  # fmt: skip
-NEW = ("doc_id", "content_hash", "source", "n_bytes", "sendable", "changed", "known_tokens")
+_NEW = ("doc_id", "content_hash", "source", "n_bytes", "sendable", "changed", "known_tokens")
 EMPTY = "the corpus is empty: the input holds no document that could be taken in"
 REJECTED = ("source", "doc_id", "reason", "n_bytes", "beginning", "file")
 
@@ -71,7 +71,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     corpus.check_columns(chosen, raw.columns)
     mapped = corpus.in_our_columns(raw, chosen)
     with contextlib.ExitStack() as kept:
-        keys = kept.enter_context(_held(mapped.select(*KEYS)))
+        keys = kept.enter_context(_held(mapped.select(*_KEYS)))
         repeated = corpus.repeated_ids(keys)
         if not repeated.isEmpty():
             mapped = corpus.without_repeats(mapped, repeated)
@@ -128,7 +128,7 @@ def _take_in(
     is_first = documents.isEmpty()
     unknown = {"changed": F.lit(False), "known_tokens": F.lit(None).cast("bigint")}
     new = good if is_first else corpus.new_or_changed(good, documents, chosen.columns)
-    new = (new.withColumns(unknown) if is_first else new).select(*NEW)
+    new = (new.withColumns(unknown) if is_first else new).select(*_NEW)
     with _held(new) as new:
         counts = _by_change(new)
         if is_first:

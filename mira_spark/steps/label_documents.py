@@ -30,7 +30,7 @@ from mira_spark.settings.types import SEEDS
 
 SETTINGS = ("labelling",)
 WRITES = ("judge_calls", "labels", "judge_agreement")
-CHUNK = 1_024
+_CHUNK = 1_024
 """Rows of `labels` in a commit."""
 
 
@@ -55,7 +55,7 @@ class _Chunk:
     def add(self, row: dict[str, object]) -> None:
         """One more, and a commit when that makes CHUNK."""
         self._rows.append(row)
-        if len(self._rows) >= CHUNK:
+        if len(self._rows) >= _CHUNK:
             self.commit()
 
     def commit(self) -> None:

@@ -23,7 +23,7 @@ from mira_spark.settings.root import Settings
 SETTINGS = ("report", "selection")
 WRITES: tuple[str, ...] = ()
 FIGURES = ("budget_tokens", "selected_tokens", "selected_documents")
-Rows = list[dict[str, Any]]
+_Rows = list[dict[str, Any]]
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -95,7 +95,7 @@ def _collected(lake: Lakehouse, settings: Settings) -> ReportData:
     )
 
 
-def _rows(rows: DataFrame) -> Rows:
+def _rows(rows: DataFrame) -> _Rows:
     return [row.asDict() for row in rows.collect()]
 
 
@@ -104,7 +104,7 @@ def _students(lake: Lakehouse, counting: set[str]) -> list[report_rows.Row]:
     return report_rows.students_shown(_rows(by_age), counting)
 
 
-def _agreement(lake: Lakehouse, students: list[report_rows.Row]) -> Rows:
+def _agreement(lake: Lakehouse, students: list[report_rows.Row]) -> _Rows:
     """Of the labellings that the students learnt from."""
     ids = sorted({student["labelling_id"] for student in students})
     rows = lake.read("judge_agreement").filter(F.col("labelling_id").isin(ids))
@@ -117,7 +117,7 @@ def _judges(lake: Lakehouse, rubrics: DataFrame) -> list[str]:
     return [row["judge"] for row in found.collect()]
 
 
-def _groups(lake: Lakehouse, settings: Settings, version: int) -> Rows:
+def _groups(lake: Lakehouse, settings: Settings, version: int) -> _Rows:
     group_of = source_groups(lake, settings.grouping)
     sizes = _rows(report_rows.sizes(lake.read("documents", version)))
     return [row | {"source_group": group_of.get(row["source"], "no group")} for row in sizes]
@@ -127,9 +127,9 @@ def _examples(
     lake: Lakehouse,
     settings: Settings,
     versions: dict[str, int],
-    cutoffs: Rows,
+    cutoffs: _Rows,
     students: list[report_rows.Row],
-    reliability: Rows,
+    reliability: _Rows,
 ) -> list[report_rows.Row]:
     sources = report_rows.example_sources(cutoffs)
     if not sources:

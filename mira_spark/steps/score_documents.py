@@ -133,7 +133,7 @@ def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]
 
 def _each(planned: list[Unit], do: Callable[[Unit], Done], what: str, note: Note) -> Done:
     """`do` every unit, two at a time; what became of all together."""
-    advance, total = Advance.of(planned), Done()
+    advance, total = Advance.start(planned), Done()
     pool = ThreadPoolExecutor(UNITS_AT_ONCE)
     try:
         started = {pool.submit(do, unit): unit for unit in planned}

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from mira_spark.students import configs
 
-HIGHEST = 10
+HIGHEST_SCORE = 10
 SEPARATOR, END, UNKNOWN = ",", "\n", "-"
 ASK = "\n\nScores, then reasons:\n"
 WINDOW_MARK = "\n[...]\n"
@@ -94,7 +94,7 @@ def _score(word: str) -> int | None:
     digits = word.strip()  # of more than int() takes for space
     if not _INTEGER.fullmatch(digits):
         return None
-    return score if (score := int(digits)) <= HIGHEST else None
+    return score if (score := int(digits)) <= HIGHEST_SCORE else None
 
 
 def _label(name: str) -> str:

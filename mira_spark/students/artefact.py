@@ -26,15 +26,15 @@ from mira_spark.students.configs import (
     ServedConfig,
 )
 from mira_spark.students.protocol import Student
-from mira_spark.students.weights import Bytes, Dtype, Floats, Shapes
+from mira_spark.students.weights import Bytes, Dtype, FloatArrays, Shapes
 
-MODEL, CONFIG, MANIFEST, TOKENIZER = (
+MODEL, _CONFIG, MANIFEST, TOKENIZER = (
     "model.safetensors",
     "config.json",
     "manifest.json",
     "tokenizer.json",
 )
-FILES = (CONFIG, MANIFEST, MODEL)
+_FILES = (_CONFIG, MANIFEST, MODEL)
 """Of every artefact; a kind that reads tokens has TOKENIZER too."""
 
 
@@ -67,7 +67,7 @@ def write(folder: Path, student: Student, manifest: Manifest) -> str:
         raise ArtefactError(f"{folder}: found {', '.join(found)}, expected an empty folder")
     config, tensors, shapes = student.config, student.tensors(), _layout(student.config)
     _check_slots(folder, manifest, config)
-    (folder / CONFIG).write_bytes(_json_bytes(config))
+    (folder / _CONFIG).write_bytes(_json_bytes(config))
     if student.tokenizer is not None:
         (folder / TOKENIZER).write_bytes(student.tokenizer)
     weights.write(folder / MODEL, tensors, shapes, _dtype(config))
@@ -87,9 +87,9 @@ def read_manifest(folder: Path, digest: str | None = None) -> Manifest:
 
 def read_config(folder: Path, digest: str) -> Config:
     """What kind of student the artefact with this digest is; its weights are not looked at."""
-    manifest, content = read_manifest(folder, digest), _read(folder / CONFIG)
-    _check_digest(folder / CONFIG, content, manifest.files.get(CONFIG, "none"))
-    config: Config = _parsed(TypeAdapter(Config), folder / CONFIG, content)
+    manifest, content = read_manifest(folder, digest), _read(folder / _CONFIG)
+    _check_digest(folder / _CONFIG, content, manifest.files.get(_CONFIG, "none"))
+    config: Config = _parsed(TypeAdapter(Config), folder / _CONFIG, content)
     return config
 
 
@@ -109,7 +109,7 @@ def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
     contents = {name: _in_memory(folder / name) for name in sorted(names - {MANIFEST})}
     for name, found in contents.items():
         _check_digest(folder / name, found, manifest.files[name])
-    config: Config = _parsed(TypeAdapter(Config), folder / CONFIG, bytes(contents[CONFIG]))
+    config: Config = _parsed(TypeAdapter(Config), folder / _CONFIG, bytes(contents[_CONFIG]))
     _check_slots(folder, manifest, config)
     has_tokenizer = TOKENIZER in names
     if has_tokenizer != isinstance(config, EncoderConfig | GenerativeConfig):
@@ -119,7 +119,7 @@ def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
     return _restored(config, tensors, bytes(contents.get(TOKENIZER, b""))), manifest
 
 
-def _restored(config: Config, tensors: dict[str, Floats], tokenizer: bytes) -> Student:
+def _restored(config: Config, tensors: dict[str, FloatArrays], tokenizer: bytes) -> Student:
     match config:
         case LinearConfig():
             return linear.restored(config, tensors)
@@ -161,12 +161,12 @@ def _dtype(config: Config) -> Dtype:
 def _checked_names(folder: Path) -> set[str]:
     """The names of the files: FILES, perhaps TOKENIZER, nothing else, each a plain file."""
     if not folder.is_dir():
-        raise ArtefactError(f"{folder}: is no folder, expected one with {', '.join(FILES)}")
+        raise ArtefactError(f"{folder}: is no folder, expected one with {', '.join(_FILES)}")
     entries = {entry.name: entry for entry in os.scandir(folder)}
-    problems = [f"{folder / name}: is missing" for name in FILES if name not in entries]
+    problems = [f"{folder / name}: is missing" for name in _FILES if name not in entries]
     for name in sorted(entries):
-        if name not in (*FILES, TOKENIZER):
-            problems.append(f"{folder / name}: is extra, expected only {', '.join(FILES)}")
+        if name not in (*_FILES, TOKENIZER):
+            problems.append(f"{folder / name}: is extra, expected only {', '.join(_FILES)}")
         elif entries[name].is_symlink() or not entries[name].is_file():
             what = "a symbolic link" if entries[name].is_symlink() else "no file"
             problems.append(f"{folder / name}: is {what}, expected a plain file")

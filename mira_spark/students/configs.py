@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mira_spark.settings.students import ServedSettings
 
 MOST_SLOTS: Final = 16
-CHARACTERS_PER_TOKEN: Final = 8
+_CHARACTERS_PER_TOKEN: Final = 8
 """So much of a long text is looked at for each token kept; more would be tokenised in vain."""
 Slots = Annotated[int, Field(ge=1, le=MOST_SLOTS)]
 
@@ -64,7 +64,7 @@ class ServedConfig(_Config):
 def piece(max_tokens: int) -> int:
     """Characters of each of the three pieces that a text is cut to before it is tokenised: so many
     that their tokens fill what is kept of a document."""
-    return max_tokens // 3 * CHARACTERS_PER_TOKEN
+    return max_tokens // 3 * _CHARACTERS_PER_TOKEN
 
 
 def looked_at(config: LinearConfig | EncoderConfig | GenerativeConfig | ServedConfig) -> int | None:

@@ -57,7 +57,7 @@ class Choices:
     mask: Tensor
 
     @classmethod
-    def of(cls, written: Sequence[Sequence[int]], device: torch.device) -> Self:
+    def from_tokens(cls, written: Sequence[Sequence[int]], device: torch.device) -> Self:
         """Those written with these tokens; ArtefactError when they cannot be told apart."""
         try:
             found = probes([tuple(tokens) for tokens in written])

@@ -19,11 +19,11 @@ from mira_spark.students.protocol import USUAL, Batch, Batching, Scores, strings
 from mira_spark.students.windows import Reader
 
 HEADS, BIAS = "heads", "bias"
-BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
+_BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
 PACKED_WINDOW = 1_000
 """So few that the GPU has work soon; for want of padding they need not be sorted together."""
 BACKEND = "inductor"
-Arrays = Mapping[str, npt.NDArray[np.float32]]
+_Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class EncoderStudent:
 
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of documents of like length, the longest first."""
-        tokens = self.batching.tokens or BATCH_TOKENS[self.heads.device.type]
+        tokens = self.batching.tokens or _BATCH_TOKENS[self.heads.device.type]
         yield from windows.batches(self.reader.ids(strings(texts)), tokens)
 
     def forward(self, batch: Batch) -> npt.ArrayLike:
@@ -111,7 +111,7 @@ def layout(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     return shapes | {HEADS: (config.slots, width), BIAS: (config.slots,)}
 
 
-def restored(config: EncoderConfig, tensors: Arrays, tokenizer: bytes) -> EncoderStudent:
+def restored(config: EncoderConfig, tensors: _Arrays, tokenizer: bytes) -> EncoderStudent:
     """The student of an artefact, where it works fastest."""
     reader = windows.reader(tokenizer, config.max_tokens)
     model = architecture.restored(config.architecture, "encoder", tensors)

@@ -23,11 +23,11 @@ from mira_spark.students.configs import GenerativeConfig
 from mira_spark.students.decoding import Choices, Decoder
 from mira_spark.students.protocol import USUAL, Batch, Batching, Scores, strings
 
-Arrays = Mapping[str, npt.NDArray[np.float32]]
-Explanation = tuple[list[int | None], list[str]]
+_Arrays = Mapping[str, npt.NDArray[np.float32]]
+_Explanation = tuple[list[int | None], list[str]]
 
-BATCH_TOKENS = {"cpu": 4_096, "cuda": 32_768}
-TEXTS_AT_ONCE = 64
+_BATCH_TOKENS = {"cpu": 4_096, "cuda": 32_768}
+_TEXTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class GenerativeStudent:
     def encode(self, texts: pa.Array) -> Iterator[Batch]:
         """Batches of prompts of like length, the longest first."""
         read = strings(texts)
-        chunks = (read[i : i + TEXTS_AT_ONCE] for i in range(0, len(read), TEXTS_AT_ONCE))
+        chunks = (read[i : i + _TEXTS_AT_ONCE] for i in range(0, len(read), _TEXTS_AT_ONCE))
         prompts = [prompt for chunk in chunks for prompt in self.reader.ids(chunk)]
-        most = self.batching.tokens or BATCH_TOKENS[device_of(self.model).type]
+        most = self.batching.tokens or _BATCH_TOKENS[device_of(self.model).type]
         yield from windows.batches(prompts, most)
 
     def forward(self, batch: Batch) -> Scores:
@@ -79,11 +79,11 @@ class GenerativeStudent:
         may differ."""
         with torch.inference_mode():
             decoder, (tokens, mask) = Decoder(self.model), self.prompts(batch)
-            integers = torch.arange(answers.HIGHEST + 1.0, device=tokens.device)
+            integers = torch.arange(answers.HIGHEST_SCORE + 1.0, device=tokens.device)
             scores = []
             for choices in self.choices:
                 likelihood = choices.likelihood(decoder, tokens, mask)
-                scores.append((likelihood * integers).sum(1).clamp(0, answers.HIGHEST))
+                scores.append((likelihood * integers).sum(1).clamp(0, answers.HIGHEST_SCORE))
                 chosen = likelihood.argmax(1)
                 tokens, mask = choices.tokens[chosen], choices.mask[chosen]
             found: Scores = torch.stack(scores, 1).cpu().numpy()
@@ -160,22 +160,22 @@ def _reader(config: GenerativeConfig, content: bytes) -> windows.Reader:
 
 def _choices(slots: int, tokenizer: Tokenizer, device: torch.device) -> tuple[Choices, ...]:
     def choices(end: str) -> Choices:
-        texts = [f"{value}{end}" for value in range(answers.HIGHEST + 1)]
+        texts = [f"{value}{end}" for value in range(answers.HIGHEST_SCORE + 1)]
         encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
-        return Choices.of(encoded, device)
+        return Choices.from_tokens(encoded, device)
 
     return (choices(answers.SEPARATOR),) * (slots - 1) + (choices(answers.END),)
 
 
 def explained(
     student: GenerativeStudent, texts: pa.Array, new_tokens: int = 1_000
-) -> list[Explanation]:
+) -> list[_Explanation]:
     """The scores and reasons that the student writes when nothing forces its answer, row for row.
 
     Greedy; an answer ends with its last line or after `new_tokens`. What cannot be read of it is
     None or empty. These scores are integers: `forward` has the expected values.
     """
-    found: list[Explanation] = [([], []) for _ in range(len(texts))]
+    found: list[_Explanation] = [([], []) for _ in range(len(texts))]
     for batch in student.encode(texts):
         for row, text in zip(
             batch.rows.tolist(), _answers(student, batch, new_tokens), strict=True
@@ -208,7 +208,7 @@ def layout(config: GenerativeConfig) -> dict[str, tuple[int, ...]]:
     return architecture.layout(config.architecture, "causal")
 
 
-def restored(config: GenerativeConfig, tensors: Arrays, tokenizer: bytes) -> GenerativeStudent:
+def restored(config: GenerativeConfig, tensors: _Arrays, tokenizer: bytes) -> GenerativeStudent:
     """The student of an artefact, where it works fastest."""
     model = architecture.restored(config.architecture, "causal", tensors)
     return assembled(config, placed(model), tokenizer)

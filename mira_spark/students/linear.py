@@ -20,7 +20,7 @@ from mira_spark.students.protocol import Batch, Batching, Scores
 # A text stranger than any in training must not run away on one share: six deviations are enough.
 FARTHEST = 6.0
 
-Floats = npt.NDArray[np.float32]
+_Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class LinearStudent:
     """
 
     slots: int
-    table: Floats
-    shape_weights: Floats
-    shape_centre: Floats
-    shape_scale: Floats
-    bias: Floats
+    table: _Floats
+    shape_weights: _Floats
+    shape_centre: _Floats
+    shape_scale: _Floats
+    bias: _Floats
     dtype: Literal["F32", "F16"] = "F32"
     """How an artefact stores the weights."""
     byte_grams: bool = False
@@ -72,7 +72,7 @@ class LinearStudent:
             byte_grams=self.byte_grams,
         )
 
-    def tensors(self) -> dict[str, Floats]:
+    def tensors(self) -> dict[str, _Floats]:
         """The weights by name, as `layout` has them."""
         return {name: getattr(self, name) for name in layout(self.config)}
 
@@ -119,14 +119,14 @@ def layout(config: LinearConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
-def restored(config: LinearConfig, tensors: dict[str, Floats]) -> LinearStudent:
+def restored(config: LinearConfig, tensors: dict[str, _Floats]) -> LinearStudent:
     """The student of an artefact; the arrays are shared, not copied."""
     return LinearStudent(
         slots=config.slots, dtype=config.dtype, byte_grams=config.byte_grams, **tensors
     )
 
 
-def standardised(shapes: npt.NDArray[np.float64], centre: Floats, scale: Floats) -> Floats:
+def standardised(shapes: npt.NDArray[np.float64], centre: _Floats, scale: _Floats) -> _Floats:
     """Shapes [D, S] in deviations from the centre, at most six, float32."""
     deviations = (shapes - centre) / scale
     return np.clip(deviations, -FARTHEST, FARTHEST).astype(np.float32)
@@ -154,10 +154,10 @@ def utf8_spans(
     return _read_only(np.frombuffer(data, np.uint8)), starts, ends
 
 
-Dtype = TypeVar("Dtype", bound=np.generic)
+_Dtype = TypeVar("_Dtype", bound=np.generic)
 
 
-def _read_only(array: npt.NDArray[Dtype]) -> npt.NDArray[Dtype]:
+def _read_only(array: npt.NDArray[_Dtype]) -> npt.NDArray[_Dtype]:
     """A view nobody may write through: numba would compile the kernel anew for a writable array."""
     view = array.view()
     view.flags.writeable = False

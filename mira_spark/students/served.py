@@ -98,7 +98,9 @@ class ServedStudent:
         for slot in range(self.slots):
             end = answers.END if slot == self.slots - 1 else answers.SEPARATOR
             likelihood = self._likelihood(prompts, end)
-            scores[:, slot] = (likelihood @ np.arange(answers.HIGHEST + 1)).clip(0, answers.HIGHEST)
+            scores[:, slot] = (likelihood @ np.arange(answers.HIGHEST_SCORE + 1)).clip(
+                0, answers.HIGHEST_SCORE
+            )
             chosen = likelihood.argmax(axis=1).tolist()
             prompts = [
                 f"{prompt}{value}{end}" for prompt, value in zip(prompts, chosen, strict=True)
@@ -110,7 +112,7 @@ class ServedStudent:
 
     def _likelihood(self, prompts: Sequence[str], end: str) -> npt.NDArray[np.float64]:
         """Probabilities [rows, 11] of the integers that may follow each prompt."""
-        found = np.zeros((len(prompts), answers.HIGHEST + 1))
+        found = np.zeros((len(prompts), answers.HIGHEST_SCORE + 1))
         for row, said in enumerate(self._likeliest(prompts)):
             for token, logprob in said.items():
                 if match := _NUMBER.fullmatch(token):

@@ -19,7 +19,7 @@ from mira_spark.settings.students import ServedSettings
 from mira_spark.settings.urls import checked_url
 
 NEEDED_BY = "a served student"
-ATTEMPTS = 3
+_ATTEMPTS = 3
 OUTAGE_S = 300.0
 """After so long without an answer no more is asked. Less than `scoring.hung_after_s`."""
 LONGEST_WAIT_S = 60.0
@@ -76,7 +76,7 @@ class Requests:
         if over is not None:
             self._throttle = Throttle(1, OUTAGE_S)  # for the next task of this process
             raise OutageError(f"{over}; {failure}".replace("judge.", "served."), lasting=True)
-        if attempt == ATTEMPTS or not is_retryable(failure.status):
+        if attempt == _ATTEMPTS or not is_retryable(failure.status):
             raise failure
         return now + max(asked, backoff)
 

@@ -15,14 +15,14 @@ from mira_spark.errors import ArtefactError
 
 Bytes = bytes | memoryview
 Dtype = Literal["F32", "F16"]
-Floats = npt.NDArray[np.float32]
+FloatArrays = npt.NDArray[np.float32]
 Shapes = Mapping[str, tuple[int, ...]]
 
-LINE = 64  # bytes of a cache line: weights start on one
+_LINE = 64  # bytes of a cache line: weights start on one
 DTYPES: dict[Dtype, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
 
-def write(path: Path, tensors: Mapping[str, Floats], shapes: Shapes, dtype: Dtype) -> None:
+def write(path: Path, tensors: Mapping[str, FloatArrays], shapes: Shapes, dtype: Dtype) -> None:
     """Write the tensors that `shapes` names, in its order."""
     with path.open("wb") as file:
         file.write(_header(shapes, dtype))
@@ -30,7 +30,7 @@ def write(path: Path, tensors: Mapping[str, Floats], shapes: Shapes, dtype: Dtyp
             file.write(np.ascontiguousarray(tensors[name], DTYPES[dtype]).data)
 
 
-def read(path: Path, content: Bytes, shapes: Shapes, dtype: Dtype) -> dict[str, Floats]:
+def read(path: Path, content: Bytes, shapes: Shapes, dtype: Dtype) -> dict[str, FloatArrays]:
     """The file's tensors by name, float32; those stored as float32 are views of its content.
 
     ArtefactError, which names the path, unless it is what `write` makes of these shapes.
@@ -59,5 +59,5 @@ def _header(shapes: Shapes, dtype: Dtype) -> bytes:
         begin, end = end, end + width * int(np.prod(shape))
         tensors[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(tensors, separators=(",", ":")).encode()
-    text = text.ljust(-(-(8 + len(text)) // LINE) * LINE - 8)
+    text = text.ljust(-(-(8 + len(text)) // _LINE) * _LINE - 8)
     return len(text).to_bytes(8, "little") + text

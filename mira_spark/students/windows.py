@@ -14,9 +14,9 @@ from mira_spark.students.protocol import Batch
 
 Ids = npt.NDArray[np.int32]
 
-MARK = " [...] "
+_MARK = " [...] "
 """Stands between two windows of a document that is not read whole."""
-AT_ONCE = 256
+_AT_ONCE = 256
 """Texts that are tokenised at once: while their ids become arrays no other thread goes on."""
 WINDOW = 20_000
 """Documents that are sorted by length together: padding is then under three per cent."""
@@ -47,8 +47,8 @@ class Reader:
     def ids(self, texts: Sequence[str]) -> list[Ids]:
         """Each text's token ids; of a text too long its begin, middle and end, marked between."""
         found: list[Ids] = []
-        for first in range(0, len(texts), AT_ONCE):
-            pieces = [configs.pieces(text, self.piece) for text in texts[first : first + AT_ONCE]]
+        for first in range(0, len(texts), _AT_ONCE):
+            pieces = [configs.pieces(text, self.piece) for text in texts[first : first + _AT_ONCE]]
             flat = [piece for of_text in pieces for piece in of_text]
             encoded = self.tokenizer.encode_batch_fast(flat, add_special_tokens=False)
             each = iter(self._as_text(encoding.ids) for encoding in encoded)
@@ -89,7 +89,7 @@ def reader(content: bytes, most: int) -> Reader:
     probe = tokenizer.encode("a")
     own = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
     first, last = (own[0], own[-1] + 1) if own else (0, 0)
-    mark = tokenizer.encode(MARK, add_special_tokens=False).ids
+    mark = tokenizer.encode(_MARK, add_special_tokens=False).ids
     piece = configs.piece(most)
     frame = probe.ids[:first], probe.ids[last:]
     made = Reader(tokenizer, most, piece, *frame, mark, _spelt(tokenizer))

@@ -35,7 +35,7 @@ def resident(what: str) -> int:
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(what))
 
 
-def watched(scorer: Scorer, said: Path) -> workers.Function:
+def watched(scorer: Scorer, said: Path) -> workers._Function:
     """`workers.score` that leaves in a file the memory with the model and at its highest."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -30,7 +30,7 @@ from mira_spark.scoring.engine import Engine
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.calibration import IDENTITY
-from mira_spark.students.encoder import BATCH_TOKENS
+from mira_spark.students.encoder import _BATCH_TOKENS
 from tests.benchmarks import shapes
 from tests.benchmarks.linear_kernel import library_texts, random_student
 
@@ -88,7 +88,7 @@ def through_spark(rows: DataFrame, scorer: Scorer, path: str) -> float:
     return time.perf_counter() - started
 
 
-def noted(scorer: Scorer) -> workers.Function:
+def noted(scorer: Scorer) -> workers._Function:
     """`workers.score`, which leaves in the artefact's `.loads` how often a worker loaded it."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -170,7 +170,7 @@ def _padding(student: Any, texts: pa.Array) -> None:
     tokens = sum(int(b.inputs["lengths"].sum()) for b in made.batches)
     say(
         f"padding: {1 - tokens / padded:.2%} of {padded / 1e6:.1f} M tokens in {len(made.batches)} "
-        f"batches of {BATCH_TOKENS['cpu']:,} (bar 3 %)\n"
+        f"batches of {_BATCH_TOKENS['cpu']:,} (bar 3 %)\n"
     )
 
 

@@ -98,7 +98,7 @@ def test_with_no_row_aside_heads_do_not_learn_noise_by_heart(folder: Path, tmp_p
     for number, (_, source, text, _, _) in enumerate(documents(60)):
         split = "train" if number < 20 else "validation"
         ids = (f"doc {number} {i}" for i in range(1_000))
-        doc_id = next(i for i in ids if draw(i, "aside") >= frozen_heads.ASIDE)
+        doc_id = next(i for i in ids if draw(i, "aside") >= frozen_heads._ASIDE)
         rows.append((doc_id, source, text, [int(random.integers(0, 11))], split))
     settings = EncoderSettings(model=str(folder))
     student = train_encoder(staged(tmp_path / "noise", rows), 1, settings, tmp_path)

@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from mira_spark.errors import BusyError
 from mira_spark.lake import leases
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.failpoints import EXIT_CODE
+from mira_spark.process.failpoints import _EXIT_CODE
 from tests import cluster, scoring_lake
 from tests.scoring_lake import FAILPOINTS, SCHEMA, stored, tries
 
@@ -93,7 +93,7 @@ def test_a_driver_that_dies_anywhere_loses_and_repeats_nothing(
     lake_of_16: Lake, place: str
 ) -> None:
     died = ended(lake_of_16.scoring("platform", MIRA_FAILPOINTS=f"{place}=exit"))
-    assert died.startswith(f"{EXIT_CODE}: "), died
+    assert died.startswith(f"{_EXIT_CODE}: "), died
     before = stored(lake_of_16.folder, "run_id", "scored_at")
     again = ended(lake_of_16.scoring("platform"))
     assert again.startswith("0: "), again

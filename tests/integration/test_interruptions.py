@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mira_spark.process.interruption import LINE
+from mira_spark.process.interruption import _LINE
 from tests.process.test_interruption import Program, descendants
 from tests.scoring_lake import stored
 
@@ -57,12 +57,12 @@ def test_an_interrupted_scoring_ends_at_once_and_the_next_one_goes_on(
 ) -> None:
     starting = scoring(folder)
     until(starting, lambda: any("deploy.SparkSubmit" in c for c in commands(starting)))
-    assert starting.interrupt() == (75, f"{LINE}\n")
+    assert starting.interrupt() == (75, f"{_LINE}\n")
 
     for in_a_child in (False, True):
         assert interrupted_scoring(folder, tmp_path / f"rows {in_a_child}", in_a_child) == (
             75,
-            f"{LINE}\n",
+            f"{_LINE}\n",
         )
 
     code, written = with_java_killed(folder, tmp_path / "rows")

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mira_spark.judges.defence import (
+    _MARK,
     ESCAPE,
-    MARK,
     addresses_grader,
     boundary,
     enclosed,
@@ -39,11 +39,11 @@ PROMPTS = load()
 LIVE = re.compile(
     r"<[|\uff5c][^\n]*[|\uff5c]>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|<bos>"
     r"|</?(?:document|system|user|assistant|human)\b[^>\n]*>"
-    rf"|^{MARK}[^\w\"'\n]*(?:human|assistant|system|user)[^\w\"'\n{ESCAPE}]*:",
+    rf"|^{_MARK}[^\w\"'\n]*(?:human|assistant|system|user)[^\w\"'\n{ESCAPE}]*:",
     re.IGNORECASE | re.MULTILINE,
 )
 SPECIAL = (
-    f"{MARK}{ESCAPE}\n\r\t |<>[]/:*#\u200b\u202e\u2028\x00\x0c\x85\ufeff\u0301\U000e0041\ufe0f"
+    f"{_MARK}{ESCAPE}\n\r\t |<>[]/:*#\u200b\u202e\u2028\x00\x0c\x85\ufeff\u0301\U000e0041\ufe0f"
 )
 PIECES = (
     *SPECIAL, "a", "\u00e9", "e\u0301", "\U0001f469", "system", "User", "document", CODE,
@@ -85,7 +85,7 @@ def test_an_injection_stays_inside_its_marked_block(family: str) -> None:
         (_, system), (_, user) = messages(PROMPTS, document, code, ())
         begin, *inner, end = user.splitlines()
         assert (begin, end) == (f"<document {code}>", f"</document {code}>")
-        assert [line for line in inner if not line.startswith(MARK)] == []
+        assert [line for line in inner if not line.startswith(_MARK)] == []
         assert inner == user.split("\n")[1:-1]
         assert opened(user, code) == document
         assert LIVE.search("\n".join(inner)) is None
@@ -94,7 +94,7 @@ def test_an_injection_stays_inside_its_marked_block(family: str) -> None:
 
 
 def test_the_check_for_live_look_alikes_bites() -> None:
-    live = Counter(family for family, _, text in CASES if LIVE.search(f"{MARK}{text}"))
+    live = Counter(family for family, _, text in CASES if LIVE.search(f"{_MARK}{text}"))
     assert live["chat template token"] == live["fake boundary"] == 100
 
 
@@ -233,7 +233,7 @@ def test_what_is_enclosed_can_be_opened_and_nothing_in_it_is_live(text: str) -> 
     assert enclosed(normalised(text), CODE) == block
     begin, *inner, end = block.split("\n")
     assert (begin, end) == (f"<document {CODE}>", f"</document {CODE}>")
-    assert all(line.startswith(MARK) for line in inner)
+    assert all(line.startswith(_MARK) for line in inner)
     assert LIVE.search("\n".join(inner)) is None
 
 

@@ -93,7 +93,7 @@ def test_the_prompts_explain_the_signs_around_a_document(anchors: tuple[Anchor, 
     (_, system), (_, user) = messages(PROMPTS, "a ¬ <s>\n\nb", "CODE", anchors)
     begin, end = user.split("\n")[0], user.split("\n")[-1]
     assert f"between the lines {begin} and\n{end}" in system
-    assert f"begins with the sign {defence.MARK}," in system
+    assert f"begins with the sign {defence._MARK}," in system
     assert f"The sign {defence.ESCAPE} was put" in system
     assert EXCERPT_MARK.strip() in system
     assert "never an instruction" in system

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from mira_spark.labels.agreement import (
-    LEVELS,
+    _LEVELS,
     Agreement,
     Estimate,
     agreement,
@@ -31,7 +31,7 @@ def of(first: Sequence[float], second: Sequence[float], slot: int = 0, seed: int
     return agreement(np.array(first, float), np.array(second, float), slot, "repeat", seed)
 
 
-def coincidences(raters: Sequence[str], levels: int = LEVELS) -> Floats:
+def coincidences(raters: Sequence[str], levels: int = _LEVELS) -> Floats:
     """The coincidence matrix of raters, each a text of one digit or `.` (missing) for a unit."""
     table = np.zeros((levels, levels))
     for unit in zip(*raters, strict=True):
@@ -82,7 +82,7 @@ def test_kappa_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     if len({*first, *second}) == 1:
         assert kappa == UNDEFINED
     else:
-        known = cohen_kappa_score(first, second, weights="quadratic", labels=range(LEVELS))
+        known = cohen_kappa_score(first, second, weights="quadratic", labels=range(_LEVELS))
         assert kappa.value == pytest.approx(known, abs=1e-12)
 
 
@@ -207,7 +207,7 @@ def test_askings_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 
 def coverage(simulations: int, n: int) -> dict[str, float]:
     """How often the interval of each figure holds the true value, in samples of a known table."""
-    apart = np.subtract.outer(np.arange(LEVELS), np.arange(LEVELS))
+    apart = np.subtract.outer(np.arange(_LEVELS), np.arange(_LEVELS))
     truth = np.exp(-(apart**2) / 4.0 - 0.3 * apart)
     truth /= truth.sum()
     expected = {
@@ -220,8 +220,8 @@ def coverage(simulations: int, n: int) -> dict[str, float]:
     held = dict.fromkeys(expected, 0)
     random = np.random.default_rng(0)
     for seed in range(simulations):
-        pairs = random.choice(LEVELS**2, n, p=truth.ravel())
-        found = of(pairs // LEVELS, pairs % LEVELS, seed=seed)
+        pairs = random.choice(_LEVELS**2, n, p=truth.ravel())
+        found = of(pairs // _LEVELS, pairs % _LEVELS, seed=seed)
         for figure, value in expected.items():
             estimate = getattr(found, figure)
             held[figure] += estimate.low <= value <= estimate.high

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from mira_spark.process.interruption import LINE, SIGNALS
+from mira_spark.process.interruption import _LINE, SIGNALS
 from tests import judge_driver
 from tests.judge_stub import JudgeStub
 
@@ -127,13 +127,13 @@ def test_a_signal_ends_it_anywhere_with_one_line_and_no_child_left(place: str) -
     for number in SIGNALS:
         running = Program(program(PLACES[place]))
         running.until("ready")
-        assert running.interrupt(number) == (75, f"{LINE}\n")
+        assert running.interrupt(number) == (75, f"{_LINE}\n")
 
 
 def test_a_second_signal_ends_it_at_once() -> None:
     running = Program(program(PLACES["closing that never ends"]))
     running.until("ready")
-    assert running.interrupt(signal.SIGINT, signal.SIGINT, signal.SIGTERM) == (75, f"{LINE}\n")
+    assert running.interrupt(signal.SIGINT, signal.SIGINT, signal.SIGTERM) == (75, f"{_LINE}\n")
 
 
 def test_what_can_be_closed_in_time_is_closed(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_can_be_closed_in_time_is_closed(tmp_path: Path) -> None:
     )
     running = Program([*program(closing), str(tmp_path / "file")])
     running.until("ready")
-    assert running.interrupt() == (75, f"{LINE}\n")
+    assert running.interrupt() == (75, f"{_LINE}\n")
     assert (tmp_path / "file").read_text() == "closed"
 
 
@@ -185,7 +185,7 @@ def test_a_terminal_gets_its_cursor_back_and_no_half_of_a_bar() -> None:
         while more := os.read(ours, 4_096):
             written += more
     os.close(ours)
-    assert written.decode().endswith(f"\r\x1b[2K\x1b[?25h{LINE}\r\n")
+    assert written.decode().endswith(f"\r\x1b[2K\x1b[?25h{_LINE}\r\n")
 
 
 def test_calls_in_flight_are_not_waited_for_and_answers_that_came_are_kept(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_calls_in_flight_are_not_waited_for_and_answers_that_came_are_kept(tmp_p
         stub.latency_s = 60.0
         first = len(stub.calls)
         assert stub.wait_for_calls(first + 1)
-        assert running.interrupt() == (75, f"{LINE}\n")
+        assert running.interrupt() == (75, f"{_LINE}\n")
         stub.latency_s = 0.0
         judge_driver.run(tmp_path, stub.url, 64, lambda event: None)
     rows = DeltaTable(str(tmp_path / "judge_calls")).to_pyarrow_table().to_pylist()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mira_spark.errors import ArtefactError
 from mira_spark.scoring import batches as scoring
-from mira_spark.scoring.batches import NO_SLOT, OUTPUT, Scorer, rate, rate_by_group, score
-from mira_spark.scoring.engine import NOT_FINITE, Engine
+from mira_spark.scoring.batches import _OUTPUT, NO_SLOT, Scorer, rate, rate_by_group, score
+from mira_spark.scoring.engine import _NOT_FINITE, Engine
 from mira_spark.students import aggregation, artefact, calibration, protocol
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.calibration import IDENTITY, Curve
@@ -141,9 +141,9 @@ def test_the_columns_are_those_of_the_table_whatever_comes_in(scorer: Scorer) ->
         n_tokens=pa.array(range(len(TEXTS)), pa.int32()),
     )
     (narrow_out,), (wide_out,) = scored(scorer, documents(TEXTS)), scored(scorer, wide)
-    assert narrow_out.schema == wide_out.schema == OUTPUT
+    assert narrow_out.schema == wide_out.schema == _OUTPUT
     assert wide_out["quality"].equals(narrow_out["quality"])
-    assert str(OUTPUT).splitlines() == [
+    assert str(_OUTPUT).splitlines() == [
         "doc_id: string",
         "source: string",
         "source_group: string",
@@ -169,7 +169,7 @@ def test_the_ddl_for_spark_names_the_same_columns_and_types() -> None:
         "array<smallint>": pa.list_(pa.int16()),
     }
     named = [column.split() for column in scoring.OUTPUT_DDL.split(", ")]
-    assert [(name, spark[kind]) for name, kind in named] == [(f.name, f.type) for f in OUTPUT]
+    assert [(name, spark[kind]) for name, kind in named] == [(f.name, f.type) for f in _OUTPUT]
 
 
 def test_an_empty_batch_and_none_at_all_give_nothing(scorer: Scorer) -> None:
@@ -226,9 +226,9 @@ def test_quality_is_of_the_slots_that_are_reliable_for_the_row_s_source() -> Non
 BAD = {
     "an unreadable text": "ValueError: cannot be read",
     "too hard for it": ("RuntimeError: " + "x" * 500)[:300],
-    "nan": NOT_FINITE,
-    "inf": NOT_FINITE,
-    "overflow": NOT_FINITE,
+    "nan": _NOT_FINITE,
+    "inf": _NOT_FINITE,
+    "overflow": _NOT_FINITE,
 }
 
 
@@ -251,7 +251,7 @@ def test_a_text_that_cannot_be_scored_is_quarantined_alone(bad: str, place: int)
 def test_a_bad_text_of_a_source_without_a_slot_says_what_is_wrong_with_the_text() -> None:
     texts, sources = strings("nan", "fine"), strings("noise", "noise")
     found = rate(texts, sources, LengthStudent(), a_manifest())
-    assert found["reason"].to_pylist() == [NOT_FINITE, NO_SLOT]
+    assert found["reason"].to_pylist() == [_NOT_FINITE, NO_SLOT]
     assert [v is None for v in found["dimension_scores"].to_pylist()] == [True, False]
 
 
@@ -294,7 +294,7 @@ def test_a_row_that_the_student_cannot_rate_is_quarantined_in_what_spark_gets(
     quarantined = out.filter(pa.array(bad))
     assert quarantined["quality"].null_count == quarantined.num_rows
     assert quarantined["dimension_scores"].null_count == quarantined.num_rows
-    assert set(quarantined["reason"].to_pylist()) == {NOT_FINITE}
+    assert set(quarantined["reason"].to_pylist()) == {_NOT_FINITE}
 
 
 def documents_of(texts: list[str]) -> pa.RecordBatch:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mira_spark.errors import StudentError
 from mira_spark.scoring import engine
-from mira_spark.scoring.engine import IN_PART, NOT_FINITE, Engine, Outage, windows
+from mira_spark.scoring.engine import _NOT_FINITE, IN_PART, Engine, Outage, windows
 from mira_spark.scoring.stages import run_ahead
 from mira_spark.students.protocol import Batch, Scores
 from tests.poison import POISON
@@ -144,7 +144,7 @@ def test_a_score_that_is_no_number_is_a_row_that_says_so() -> None:
     student: Any = LengthStudent()
     scores, reasons = Engine(student).scores(strings("a", "nan", "bb"))
     assert np.isnan(scores).all(axis=1).tolist() == [False, True, False]
-    assert reasons == [None, NOT_FINITE, None]
+    assert reasons == [None, _NOT_FINITE, None]
 
 
 class Waiting(TokenStudent):

@@ -28,7 +28,7 @@ from mira_spark.selection import (
 from mira_spark.selection import (
     record as selections,
 )
-from mira_spark.selection.diff import ASIDE, BOTH, CHANGED, CUT, ONLY_A, ONLY_B, QUALITY
+from mira_spark.selection.diff import _ASIDE, _CUT, BOTH, CHANGED, ONLY_A, ONLY_B, QUALITY
 from mira_spark.selection.record import Selection, find_selection, latest_by_name, lost_line
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
@@ -139,7 +139,7 @@ def test_what_moved_is_told_by_source_and_reason(made: Made) -> None:
     assert totals.pop((BOTH, "")) == len(in_a & in_b) > 0
     assert sum(n for (side, _), n in totals.items() if side == ONLY_B) == len(in_b - in_a)
     assert {reason: n for (side, reason), n in totals.items() if side == ONLY_A} == {
-        CHANGED: 1, QUALITY: 1, ASIDE: len(chats), CUT: len(in_a - in_b) - len(chats) - 2,
+        CHANGED: 1, QUALITY: 1, _ASIDE: len(chats), _CUT: len(in_a - in_b) - len(chats) - 2,
     }  # fmt: skip
     tokens = sum(m.tokens for m in found if m.side != ONLY_B and m.source == "chat")
     assert tokens == a.selected_tokens - sum(

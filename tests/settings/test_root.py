@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from mira_spark.cli import main as cli
 from mira_spark.errors import ConfigError
 from mira_spark.lake.schemas import TABLES
-from mira_spark.settings.root import NAME, Settings, load
+from mira_spark.settings.root import _NAME, Settings, load
 from tests import hostile_strings
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -292,7 +292,7 @@ def test_a_namespace_is_a_schema_or_catalog_and_schema(name: str) -> None:
 def test_a_namespace_that_could_be_more_than_a_name_is_refused(file: Path, name: str) -> None:
     text = yaml.safe_dump({"namespace": name})
     assert refusal_of(file, text) == (
-        f"F: namespace: String should match pattern '{NAME}', found {name!r}"
+        f"F: namespace: String should match pattern '{_NAME}', found {name!r}"
     )
 
 

@@ -67,7 +67,7 @@ def test_a_long_document_is_its_begin_middle_and_end(length: int) -> None:
     words = [f"w{i:06d}" for i in range(length // 8)]
     ids = reader.ids([" ".join(words)])[0]
     assert len(ids) <= 64
-    begin, middle, end = tokenizer.decode(ids.tolist()).split(windows.MARK)
+    begin, middle, end = tokenizer.decode(ids.tolist()).split(windows._MARK)
     assert begin.startswith(words[0])
     assert end.endswith(words[-1])
     assert f"w{len(words) // 2:06d}"[:4] in middle

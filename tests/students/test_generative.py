@@ -190,7 +190,7 @@ def test_every_text_comes_once_and_no_batch_is_over_its_tokens(student: Generati
     assert sorted(np.concatenate([batch.rows for batch in found]).tolist()) == list(range(58))
     sizes = [batch.inputs["ids"].size for batch in found]
     assert len(found) > 1
-    assert max(sizes) <= generative.BATCH_TOKENS["cpu"]
+    assert max(sizes) <= generative._BATCH_TOKENS["cpu"]
     assert list(student.encode(pa.array([], pa.string()))) == []
 
 

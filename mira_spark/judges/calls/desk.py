@@ -19,26 +19,33 @@ from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.pacing import GaveUp, JudgeUnavailable, Pacer, utc_now
 from mira_spark.judges.calls.prices import upper_bound_tokens
 from mira_spark.judges.calls.spending import Budget
-from mira_spark.judges.protocol import UNREADABLE, Anchor, Answer, CallFailed, Judge, Request
+from mira_spark.judges.protocol import (
+    UNREADABLE_OUTCOMES,
+    Anchor,
+    Answer,
+    CallFailed,
+    Judge,
+    Request,
+)
 from mira_spark.judges.unusable import REMEDY, summary
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 LOST = "the driver ended while the call was in flight; presumed paid"
 MOST_TOKENS = 10**9
 """No call uses as many: a server that says so counts as one that says nothing."""
 
-Read = Callable[[Request, Answer], tuple[Answer, T | None]]
+Read = Callable[[Request, Answer], tuple[Answer, _T | None]]
 """The answer with its outcome and reason, and what was read out of it; a failure as it is."""
 
 
 @dataclass(frozen=True)
-class Asked(Generic[T]):
+class Asked(Generic[_T]):
     """A request that was handed in; its answer is None when the desk stopped before it."""
 
     request: Request
     answer: Answer | None = None
-    value: T | None = None
+    value: _T | None = None
 
 
 @dataclass
@@ -116,7 +123,9 @@ class Desk:
             self._thread.join()
             self._runner.close()
 
-    def ask(self, requests: Iterable[Request], read: Read[T], done: SimpleQueue[Asked[T]]) -> None:
+    def ask(
+        self, requests: Iterable[Request], read: Read[_T], done: SimpleQueue[Asked[_T]]
+    ) -> None:
         """Hand in requests, from any thread; each comes back through `done` once, in any order.
 
         `read` is called in the desk's thread, when the answer is durable.
@@ -132,7 +141,9 @@ class Desk:
         if not self._is_closed:
             asyncio.run_coroutine_threadsafe(self._stop_and_wait(), self._loop).result()
 
-    def _accept(self, requests: list[Request], read: Read[T], done: SimpleQueue[Asked[T]]) -> None:
+    def _accept(
+        self, requests: list[Request], read: Read[_T], done: SimpleQueue[Asked[_T]]
+    ) -> None:
         for request in requests:
             task = self._loop.create_task(self._serve(request, read, done))
             self._tasks.add(task)
@@ -147,8 +158,8 @@ class Desk:
         self._stop(JudgeUnavailable("the run was ended"))
         await asyncio.gather(*self._tasks)
 
-    async def _serve(self, request: Request, read: Read[T], done: SimpleQueue[Asked[T]]) -> None:
-        asked: Asked[T] = Asked(request)
+    async def _serve(self, request: Request, read: Read[_T], done: SimpleQueue[Asked[_T]]) -> None:
+        asked: Asked[_T] = Asked(request)
         try:
             answer, value = read(request, await self._answer(request))
             if answer.outcome != "failed":
@@ -161,7 +172,7 @@ class Desk:
 
     def _count_unreadable(self, answer: Answer) -> None:
         """Stop when too many answers in a row could not be used."""
-        if answer.outcome not in UNREADABLE:
+        if answer.outcome not in UNREADABLE_OUTCOMES:
             self._unreadable.clear()
             return
         self._unreadable.append(answer)

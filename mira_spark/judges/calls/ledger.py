@@ -7,17 +7,17 @@ from typing import Generic, TypeVar
 
 from mira_spark.judges import reading
 from mira_spark.judges.calls.desk import Asked, Desk
-from mira_spark.judges.protocol import UNREADABLE, Answer, Request
+from mira_spark.judges.protocol import UNREADABLE_OUTCOMES, Answer, Request
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
-CHUNK = 1_024
+_CHUNK = 1_024
 """Keys looked up at once, and requests at work meanwhile: a second's worth and more, so that the
 judge does not wait for a look-up."""
 
 
 @dataclass(frozen=True)
-class Ledger(Generic[T]):
+class Ledger(Generic[_T]):
     """How answers are known and read.
 
     `known` maps those of the keys it has to their answers, all that ever reached `judge_calls`
@@ -28,13 +28,13 @@ class Ledger(Generic[T]):
     """
 
     known: Callable[[Sequence[str]], Mapping[str, Answer]]
-    parse: Callable[[Request, str], T]
+    parse: Callable[[Request, str], _T]
     again: Callable[[Request], Request]
     reasks: int = 1
 
 
 @dataclass(frozen=True)
-class Answered(Generic[T]):
+class Answered(Generic[_T]):
     """A request with its answer and, where the outcome is `answered`, what was read out of it.
 
     `call_key` is that of the row of `judge_calls`: the request's own, or a later replicate's.
@@ -42,23 +42,23 @@ class Answered(Generic[T]):
 
     request: Request
     answer: Answer
-    value: T | None
+    value: _T | None
     call_key: str
 
 
 @dataclass
-class _Item(Generic[T]):
+class _Item(Generic[_T]):
     """A request on its way; `asked` is the replicate whose answer it waits for."""
 
     request: Request
     asked: Request
     reasks: int
-    best: Answered[T] | None = None
+    best: Answered[_T] | None = None
 
 
 def answered(
-    requests: Iterable[Request], desk: Desk, ledger: Ledger[T]
-) -> Generator[Answered[T], None, None]:
+    requests: Iterable[Request], desk: Desk, ledger: Ledger[_T]
+) -> Generator[Answered[_T], None, None]:
     """Every request once with its answer, as they come: recorded ones are read again, the others
     asked at the desk, equal keys once.
 
@@ -73,21 +73,21 @@ def answered(
         run.finish()
 
 
-class _Run(Generic[T]):
+class _Run(Generic[_T]):
     """One use of the ledger, in the caller's thread."""
 
-    def __init__(self, desk: Desk, ledger: Ledger[T]) -> None:
+    def __init__(self, desk: Desk, ledger: Ledger[_T]) -> None:
         self._desk, self._ledger = desk, ledger
-        self._done: queue.SimpleQueue[Asked[T]] = queue.SimpleQueue()
-        self._waiting: dict[str, list[_Item[T]]] = {}
+        self._done: queue.SimpleQueue[Asked[_T]] = queue.SimpleQueue()
+        self._waiting: dict[str, list[_Item[_T]]] = {}
         """By the key asked."""
-        self._next: list[_Item[T]] = []
+        self._next: list[_Item[_T]] = []
         """To be looked up."""
         self._failed: dict[str, Answer] = {}
         """Failures of this run: no answers to the next one, but not asked twice in this one."""
         self._held = 0
 
-    def answers(self, source: Iterator[Request]) -> Iterator[Answered[T]]:
+    def answers(self, source: Iterator[Request]) -> Iterator[Answered[_T]]:
         has_more = True
         while has_more or self._held:
             at_work = self._held - len(self._next)
@@ -95,12 +95,12 @@ class _Run(Generic[T]):
                 break
             if self._desk.error is not None:
                 yield from self._take(self._done.get())
-            elif has_more and len(self._next) < CHUNK and self._held < 2 * CHUNK:
+            elif has_more and len(self._next) < _CHUNK and self._held < 2 * _CHUNK:
                 # One at a time, between answers: many at a stretch would hold up the desk's thread.
                 has_more = self._fetch(source)
                 if not has_more:
                     yield from self._look_up()
-            elif len(self._next) >= CHUNK or not at_work:
+            elif len(self._next) >= _CHUNK or not at_work:
                 yield from self._look_up()
             else:
                 yield from self._take(self._done.get())
@@ -121,11 +121,11 @@ class _Run(Generic[T]):
         self._held += 1
         return True
 
-    def _look_up(self) -> Iterator[Answered[T]]:
+    def _look_up(self) -> Iterator[Answered[_T]]:
         """Those whose answer is known; the others are handed to the desk."""
-        items, self._next = self._next[:CHUNK], self._next[CHUNK:]
+        items, self._next = self._next[:_CHUNK], self._next[_CHUNK:]
         found = self._find([item.asked.call_key for item in items])
-        known, unknown = [], dict[str, list[_Item[T]]]()
+        known, unknown = [], dict[str, list[_Item[_T]]]()
         for item in items:
             key = item.asked.call_key
             if key in self._waiting:
@@ -148,7 +148,7 @@ class _Run(Generic[T]):
             found |= {k: a for k, a in known.items() if a.outcome != "failed"}
         return found
 
-    def _take(self, asked: Asked[T]) -> Iterator[Answered[T]]:
+    def _take(self, asked: Asked[_T]) -> Iterator[Answered[_T]]:
         items = self._waiting.pop(asked.request.call_key)
         if asked.answer is None:
             self._held -= len(items)
@@ -158,12 +158,12 @@ class _Run(Generic[T]):
         yield from self._settled([(item, asked.answer, asked.value) for item in items])
 
     def _settled(
-        self, answers: Iterable[tuple[_Item[T], Answer, T | None]]
-    ) -> Iterator[Answered[T]]:
+        self, answers: Iterable[tuple[_Item[_T], Answer, _T | None]]
+    ) -> Iterator[Answered[_T]]:
         """What is handed out; the others are to be asked again."""
         for item, answer, value in answers:
             result = Answered(item.request, answer, value, item.asked.call_key)
-            if answer.outcome in UNREADABLE and item.reasks > 0:
+            if answer.outcome in UNREADABLE_OUTCOMES and item.reasks > 0:
                 item.best, item.asked = result, self._ledger.again(item.asked)
                 item.reasks -= 1
                 self._next.append(item)
@@ -171,7 +171,7 @@ class _Run(Generic[T]):
                 self._held -= 1
                 yield item.best if answer.outcome == "failed" and item.best else result
 
-    def _read(self, request: Request, answer: Answer) -> tuple[Answer, T | None]:
+    def _read(self, request: Request, answer: Answer) -> tuple[Answer, _T | None]:
         """The answer as today's parser sees it."""
         if answer.outcome == "failed":
             return answer, None

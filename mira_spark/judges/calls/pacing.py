@@ -24,7 +24,7 @@ IDLE_S = 5.0
 _TOO_LATE = "no time is left for another attempt"
 _TOO_MANY = "too many calls fail to try each again"
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class GaveUp(Exception):
@@ -84,7 +84,7 @@ class Pacer:
         self._timer: asyncio.TimerHandle | None = None
         self._over: str | None = None
 
-    async def call(self, attempt: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+    async def call(self, attempt: Callable[[], Awaitable[_T]]) -> tuple[_T, int]:
         """The attempt's result and how many attempts it took.
 
         `attempt` is called only when a call may be made, raises CallFailed when it brought no

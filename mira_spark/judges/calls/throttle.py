@@ -8,11 +8,11 @@ from email.utils import parsedate_to_datetime
 
 AT_FIRST = 4
 """Calls at once at the start and after a pause. At most 5: no more may meet a refused key."""
-CUT = 0.8
+_CUT = 0.8
 CUT_EVERY_S = 15.0
 GROWTH = 0.05
 """How much a round of successes adds to a limit that was cut."""
-WINDOW, LEAST = 40, 20
+_WINDOW, LEAST = 40, 20
 """Outcomes the breaker looks back on, and how many it needs."""
 PROBE_EVERY_S = 30.0
 HOLDS_ALL = {429, 503, 529}
@@ -67,7 +67,7 @@ class Limit:
         """The server is asked too much. Said again within 15 s, or with no success since the start
         or a pause, it is no news (as in RFC 5681, 3.1, on a segment that is lost twice)."""
         if self._grown and now - self._cut_at >= CUT_EVERY_S:
-            self.value = max(1.0, self.value * CUT)
+            self.value = max(1.0, self.value * _CUT)
             self._doubles_to, self._cut_at = self.value, now
 
     def restart(self, running: int) -> None:
@@ -84,7 +84,7 @@ class Breaker:
         self.since: float | None = None
         self.probe_at = -math.inf
         self.in_a_row = 0
-        self._failed: deque[bool] = deque(maxlen=WINDOW)
+        self._failed: deque[bool] = deque(maxlen=_WINDOW)
 
     def succeeded(self) -> None:
         """An answer came; it closes an open breaker."""
@@ -99,7 +99,7 @@ class Breaker:
         if not throttled:
             self._failed.append(True)
         many = len(self._failed) >= LEAST and 2 * sum(self._failed) >= len(self._failed)
-        if self.since is None and (many or self.in_a_row >= WINDOW):
+        if self.since is None and (many or self.in_a_row >= _WINDOW):
             self.since = now
         if self.since is not None:
             self.probe_at = now + PROBE_EVERY_S

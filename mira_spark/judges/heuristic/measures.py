@@ -15,7 +15,7 @@ from mira_spark.judges.heuristic.syntax import Function, Lexed, Parsed
 LONGEST = 65_536
 """Characters measured; what a document has beyond them is not looked at."""
 
-Kind = Literal["python", "code", "data", "prose", "dialogue"]
+_Kind = Literal["python", "code", "data", "prose", "dialogue"]
 Measurement = tuple[float, str] | None
 """Points from 0 to 10 and what was measured; None when the property does not apply."""
 
@@ -105,7 +105,7 @@ class Document:
         return words_of(self.text)
 
     @cached_property
-    def kind(self) -> Kind:
+    def kind(self) -> _Kind:
         """A guess from the shapes of the lines and from what parses."""
         if len({turn.speaker for turn in self.turns}) > 1:
             return "dialogue"

@@ -21,7 +21,7 @@ from mira_spark.errors import InputError
 from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.journal_file import CallRow
-from mira_spark.judges.calls.ledger import CHUNK, Answered, Ledger, answered
+from mira_spark.judges.calls.ledger import _CHUNK, Answered, Ledger, answered
 from mira_spark.judges.calls.pacing import JudgeUnavailable, Pacer
 from mira_spark.judges.calls.prices import upper_bound_tokens
 from mira_spark.judges.calls.spending import Budget, BudgetReached, Spent
@@ -380,7 +380,7 @@ def test_equal_questions_are_asked_once_near_or_far(office: Office, flush_answer
     """In one look-up, in the next one while at work, and long after: in the table or journal."""
     office.flush_answers = flush_answers
     same = [replace(request("1"), doc_id=f"copy {i}") for i in range(4)]
-    found = office.run(*same[:2], *keys(CHUNK), same[2], *map(str, range(CHUNK, 4_000)), same[3])
+    found = office.run(*same[:2], *keys(_CHUNK), same[2], *map(str, range(_CHUNK, 4_000)), same[3])
     assert Counter(office.judge.asked) == Counter(keys(4_000))
     assert [found[f"copy {i}"].value for i in range(4)] == [1] * 4
 
@@ -419,7 +419,7 @@ def test_requests_are_taken_only_as_they_are_needed(office: Office) -> None:
         for _ in answered(source(), desk, ledger):
             handed_out += 1
     assert (taken, handed_out) == (4_500, 4_500)
-    assert CHUNK < most <= 2 * CHUNK
+    assert _CHUNK < most <= 2 * _CHUNK
 
 
 def test_runs_of_one_desk_share_its_loop_and_the_judge_is_closed_there(office: Office) -> None:
@@ -575,7 +575,7 @@ def test_a_defect_of_the_parser_ends_the_run_and_loses_no_answer(office: Office)
 
 def test_an_error_of_the_source_ends_the_run_and_loses_no_answer(office: Office) -> None:
     def source() -> Iterator[Request]:
-        yield from map(request, keys(CHUNK))
+        yield from map(request, keys(_CHUNK))
         raise OSError("no more rows")
 
     with office.open() as (desk, ledger), pytest.raises(OSError, match="no more rows"):
