@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from mira_spark.selection import histogram as bins
 from mira_spark.selection.allocation import Policy, boundaries, cuts, ties, walks
-from mira_spark.selection.positions import Steps, levels, prefixes, single_documents
+from mira_spark.selection.positions import Positions, levels, prefixes, single_documents
 from mira_spark.selection.walk import Boundary, Cut
 from tests.selection_oracle import Document
 
@@ -22,7 +22,7 @@ def counted_bins(*rows: tuple[str, str, str, int | None, str | None, int, int]) 
     )
 
 
-def counted(documents: Iterable[Document], bits: int) -> Steps:
+def counted(documents: Iterable[Document], bits: int) -> Positions:
     """What Spark counts: documents and tokens by source, quality and the hash's leading bits."""
     cells: dict[tuple[str, int, int], list[int]] = {}
     for d in documents:
@@ -38,7 +38,7 @@ def counted(documents: Iterable[Document], bits: int) -> Steps:
     return prefixes(bits, source, quality, [c[2] for c in cells], *counts)
 
 
-def singly(documents: Sequence[Document]) -> Steps:
+def singly(documents: Sequence[Document]) -> Positions:
     return single_documents(
         [d.source for d in documents],
         [d.quality or 0 for d in documents],

@@ -7,7 +7,7 @@ import typer
 
 from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.lake import leases
-from mira_spark.lake.columns import POINT
+from mira_spark.lake.scale import FULL_SCALE, POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
 from mira_spark.selection import diff as selection_diff
@@ -60,7 +60,7 @@ def show_command(name: _Name, config: ConfigOption = None, overrides: Overrides 
     rows = []
     for row in selections.cutoffs(lake, one).orderBy("source_group", "source").collect():
         cut = row["quality_cut"]
-        shown = "all" if cut < 0 else "none" if cut > 10 * POINT else f"{cut / POINT:.3f}"
+        shown = "all" if cut < 0 else "none" if cut > FULL_SCALE else f"{cut / POINT:.3f}"
         counts = ("kept_documents", "total_documents", "kept_tokens", "total_tokens",
                   "quarantined_documents", "set_aside_documents")  # fmt: skip
         names = (row["source_group"], row["source"], row["student_id"], shown)
@@ -147,7 +147,7 @@ def _places(found: Explanation) -> list[str]:
             f"better than {of_source:.1%} of what competes of {found.source}, than "
             f"{of_group:.1%} of {found.source_group}"
         )
-    if found.cut is not None and 0 <= found.cut.quality_cut <= 10 * POINT:
+    if found.cut is not None and 0 <= found.cut.quality_cut <= FULL_SCALE:
         lines.append(f"the cut of {found.source}: {_points(found.cut.quality_cut)}")
     one = found.selection
     lines.append(f"{one.title}: {one.made_from}")

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 
 from mira_spark.labels import judging
 from mira_spark.labels.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, CallEstimate
-from mira_spark.lake.columns import POINT
+from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
 from mira_spark.settings.root import Settings

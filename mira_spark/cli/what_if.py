@@ -5,7 +5,7 @@ from functools import partial
 from mira_spark.corpus.grouping import grouping_id
 from mira_spark.corpus.groups import source_groups
 from mira_spark.lake import leases
-from mira_spark.lake.columns import POINT
+from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
 from mira_spark.selection import candidates, unscored

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mira_spark.distillation.reliability import Points
+from mira_spark.lake.scale import POINTS
 
 _Floats = npt.NDArray[np.float32]
 
-_HIGHEST = 10
 KNOTS = 7
 """Quantiles of length at which the line of `length` may bend."""
 TERMS = 1 << 18
@@ -151,7 +151,7 @@ def _ridge(features: Any, labels: Points, unseen: Any, alpha: float) -> _Floats:
         if rows.any() and len(guess):
             model = Ridge(alpha=alpha).fit(features[rows], labels[np.ix_(rows, slots)])
             guess[:, slots] = model.predict(unseen).reshape(len(guess), -1)
-    return np.clip(guess, 0, _HIGHEST)
+    return np.clip(guess, 0, POINTS)
 
 
 def _means(scores: Points) -> npt.NDArray[np.float64]:

@@ -16,12 +16,13 @@ from string import Template
 from mira_spark.errors import ConfigError, joined
 from mira_spark.judges import defence
 from mira_spark.judges.protocol import Anchor
+from mira_spark.lake.scale import POINTS
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 PLACEHOLDERS = {"discover.txt": "limit", "label.txt": "rubric"}
 """The files of a prompts folder, and the one placeholder each must hold."""
 
-_SCORE = {"type": "integer", "enum": list(range(11))}
+_SCORE = {"type": "integer", "enum": list(range(POINTS + 1))}
 _TEXT = {"type": "string"}
 
 

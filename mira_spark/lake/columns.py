@@ -23,8 +23,6 @@ DOUBLE, FLOAT, BOOLEAN, BINARY = DoubleType(), FloatType(), BooleanType(), Binar
 TIMESTAMP, STRING_MAP = TimestampType(), MapType(StringType(), StringType())
 
 BUCKETS = 1024
-POINT = 1_000
-"""Qualities and dimension scores are thousandths of a point, 0 to 10 points."""
 
 
 @dataclass(frozen=True)

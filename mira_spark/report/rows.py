@@ -8,9 +8,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark.lake.runs import NOTHING_TO_DO
+from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.report.plots import BIN
 
-HIGHEST_QUALITY = 10_000
 EXAMPLES = 3
 EXAMPLE_SOURCES = 4
 EXCERPT_LENGTH = 200
@@ -31,7 +31,7 @@ def binned(histogram: DataFrame, cutoffs: DataFrame) -> DataFrame:
     The last bin holds the highest quality too; bin and place are null for quarantined documents.
     """
     cuts = F.broadcast(cutoffs.select("source", "student_id", "quality_cut"))
-    last = HIGHEST_QUALITY - BIN
+    last = FULL_SCALE - BIN
     places = {
         "bin": F.expr(f"IF(quality > {last}, {last}, quality div {BIN} * {BIN})"),
         "place": F.expr(

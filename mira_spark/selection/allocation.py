@@ -17,13 +17,14 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from mira_spark.errors import InputError, joined
-from mira_spark.selection.positions import Steps
+from mira_spark.lake.scale import FULL_SCALE
+from mira_spark.selection.positions import Positions
 from mira_spark.selection.walk import Boundary, Cut, Walk, find_stops
 from mira_spark.settings.selection import FORM, SelectionSettings, contradictions, parse_share
 
 KEEP_ALL = -1
 """A quality_cut below every quality."""
-KEEP_NONE = 10_001
+KEEP_NONE = FULL_SCALE + 1
 """A quality_cut above every quality."""
 
 _Kind = Literal["pool", "floor", "cap"]
@@ -60,7 +61,9 @@ class Tie(NamedTuple):
     last_hash: int
 
 
-def walks(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps) -> dict[Key, Walk]:
+def walks(
+    policy: Policy, budget: int, groups: Mapping[str, str], bins: Positions
+) -> dict[Key, Walk]:
     """The walks that lead to the cuts: one of each pool, of each floor and of each cap.
 
     `budget` in tokens, `groups` is source to group and names every source, `bins` are the levels of
@@ -86,20 +89,21 @@ def walks(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps) -
 
 
 def boundaries(
-    walks: Mapping[Key, Walk], steps: Steps, so_far: Mapping[Key, Boundary] | None = None
+    walks: Mapping[Key, Walk], positions: Positions, so_far: Mapping[Key, Boundary] | None = None
 ) -> dict[Key, Boundary]:
-    """Where the walks end: first at a level, then inside their boundaries `so_far` at finer steps;
-    absent where all fits. ReconciliationError when steps are not of the documents counted before.
+    """Where the walks end: first at a level, then inside their boundaries `so_far` at finer
+    positions; absent where all fits. ReconciliationError when positions are not of the documents
+    counted before.
     """
     keys = list(walks if so_far is None else so_far)
     inside = None if so_far is None else list(so_far.values())
-    found = find_stops([walks[key] for key in keys], steps, inside)
+    found = find_stops([walks[key] for key in keys], positions, inside)
     return {key: end for key, end in zip(keys, found, strict=True) if end is not None}
 
 
 def ties(ends: Iterable[Boundary]) -> set[Tie]:
-    """The documents that finer steps are to tell apart; where made with equal bits, no document is
-    in two of them."""
+    """The documents that finer positions are to tell apart; where made with equal bits, no document
+    is in two of them."""
     return {
         Tie(source, end.quality, end.first_hash, end.last_hash)
         for end in ends
@@ -134,7 +138,7 @@ class _Limits(NamedTuple):
     caps: dict[str, Fraction]
 
 
-def _limits(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps) -> _Limits:
+def _limits(policy: Policy, budget: int, groups: Mapping[str, str], bins: Positions) -> _Limits:
     problems = [] if budget > 0 else [f"budget: {budget:,} tokens, should be more than 0"]
     orphans = sorted(bins.sources.keys() - groups.keys())
     problems += [f"{source}: has documents and no group" for source in orphans]
@@ -153,7 +157,7 @@ def _limits(policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps)
 
 
 def _shares(
-    policy: Policy, members: Mapping[str, Sequence[str]], bins: Steps, problems: list[str]
+    policy: Policy, members: Mapping[str, Sequence[str]], bins: Positions, problems: list[str]
 ) -> dict[str, Fraction]:
     """Each pool's share of the budget; exact."""
     if policy.shares == "equal":

@@ -13,8 +13,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError, joined
+from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection.order import HIGHEST_LEVEL, level_sql, tie_hash
+from mira_spark.selection.order import level_sql, tie_hash
 from mira_spark.settings.selection import Filter, Scalar, ScoreColumn, SelectionSettings
 
 _TEXTS = ("source", "source_group", "domain", "license")
@@ -136,7 +137,7 @@ def filter_condition(one: Filter) -> Column:
 
 
 def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSettings) -> DataFrame:
-    """Values of the user's are spread evenly from 0, the lowest, to HIGHEST; where all are equal
+    """Values of the user's are spread evenly from 0, the lowest, to FULL_SCALE; where all are equal
     each is 0."""
     if not isinstance(settings.score, ScoreColumn):
         return rows.withColumn("quality", F.expr(level_sql(settings.score)))
@@ -146,7 +147,7 @@ def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSett
     halves = given.select("doc_id", half.alias("half"))
     ends = halves.agg(F.min("half").alias("low"), F.max("half").alias("high"))
     part = F.try_divide(F.col("half") - F.col("low"), F.col("high") - F.col("low"))
-    scaled = F.floor(F.coalesce(part, F.lit(0.0)) * HIGHEST_LEVEL).cast("smallint")
+    scaled = F.floor(F.coalesce(part, F.lit(0.0)) * FULL_SCALE).cast("smallint")
     levels = halves.crossJoin(F.broadcast(ends)).select(
         "doc_id",
         F.when(F.col("half").isNotNull(), scaled).alias("level"),

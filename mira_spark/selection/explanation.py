@@ -14,7 +14,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import candidates
 from mira_spark.selection import histogram as bins
 from mira_spark.selection import record as selections
-from mira_spark.selection.positions import FIRST_HASH, Steps
+from mira_spark.selection.positions import FIRST_HASH, Positions
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, ScoredDimension
 from mira_spark.settings.selection import ScoreColumn
@@ -43,7 +43,7 @@ class _Known:
     candidates: Mapping[str, Row]
     students: Mapping[str, Row]
     manifests: Mapping[str, Manifest]
-    levels: Steps
+    levels: Positions
 
 
 def explain(lake: Lakehouse, one: Selection, doc_id: str) -> Explanation:
@@ -131,7 +131,7 @@ def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
     return found
 
 
-def _levels(lake: Lakehouse, one: Selection, students: Iterable[str]) -> Steps:
+def _levels(lake: Lakehouse, one: Selection, students: Iterable[str]) -> Positions:
     histogram = lake.read("score_histogram").filter(F.col("student_id").isin(list(students)))
     stamp = {
         "documents_version": one.version("documents"),
@@ -217,13 +217,13 @@ def _better_than(known: _Known, cutoff: Row, level: int) -> tuple[float, float] 
     return of_source, share_below(known.levels, group, level)
 
 
-def share_below(levels: Steps, sources: Iterable[str], level: int) -> float:
+def share_below(levels: Positions, sources: Iterable[str], level: int) -> float:
     """The share of the sources' competing documents that compete by less than `level`; 0 of
     none."""
     _, (end,) = levels.within([level], [FIRST_HASH], [FIRST_HASH])
     below = total = 0
     for source in sources:
-        run = levels.run(source)
-        below += run.between(end, len(levels.quality))[0]
-        total += int(run.documents[-1])
+        own = levels.source_positions(source)
+        below += own.between(end, len(levels.quality))[0]
+        total += int(own.documents[-1])
     return below / max(1, total)

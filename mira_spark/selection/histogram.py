@@ -16,7 +16,7 @@ from mira_spark.errors import InputError, ReconciliationError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import positions as histograms
 from mira_spark.selection.pinned import Pinned
-from mira_spark.selection.positions import Steps
+from mira_spark.selection.positions import Positions
 from mira_spark.settings.selection import SelectionSettings
 
 WRITES = ("score_histogram",)
@@ -41,7 +41,7 @@ class Bins:
     """All documents as counted in parts, and those that compete as levels to walk."""
 
     parts: Sequence[Part]
-    levels: Steps
+    levels: Positions
 
     @property
     def documents(self) -> int:

@@ -14,9 +14,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError
+from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.settings.selection import SelectionSettings
-
-HIGHEST_LEVEL = 10_000
 
 
 def budget_tokens(budget: str, corpus_tokens: int, smallest: int) -> int:
@@ -44,7 +43,7 @@ def level_sql(score: str, of: str = "") -> str:
     found = {
         "quality": f"{of}quality",
         "random": "0",
-        "length": f"least({HIGHEST_LEVEL}, cast(1000 * log10({of}n_tokens + 1) AS int))",
+        "length": f"least({FULL_SCALE}, cast(1000 * log10({of}n_tokens + 1) AS int))",
     }[score]
     return f"cast(if({of}quality IS NULL, NULL, {found}) AS smallint)"
 

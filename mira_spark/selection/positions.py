@@ -1,8 +1,8 @@
-"""Documents and tokens of sources, counted over steps in the order documents are selected in.
+"""Documents and tokens of sources, counted over positions in the order documents are selected in.
 
 The order is (quality descending, tie hash as a signed 64-bit integer, doc_id by UTF-8 bytes). A
-step is documents next to each other in it: all of one quality, those of one quality whose hashes
-begin with the same bits, or a single one. All counts are int64.
+position is documents next to each other in it: all of one quality, those of one quality whose
+hashes begin with the same bits, or a single one. All counts are int64.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,33 +22,34 @@ FIRST_HASH = -(2**63)
 
 
 @dataclass(frozen=True)
-class Run:
-    """One source's part of the steps: those it has documents in, in order.
+class SourcePositions:
+    """One source's part of the positions: those it has documents in, in order.
 
-    `step` numbers them; `documents[i]` and `tokens[i]` are sums over those before the i-th, so
+    `position` numbers them; `documents[i]` and `tokens[i]` are sums over those before the i-th, so
     these two are longer by one.
     """
 
-    step: Integers
+    position: Integers
     documents: Integers
     tokens: Integers
 
     def between(self, first: int, end: int) -> tuple[int, int]:
-        """Documents and tokens in the steps from `first` on and before `end`."""
-        i, j = np.searchsorted(self.step, (first, end))
+        """Documents and tokens in the positions from `first` on and before `end`."""
+        i, j = np.searchsorted(self.position, (first, end))
         return int(self.documents[j] - self.documents[i]), int(self.tokens[j] - self.tokens[i])
 
 
 @dataclass(frozen=True)
-class Steps:
-    """The steps of all sources in order, as `levels`, `prefixes` or `single_documents` make them.
+class Positions:
+    """The positions of all sources in order, as `levels`, `prefixes` or `single_documents` make
+    them.
 
-    The hashes of a step begin with the same `bits` and the first that could be in it is `tie_hash`;
-    `doc_id` is None where a step may be more than one document.
+    The hashes of a position begin with the same `bits` and the first that could be in it is
+    `tie_hash`; `doc_id` is None where a position may be more than one document.
 
-    `sources` numbers the sources. A row is one source's part of one step; rows are ordered by
-    source, then by step, and `place` is source number x number of steps + step. `documents[i]` and
-    `tokens[i]` are sums over the rows before the i-th.
+    `sources` numbers the sources. A row is one source's part of one position; rows are ordered by
+    source, then by position, and `place` is source number x number of positions + position.
+    `documents[i]` and `tokens[i]` are sums over the rows before the i-th.
     """
 
     bits: int
@@ -67,36 +68,40 @@ class Steps:
         """Of these sources; one that has no document has a number past the last."""
         return np.array([self.sources.get(source, len(self.sources)) for source in sources], int)
 
-    def rows_before(self, source: Integers, step: Integers) -> Integers:
-        """The rows before those of each source, by number, from each step on."""
-        return np.searchsorted(self.place, source * len(self) + step)
+    def rows_before(self, source: Integers, position: Integers) -> Integers:
+        """The rows before those of each source, by number, from each position on."""
+        return np.searchsorted(self.place, source * len(self) + position)
 
-    def run(self, source: str) -> Run:
+    def source_positions(self, source: str) -> SourcePositions:
         """The source's part, empty where it has no document."""
         number = self.sources.get(source, len(self.sources))
         first, end = np.searchsorted(self.place, (number * len(self), (number + 1) * len(self)))
-        return Run(
+        return SourcePositions(
             self.place[first:end] - number * len(self),
             self.documents[first : end + 1] - self.documents[first],
             self.tokens[first : end + 1] - self.tokens[first],
         )
 
     def total_tokens(self) -> dict[str, int]:
-        """Tokens of all steps by source; sources without documents are absent."""
+        """Tokens of all positions by source; sources without documents are absent."""
         ends = np.searchsorted(self.place, np.arange(len(self.sources) + 1) * len(self))
         return dict(zip(self.sources, np.diff(self.tokens[ends]).tolist(), strict=True))
 
     def within(
         self, quality: Column, first_hash: Column, last_hash: Column
     ) -> tuple[Integers, Integers]:
-        """For each quality and range of hashes, both ends of which count: the first step in it, and
-        the step after the last."""
+        """For each quality and range of hashes, both ends of which count: the first position in it,
+        and the position after the last."""
         low = np.searchsorted(-self.quality, -_integers(quality))
         high = np.searchsorted(-self.quality, -_integers(quality), side="right")
         first, last = _integers(first_hash), _integers(last_hash)
         return (
-            first_true(low, high, lambda step: self.tie_hash.take(step, mode="clip") >= first),
-            first_true(low, high, lambda step: self.tie_hash.take(step, mode="clip") > last),
+            first_true(
+                low, high, lambda position: self.tie_hash.take(position, mode="clip") >= first
+            ),
+            first_true(
+                low, high, lambda position: self.tie_hash.take(position, mode="clip") > last
+            ),
         )
 
 
@@ -114,15 +119,17 @@ def first_true(low: Integers, high: Integers, test: Callable[[Integers], Flags])
     return low
 
 
-def levels(source: Names, quality: Column, documents: Column, tokens: Column) -> Steps:
-    """Steps of one quality each, of all candidates; columns of equal length, in any order.
+def levels(source: Names, quality: Column, documents: Column, tokens: Column) -> Positions:
+    """Positions of one quality each, of all candidates; columns of equal length, in any order.
 
     `quality` is in thousandths of a point, 0-10,000: quarantined documents have none and are no
     candidates. TypeError for a column that is not of integers.
     """
-    step, first = _numbered(-_integers(quality))
+    position, first = _numbered(-_integers(quality))
     first_hash = np.full(len(first), FIRST_HASH)
-    return _steps(0, _integers(quality)[first], first_hash, None, source, step, documents, tokens)
+    return _positions(
+        0, _integers(quality)[first], first_hash, None, source, position, documents, tokens
+    )
 
 
 def prefixes(
@@ -132,13 +139,13 @@ def prefixes(
     prefix: Column,
     documents: Column,
     tokens: Column,
-) -> Steps:
-    """Steps of the documents of one quality whose tie hashes begin with the same `bits`, 1-64;
+) -> Positions:
+    """Positions of the documents of one quality whose tie hashes begin with the same `bits`, 1-64;
     `prefix` is the hash shifted right by 64 - `bits`, keeping its sign."""
     qualities, hashes = _integers(quality), _integers(prefix) << (64 - bits)
-    step, first = _numbered(-qualities, hashes)
+    position, first = _numbered(-qualities, hashes)
     ends = qualities[first], hashes[first]
-    return _steps(bits, *ends, None, source, step, documents, tokens)
+    return _positions(bits, *ends, None, source, position, documents, tokens)
 
 
 def single_documents(
@@ -147,42 +154,42 @@ def single_documents(
     tie_hash: Column,
     doc_id: Sequence[str],
     tokens: Column,
-) -> Steps:
-    """Steps of one document each, no two with the same id."""
+) -> Positions:
+    """Positions of one document each, no two with the same id."""
     rank = {one: i for i, one in enumerate(sorted(doc_id, key=str.encode))}
     qualities, hashes = _integers(quality), _integers(tie_hash)
-    step, first = _numbered(-qualities, hashes, _integers([rank[one] for one in doc_id]))
+    position, first = _numbered(-qualities, hashes, _integers([rank[one] for one in doc_id]))
     ids = [doc_id[row] for row in first]
     one = np.ones(len(source), np.int64)
-    return _steps(64, qualities[first], hashes[first], ids, source, step, one, tokens)
+    return _positions(64, qualities[first], hashes[first], ids, source, position, one, tokens)
 
 
 def _numbered(*keys: Integers) -> tuple[Integers, Integers]:
-    """The number of each row's step, rows with equal keys being one and the first key deciding
-    first; and a row of each step."""
+    """The number of each row's position, rows with equal keys being one and the first key deciding
+    first; and a row of each position."""
     order = np.lexsort(keys[::-1])
     starts = np.ones(len(order), bool)
     starts[1:] = np.logical_or.reduce([key[order[1:]] != key[order[:-1]] for key in keys])
-    step = np.empty(len(order), np.int64)
-    step[order] = np.cumsum(starts) - 1
-    return step, order[starts]
+    position = np.empty(len(order), np.int64)
+    position[order] = np.cumsum(starts) - 1
+    return position, order[starts]
 
 
-def _steps(
+def _positions(
     bits: int,
     quality: Integers,
     tie_hash: Integers,
     doc_id: Sequence[str] | None,
     source: Names,
-    step: Integers,
+    position: Integers,
     documents: Column,
     tokens: Column,
-) -> Steps:
-    """From what each step is, and rows in any order."""
+) -> Positions:
+    """From what each position is, and rows in any order."""
     named = pa.array(source, pa.string()).dictionary_encode()
-    place = named.indices.to_numpy(zero_copy_only=False) * np.int64(len(quality)) + step
+    place = named.indices.to_numpy(zero_copy_only=False) * np.int64(len(quality)) + position
     order = np.argsort(place)
-    return Steps(
+    return Positions(
         bits=bits,
         quality=quality,
         tie_hash=tie_hash,

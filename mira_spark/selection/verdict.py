@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mira_spark.lake.columns import POINT
+from mira_spark.lake.scale import POINT
 from mira_spark.selection.allocation import KEEP_ALL, KEEP_NONE
 from mira_spark.selection.record import Selection
 from mira_spark.selection.walk import Cut

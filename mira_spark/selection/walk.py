@@ -1,8 +1,8 @@
 """Walks down documents in order to the first that does not fit, seen only through histograms.
 
-A walk ends at the first step that does not fit whole and goes on inside it with finer steps, so
-that documents themselves are only met where few of them tie. What decides is compared as exact
-fractions. All walks are bisected together: there are as many as sources and more.
+A walk ends at the first position that does not fit whole and goes on inside it with finer
+positions, so that documents themselves are only met where few of them tie. What decides is compared
+as exact fractions. All walks are bisected together: there are as many as sources and more.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 
 from mira_spark.errors import ReconciliationError
-from mira_spark.selection.positions import FIRST_HASH, Flags, Integers, Steps, first_true
+from mira_spark.selection.positions import FIRST_HASH, Flags, Integers, Positions, first_true
 
 _ALL = 2**63 - 1
 """More tokens than there are."""
@@ -59,11 +59,11 @@ class Cut:
 
 @dataclass(frozen=True)
 class Boundary:
-    """The step of a walk that does not fit whole: documents with `quality` and a tie hash from
+    """The position of a walk that does not fit whole: documents with `quality` and a tie hash from
     `first_hash` to `last_hash`, both of which count.
 
     By source, `documents` and `tokens` are in it and `above` is the tokens before it. All up to
-    `cut` fits; how much more does is for finer steps to say.
+    `cut` fits; how much more does is for finer positions to say.
     """
 
     quality: int
@@ -76,39 +76,39 @@ class Boundary:
 
 
 def find_stops(
-    walks: Sequence[Walk], steps: Steps, inside: Sequence[Boundary] | None = None
+    walks: Sequence[Walk], positions: Positions, inside: Sequence[Boundary] | None = None
 ) -> list[Boundary | None]:
-    """Of each walk the first step that does not fit whole; None where all fit.
+    """Of each walk the first position that does not fit whole; None where all fit.
 
-    Without `inside`, `steps` are the levels of all candidates. Otherwise `inside` are the walks'
-    boundaries so far and `steps` are finer ones of their documents, and of any others;
+    Without `inside`, `positions` are the levels of all candidates. Otherwise `inside` are the
+    walks' boundaries so far and `positions` are finer ones of their documents, and of any others;
     ReconciliationError when they are not the documents counted before.
     """
     if not walks:
         return []
-    members = _Members.from_walks(walks, steps)
-    first, end = np.zeros(len(walks), np.int64), np.full(len(walks), len(steps))
+    members = _Members.from_walks(walks, positions)
+    first, end = np.zeros(len(walks), np.int64), np.full(len(walks), len(positions))
     above = np.zeros(len(members.walk), np.int64)
     if inside is not None:
-        first, end = steps.within(
+        first, end = positions.within(
             [b.quality for b in inside],
             [b.first_hash for b in inside],
             [b.last_hash for b in inside],
         )
         above = members.column(b.above for b in inside)
         _check(members, inside, members.sums(first, end))
-    if not len(steps):
+    if not len(positions):
         return [None] * len(walks)
-    before = above - steps.tokens[members.rows_before(first)]
+    before = above - positions.tokens[members.rows_before(first)]
 
-    def taken(step: Integers) -> Integers:
-        return before + steps.tokens[members.rows_before(step)]
+    def taken(position: Integers) -> Integers:
+        return before + positions.tokens[members.rows_before(position)]
 
-    stop = first_true(first, end, lambda step: members.are_over(taken(step + 1)))
+    stop = first_true(first, end, lambda position: members.are_over(taken(position + 1)))
     columns = (*members.sums(stop, stop + 1), taken(stop))
-    kept = members.last_steps(stop)
+    kept = members.last_positions(stop)
     return [
-        _boundary(steps, int(first[i]), int(stop[i]), int(kept[i]), *by_source)
+        _boundary(positions, int(first[i]), int(stop[i]), int(kept[i]), *by_source)
         if stop[i] < end[i]
         else None
         for i, by_source in enumerate(zip(*map(members.by_source, columns), strict=True))
@@ -116,7 +116,7 @@ def find_stops(
 
 
 def _boundary(
-    steps: Steps,
+    positions: Positions,
     first: int,
     stop: int,
     kept: int,
@@ -124,27 +124,30 @@ def _boundary(
     tokens: Mapping[str, int],
     above: Mapping[str, int],
 ) -> Boundary:
-    """At step `stop` of a walk from `first` on, whose last step before it is `kept`; the cut is at
-    the last document kept, or before `stop` where there is none or steps are no documents."""
-    quality, first_hash = int(steps.quality[stop]), int(steps.tie_hash[stop])
+    """At position `stop` of a walk from `first` on, whose last position before it is `kept`; the
+    cut is at the last document kept, or before `stop` where there is none or positions are no
+    documents."""
+    quality, first_hash = int(positions.quality[stop]), int(positions.tie_hash[stop])
     cut = Cut(quality, first_hash, "")
-    if steps.doc_id is not None and kept >= first:
-        cut = Cut(int(steps.quality[kept]), int(steps.tie_hash[kept]), steps.doc_id[kept])
-    last_hash = first_hash + 2 ** (64 - steps.bits) - 1
+    if positions.doc_id is not None and kept >= first:
+        cut = Cut(
+            int(positions.quality[kept]), int(positions.tie_hash[kept]), positions.doc_id[kept]
+        )
+    last_hash = first_hash + 2 ** (64 - positions.bits) - 1
     return Boundary(quality, first_hash, last_hash, documents, tokens, above, cut)
 
 
 @dataclass(frozen=True)
 class _Members:
     """The sources of several walks, walk after walk: whose `walk` each is and its `number` in the
-    steps, both as in `walks` and `steps`; `starts` has the place of each walk's first.
+    positions, both as in `walks` and `positions`; `starts` has the place of each walk's first.
 
     One that fewer than `least` tokens are taken of is charged its reserve, one that more than
     `most` are taken of its cap, any other what is taken of it.
     """
 
     walks: Sequence[Walk]
-    steps: Steps
+    positions: Positions
     walk: Integers
     number: Integers
     starts: Integers
@@ -155,16 +158,16 @@ class _Members:
     most: Integers
 
     @classmethod
-    def from_walks(cls, walks: Sequence[Walk], steps: Steps) -> Self:
+    def from_walks(cls, walks: Sequence[Walk], positions: Positions) -> Self:
         """Those of these walks."""
         sizes = [len(walk.reserves) for walk in walks]
         reserves = [reserve for walk in walks for reserve in walk.reserves.values()]
         caps = [walk.caps.get(source, _ALL) for walk in walks for source in walk.reserves]
         return cls(
             walks,
-            steps,
+            positions,
             walk=np.repeat(np.arange(len(walks)), sizes),
-            number=steps.numbers(source for walk in walks for source in walk.reserves),
+            number=positions.numbers(source for walk in walks for source in walk.reserves),
             starts=np.cumsum([0, *sizes[:-1]]),
             limits=_whole(floor(walk.limit) for walk in walks),
             reserves=reserves,
@@ -183,22 +186,23 @@ class _Members:
         values = iter(column.tolist())
         return [{source: next(values) for source in walk.reserves} for walk in self.walks]
 
-    def rows_before(self, step: Integers) -> Integers:
-        """The rows before those of each source from its walk's step on."""
-        return self.steps.rows_before(self.number, step[self.walk])
+    def rows_before(self, position: Integers) -> Integers:
+        """The rows before those of each source from its walk's position on."""
+        return self.positions.rows_before(self.number, position[self.walk])
 
     def sums(self, first: Integers, end: Integers) -> tuple[Integers, Integers]:
-        """Documents and tokens of each source from its walk's `first` step on and before `end`."""
+        """Documents and tokens of each source from its walk's `first` position on and before
+        `end`."""
         i, j = self.rows_before(first), self.rows_before(end)
-        documents, tokens = self.steps.documents, self.steps.tokens
+        documents, tokens = self.positions.documents, self.positions.tokens
         return documents[j] - documents[i], tokens[j] - tokens[i]
 
-    def last_steps(self, end: Integers) -> Integers:
-        """The last step of each walk before `end` that one of its sources has documents in, below 0
-        where none has."""
+    def last_positions(self, end: Integers) -> Integers:
+        """The last position of each walk before `end` that one of its sources has documents in,
+        below 0 where none has."""
         rows = self.rows_before(end)
-        step = self.steps.place[rows - 1] - self.number * len(self.steps)
-        return np.maximum.reduceat(np.where(rows > 0, step, -1), self.starts)
+        position = self.positions.place[rows - 1] - self.number * len(self.positions)
+        return np.maximum.reduceat(np.where(rows > 0, position, -1), self.starts)
 
     def are_over(self, taken: Integers) -> Flags:
         """Whether each walk is charged more than its limit when so much is taken of its sources."""

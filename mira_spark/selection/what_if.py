@@ -14,7 +14,7 @@ from math import log2
 import numpy as np
 
 from mira_spark.selection.allocation import KEEP_ALL, Policy, boundaries, cuts, walks
-from mira_spark.selection.positions import FIRST_HASH, Run, Steps
+from mira_spark.selection.positions import FIRST_HASH, Positions, SourcePositions
 from mira_spark.selection.walk import Boundary, Walk
 
 
@@ -46,7 +46,7 @@ class WhatIf:
 
 
 def what_if(
-    policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps, more: int = 10**9
+    policy: Policy, budget: int, groups: Mapping[str, str], bins: Positions, more: int = 10**9
 ) -> WhatIf:
     """What a selection would keep, and what `more` tokens would change.
 
@@ -65,7 +65,7 @@ def entropy_bits(tokens: Iterable[int]) -> float:
 
 
 def _kept_by_source(
-    policy: Policy, budget: int, groups: Mapping[str, str], bins: Steps
+    policy: Policy, budget: int, groups: Mapping[str, str], bins: Positions
 ) -> dict[str, Kept]:
     found = walks(policy, budget, groups, bins)
     ends = boundaries(found, bins)
@@ -75,7 +75,7 @@ def _kept_by_source(
     level = dict(zip(quality, levels, strict=True))
     totals = bins.total_tokens()
     return {
-        source: _kept(bins, bins.run(source), quality[source], *level[source], tokens)
+        source: _kept(bins, bins.source_positions(source), quality[source], *level[source], tokens)
         for key, walk in found.items()
         if key[0] == "pool"
         for source, tokens in _tokens(walk, ends.get(key), totals).items()
@@ -110,14 +110,16 @@ def _tokens(walk: Walk, end: Boundary | None, totals: Mapping[str, int]) -> dict
     return charges(low + (walk.limit - charge(low)) / slope)
 
 
-def _kept(bins: Steps, run: Run, quality_cut: int, first: int, end: int, tokens: Fraction) -> Kept:
-    """`tokens` kept of a source reach into the level at its cut, the step `first` before `end`, if
-    it has one there."""
-    documents, whole = run.between(0, first)
-    tied_documents, tied_tokens = run.between(first, end)
+def _kept(
+    bins: Positions, own: SourcePositions, quality_cut: int, first: int, end: int, tokens: Fraction
+) -> Kept:
+    """`tokens` kept of a source reach into the level at its cut, the position `first` before `end`,
+    if it has one there."""
+    documents, whole = own.between(0, first)
+    tied_documents, tied_tokens = own.between(first, end)
     tied = tied_documents * (tokens - whole) / tied_tokens if tied_tokens else Fraction(0)
-    levels = np.searchsorted(run.step, first)
-    quality = int(np.diff(run.documents)[:levels] @ bins.quality[run.step[:levels]])
+    levels = np.searchsorted(own.position, first)
+    quality = int(np.diff(own.documents)[:levels] @ bins.quality[own.position[:levels]])
     kept = documents + tied
     return Kept(
         documents=int(kept),

@@ -18,8 +18,8 @@ from mira_spark.errors import InputError
 from mira_spark.labels import judging
 from mira_spark.labels.labelling import labelling_ids
 from mira_spark.lake import own_folders, runs, tables
-from mira_spark.lake.columns import POINT
 from mira_spark.lake.runs import Outcome, package_version
+from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import say, track

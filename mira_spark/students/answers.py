@@ -11,9 +11,9 @@ the noise of a reason sampled before them. `-` stands for a score that is not kn
 import re
 from collections.abc import Sequence
 
+from mira_spark.lake.scale import POINTS
 from mira_spark.students import configs
 
-HIGHEST_SCORE = 10
 SEPARATOR, END, UNKNOWN = ",", "\n", "-"
 ASK = "\n\nScores, then reasons:\n"
 WINDOW_MARK = "\n[...]\n"
@@ -94,7 +94,7 @@ def _score(word: str) -> int | None:
     digits = word.strip()  # of more than int() takes for space
     if not _INTEGER.fullmatch(digits):
         return None
-    return score if (score := int(digits)) <= HIGHEST_SCORE else None
+    return score if (score := int(digits)) <= POINTS else None
 
 
 def _label(name: str) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
-FULL_SCALE = 10_000  # thousandths of a point: 10 points
+from mira_spark.lake.scale import FULL_SCALE, POINTS
+
 FEWEST_ROWS = 10  # with fewer judged rows a slot keeps the student's own scale
 
 
@@ -37,7 +38,7 @@ class Curve(BaseModel):
 Calibration = tuple[Curve, ...]
 """One curve per slot, in slot order."""
 
-IDENTITY = Curve(x=(0.0, 10.0), y=(0, FULL_SCALE))
+IDENTITY = Curve(x=(0.0, float(POINTS)), y=(0, FULL_SCALE))
 
 
 def fit(predicted: npt.NDArray[np.float32], judged: npt.NDArray[np.floating]) -> Calibration:

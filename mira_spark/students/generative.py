@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from mira_spark.errors import ArtefactError
+from mira_spark.lake.scale import POINTS
 from mira_spark.students import answers, architecture, windows
 from mira_spark.students.configs import GenerativeConfig
 from mira_spark.students.decoding import Choices, Decoder
@@ -79,11 +80,11 @@ class GenerativeStudent:
         may differ."""
         with torch.inference_mode():
             decoder, (tokens, mask) = Decoder(self.model), self.prompts(batch)
-            integers = torch.arange(answers.HIGHEST_SCORE + 1.0, device=tokens.device)
+            integers = torch.arange(POINTS + 1.0, device=tokens.device)
             scores = []
             for choices in self.choices:
                 likelihood = choices.likelihood(decoder, tokens, mask)
-                scores.append((likelihood * integers).sum(1).clamp(0, answers.HIGHEST_SCORE))
+                scores.append((likelihood * integers).sum(1).clamp(0, POINTS))
                 chosen = likelihood.argmax(1)
                 tokens, mask = choices.tokens[chosen], choices.mask[chosen]
             found: Scores = torch.stack(scores, 1).cpu().numpy()
@@ -160,7 +161,7 @@ def _reader(config: GenerativeConfig, content: bytes) -> windows.Reader:
 
 def _choices(slots: int, tokenizer: Tokenizer, device: torch.device) -> tuple[Choices, ...]:
     def choices(end: str) -> Choices:
-        texts = [f"{value}{end}" for value in range(answers.HIGHEST_SCORE + 1)]
+        texts = [f"{value}{end}" for value in range(POINTS + 1)]
         encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
         return Choices.from_tokens(encoded, device)
 

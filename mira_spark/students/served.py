@@ -20,6 +20,7 @@ import pyarrow as pa
 from mira_spark.errors import MiraError, OutageError
 from mira_spark.judges.calls.secret import read
 from mira_spark.judges.protocol import CallFailed
+from mira_spark.lake.scale import POINTS
 from mira_spark.students import answers
 from mira_spark.students.configs import ServedConfig
 from mira_spark.students.protocol import Batch, Batching, Scores, strings
@@ -98,9 +99,7 @@ class ServedStudent:
         for slot in range(self.slots):
             end = answers.END if slot == self.slots - 1 else answers.SEPARATOR
             likelihood = self._likelihood(prompts, end)
-            scores[:, slot] = (likelihood @ np.arange(answers.HIGHEST_SCORE + 1)).clip(
-                0, answers.HIGHEST_SCORE
-            )
+            scores[:, slot] = (likelihood @ np.arange(POINTS + 1)).clip(0, POINTS)
             chosen = likelihood.argmax(axis=1).tolist()
             prompts = [
                 f"{prompt}{value}{end}" for prompt, value in zip(prompts, chosen, strict=True)
@@ -112,7 +111,7 @@ class ServedStudent:
 
     def _likelihood(self, prompts: Sequence[str], end: str) -> npt.NDArray[np.float64]:
         """Probabilities [rows, 11] of the integers that may follow each prompt."""
-        found = np.zeros((len(prompts), answers.HIGHEST_SCORE + 1))
+        found = np.zeros((len(prompts), POINTS + 1))
         for row, said in enumerate(self._likeliest(prompts)):
             for token, logprob in said.items():
                 if match := _NUMBER.fullmatch(token):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mira_spark.selection.allocation import Policy, boundaries, cuts, walks
-from mira_spark.selection.positions import Steps, levels
+from mira_spark.selection.positions import Positions, levels
 
 SOURCES, QUALITIES, BAR_S = 10_000, 10_001, 5
 POOLS = ("group", "global", "source")
@@ -39,12 +39,12 @@ def rows(sizes: Integers) -> tuple[pa.StringArray, Integers, Integers, Integers]
     return pa.array(NAMES).take(pa.array(source[order])), quality[order], documents, tokens
 
 
-def decided(steps: Steps, budget: int, policy: Policy) -> float:
+def decided(positions: Positions, budget: int, policy: Policy) -> float:
     """Seconds from levels to cuts."""
     groups = {name: f"group {i % 5}" for i, name in enumerate(NAMES)}
     started = time.perf_counter()
-    found = walks(policy, budget, groups, steps)
-    cuts(found, boundaries(found, steps))
+    found = walks(policy, budget, groups, positions)
+    cuts(found, boundaries(found, positions))
     return time.perf_counter() - started
 
 
@@ -54,13 +54,13 @@ def main() -> None:
     for name, sizes in (("even", np.full(SOURCES, 200)), ("uneven", uneven)):
         columns = rows(sizes)
         started = time.perf_counter()
-        steps = levels(*columns)
+        positions = levels(*columns)
         counted = time.perf_counter() - started
         say(f"{SOURCES:,} sources, {name}, {len(columns[1]):,} rows: levels {counted:.1f} s")
         for pools in POOLS:
             for limits in ({}, LIMITED if pools != "source" else {"caps": LIMITED["caps"]}):
                 policy = Policy(pools, **limits)
-                seconds = decided(steps, int(columns[3].sum()) * 2 // 5, policy)
+                seconds = decided(positions, int(columns[3].sum()) * 2 // 5, policy)
                 say(
                     f"  {pools}{' with floors or caps' * bool(limits)}: cuts {seconds:.1f} s, "
                     f"together {counted + seconds:.1f} s (bar {BAR_S})"

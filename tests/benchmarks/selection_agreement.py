@@ -18,12 +18,12 @@ from typing import Any
 
 from mira_spark.cli import main as cli
 from mira_spark.corpus.groups import source_groups
+from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import explanation
 from mira_spark.selection import record as selections
-from mira_spark.selection.order import HIGHEST_LEVEL
 from mira_spark.selection.record import Selection
 from mira_spark.settings.root import Settings, load
 from mira_spark.settings.selection import SelectionSettings
@@ -68,9 +68,9 @@ def cases(lake: Lakehouse, sources: Sequence[str]) -> list[Case]:
     limits = {"floors": {first: "0.02"}, "caps": {first: "0.05", second: "0.01"}}
     values = {r["doc_id"]: r["value"] for r in lake.read("other_scores").collect()}
     low, high = min(values.values()), max(values.values())
-    scaled = {d: math.floor((v - low) / (high - low) * HIGHEST_LEVEL) for d, v in values.items()}
+    scaled = {d: math.floor((v - low) / (high - low) * FULL_SCALE) for d, v in values.items()}
     tokens = lake.read("documents").select("doc_id", "n_tokens").collect()
-    lengths = {d: min(HIGHEST_LEVEL, int(1000 * math.log10(n + 1))) for d, n in tokens}
+    lengths = {d: min(FULL_SCALE, int(1000 * math.log10(n + 1))) for d, n in tokens}
     same = dict.fromkeys(lengths, 0)
     column = {"table": lake.name("other_scores"), "column": "value"}
     policies = [Case(p, {"policy": p}) for p in ("group", "global", "source")]

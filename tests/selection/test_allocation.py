@@ -10,7 +10,7 @@ from hypothesis import Phase, find, given, settings
 
 from mira_spark.errors import InputError
 from mira_spark.selection.allocation import KEEP_ALL, Policy, boundaries, cuts, walks
-from mira_spark.selection.positions import Steps, levels
+from mira_spark.selection.positions import Positions, levels
 from tests import selection_oracle as oracle
 from tests.counting import cuts_of, passes
 from tests.selection_cases import SOURCES, Case, cases
@@ -96,7 +96,7 @@ def test_a_wrong_variant_is_found_out(wrong: Select, promise: str) -> None:
     assert find(cases(), lambda case: promise in broken(wrong, case), settings=search)
 
 
-def tokens_at(*rows: tuple[str, int, int]) -> Steps:
+def tokens_at(*rows: tuple[str, int, int]) -> Positions:
     """Levels of one document each: (source, quality, tokens)."""
     return levels([r[0] for r in rows], [r[1] for r in rows], [1] * len(rows), [r[2] for r in rows])
 

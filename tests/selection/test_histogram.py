@@ -32,7 +32,7 @@ def test_documents_are_counted_by_why_they_do_not_compete() -> None:
     assert (found.documents, found.tokens, found.groups) == (22, 220, {"web": "x", "chat": "y"})
     by_source = found.by_source()
     assert (by_source["web"].documents, by_source["chat"].tokens) == (15, 70)
-    assert found.levels.run("web").documents.tolist() == [0, 4, 6]
+    assert found.levels.source_positions("web").documents.tolist() == [0, 4, 6]
 
 
 @pytest.mark.parametrize(

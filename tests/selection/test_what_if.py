@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from mira_spark.selection.allocation import KEEP_ALL, Policy
-from mira_spark.selection.positions import Steps, levels
+from mira_spark.selection.positions import Positions, levels
 from mira_spark.selection.what_if import Kept, entropy_bits, what_if
 from tests import selection_oracle as oracle
 from tests.counting import counted, cuts_of
@@ -16,7 +16,7 @@ from tests.selection_cases import SOURCES, Case, cases
 GROUPS = {"web": "x", "books": "x"}
 
 
-def bins() -> Steps:
+def bins() -> Positions:
     """Web: 4 documents of quality 9 with 40 tokens and 2 of 7 with 20; books: 10 of 7 with 60."""
     return levels(["web", "web", "books"], [9, 7, 7], [4, 2, 10], [40, 20, 60])
 

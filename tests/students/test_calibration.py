@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as hnp
 from pydantic import TypeAdapter, ValidationError
 from sklearn.isotonic import IsotonicRegression
 
-from mira_spark.students.calibration import FULL_SCALE, IDENTITY, Calibration, Curve, apply, fit
+from mira_spark.lake.scale import FULL_SCALE
+from mira_spark.students.calibration import IDENTITY, Calibration, Curve, apply, fit
 
 scores = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(-30, 30, width=32))
 
