@@ -9,6 +9,7 @@ from mira_spark.corpus import documents as corpus
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.labels import judging
 from mira_spark.lake import leases, runs
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say
@@ -81,7 +82,7 @@ def perform(
     A step that stops ends the sequence. BusyError when another driver writes the same tables.
     """
     check(settings, steps)
-    lake.create()
+    create_tables(lake)
     for line in selections.drop_views_of_lost_tables(lake):
         say((line, "yellow"))
     finished = runs.last_finished(lake, settings.selection.name)
@@ -127,7 +128,7 @@ def _performed(
 
 def retry_scores(lake: Lakehouse, settings: Settings, run_id: str) -> int:
     """Score again what is quarantined, as a run of `score_documents`; the exit code."""
-    lake.create()
+    create_tables(lake)
     plan = step_inputs(lake, settings, "score_documents")
     with (
         leases.write_lease(lake, settings.session, score_documents.WRITES) as claimed,

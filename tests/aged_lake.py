@@ -16,6 +16,7 @@ from mira_spark.corpus import grouping
 from mira_spark.distillation import mlflow_runs, registry
 from mira_spark.errors import MiraError
 from mira_spark.judges.calls.journal import Journal
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import VARIABLE, DrillError
 from mira_spark.process.progress import console
@@ -181,7 +182,7 @@ class Lake:
     def drop_a_table(self) -> None:
         table = self.random.choice(("scores", "documents", "score_histogram", "selections"))
         self._sql(f"DROP TABLE {{{table}}}")
-        self.lake.create()  # as every command does first
+        create_tables(self.lake)  # as every command does first
         if table == "documents":
             for _ in range(self.random.randint(1, 6)):
                 self.add_documents()
@@ -328,7 +329,7 @@ def prepared(
     lake: Lakehouse, home: Path, folder: Path, seed: int, setenv: Callable[[str, str], None]
 ) -> Lake:
     """A lake whose documents are scored and selected from."""
-    lake.create()
+    create_tables(lake)
     chosen = {
         "namespace": lake.namespace,
         "folder": folder,

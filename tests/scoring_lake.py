@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from mira_spark.corpus import grouping
 from mira_spark.distillation import mlflow_runs, registry
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import isolation
@@ -39,7 +40,7 @@ SCHEMA = "drill"
 
 def prepared(lake: Lakehouse, home: Path, folder: Path, texts: Mapping[str, str]) -> Settings:
     """Tables with these documents of source `web` (doc_id to text) and `group_a`'s champion."""
-    lake.create(TABLES)
+    create_tables(lake, TABLES)
     chosen = {
         "namespace": lake.namespace,
         "folder": folder,
@@ -130,7 +131,7 @@ def tries(seen: Path) -> Counter[str]:
 def main(folder: Path, documents: int, a_unit: int, a_file: int) -> None:
     """Documents of 100 tokens in so many to a unit of work and so many to a file."""
     lake = Lakehouse(open_local(folder, cores=2, memory="2g"), SCHEMA)
-    lake.create()
+    create_tables(lake)
     settings = prepared(lake, folder, folder, {})
     text = F.concat_ws(" ", F.lit("text"), F.col("id"), F.lit("of some, like"), F.col("id") % 7)
     numbered = lake.spark.range(0, documents, 1, -(-documents // a_file))

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from mira_spark.corpus import grouping
 from mira_spark.distillation import registry
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import order as selection
 from mira_spark.settings.root import Settings, load
@@ -44,7 +45,7 @@ def settings_of(lake: Lakehouse, home: Path, folder: Path) -> Settings:
 def prepared(lake: Lakehouse, home: Path, folder: Path) -> Settings:
     """Four sources in two groups, scored: many ties, some long documents, empty ones, a
     quarantined one in each source."""
-    lake.create(TABLES)
+    create_tables(lake, TABLES)
     settings = settings_of(lake, home, folder)
     draw = random.Random(7)
     documents, scores = [], []

@@ -33,7 +33,7 @@ SPARK_FREE = ("mira_spark.judges.*", "mira_spark.students.*", "mira_spark.proces
 WHOLE_SETTINGS = ("settings", "steps", "pipeline", "cli")
 MOST_FOLDERS, TOP = 15, {"errors", "pipeline", "__main__"}
 SPARK = {"pyspark", "delta"}
-STORAGE = {"mira_spark.lake.inputs", "mira_spark.lake.tables"}
+STORAGE = "mira_spark.lake"
 SESSION = "mira_spark.lake.session"
 PRINTER = "mira_spark.process.progress"
 ECHOES = {"echo", "secho"}
@@ -138,7 +138,7 @@ def storage_outside_tables(modules: Modules) -> list[str]:
     """`file.write(...)` and `lake.read(...)` are calls; Spark's `.write` and `.read` are not."""
     problems = []
     for module in modules:
-        if module in STORAGE:
+        if under(module, STORAGE):
             continue
         for node, is_called in attributes(module, modules):
             lake = isinstance(node.value, ast.Name) and node.value.id == "lake"

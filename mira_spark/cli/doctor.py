@@ -8,6 +8,7 @@ from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.corpus import repeated as doubled
 from mira_spark.errors import ConfigError, ReconciliationError
 from mira_spark.lake import adoption, leases, runs, session
+from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say
 from mira_spark.settings.root import load
 
@@ -36,7 +37,7 @@ def doctor_command(
             else f"{folder} is where it was made: nothing to adopt"
         )
     lake = open_lakehouse(settings)
-    lake.create()
+    create_tables(lake)
     if repair:
         with leases.write_lease(lake, settings.session, doubled.WRITES) as claimed:
             removed = doubled.remove_repeated(claimed, runs.new_run_id())

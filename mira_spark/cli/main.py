@@ -33,6 +33,7 @@ from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehous
 from mira_spark.errors import BusyError, MiraError
 from mira_spark.labels import judging, planning
 from mira_spark.lake import runs
+from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say, show_table
 from mira_spark.scoring import under_way
 from mira_spark.selection import explanation, export
@@ -120,7 +121,7 @@ def status_command(config: ConfigOption = None, overrides: Overrides = None) -> 
         if line := under_way.read_note(settings.folder):
             say(f"scoring: {line}")
         raise
-    lake.create()
+    create_tables(lake)
     finished = runs.last_finished(lake, settings.selection.name)
     rows = []
     for step, state in pipeline.status(lake, settings).items():
@@ -141,7 +142,7 @@ def plan_command(config: ConfigOption = None, overrides: Overrides = None) -> No
     """Calls, tokens, dollars and hours of what the judge is still to be asked; sends nothing."""
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
-    lake.create()
+    create_tables(lake)
     sections = planning.Sections(
         settings.grouping, settings.discovery, settings.labelling, settings.judge
     )
@@ -198,7 +199,7 @@ def what_if_command(
     """What budgets and policies would keep, from the histogram of the scores alone."""
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
-    lake.create()
+    create_tables(lake)
     what_if.show(lake, settings, budget, policy, run_id or runs.new_run_id())
 
 
@@ -212,7 +213,7 @@ def explain_command(
     """Why a document is in a selection or not, by which scores and versions."""
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
-    lake.create()
+    create_tables(lake)
     one = selections.selection_named(lake, selection or settings.selection.name)
     cli_selection.show_explanation(explanation.explain(lake, one, doc_id))
     cli_selection.say_unscored(lake, one)
@@ -228,7 +229,7 @@ def export_command(
 ) -> None:
     """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""
     lake = open_lakehouse(load(config, overrides or ()))
-    lake.create()
+    create_tables(lake)
     one = selections.selection_named(lake, name)
     done = export.export(lake, one, format_, to)
     say(

@@ -5,6 +5,7 @@ import typer
 from mira_spark import pipeline
 from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
 from mira_spark.lake import leases, runs
+from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say
 from mira_spark.scoring import repair as score_repair
 from mira_spark.settings.root import load
@@ -34,7 +35,7 @@ def repair_command(
     """Drop scores that belong to no document, and second ones; `mira run` then goes on."""
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
-    lake.create()
+    create_tables(lake)
     with leases.write_lease(lake, settings.session, score_repair.WRITES) as claimed:
         for line in score_repair.repair(claimed, run_id or runs.new_run_id()):
             say(line)

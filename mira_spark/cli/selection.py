@@ -7,6 +7,7 @@ import typer
 
 from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.lake import leases
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.scale import FULL_SCALE, POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
@@ -25,7 +26,7 @@ _Name = Annotated[str, typer.Argument(help="a name, for the latest of it, or an 
 
 def _open(config: ConfigOption, overrides: Overrides) -> Lakehouse:
     lake = open_lakehouse(load(config, overrides or ()))
-    lake.create()
+    create_tables(lake)
     return lake
 
 
@@ -97,7 +98,7 @@ def drop_command(
     """Remove the view and the record of a selection; documents and scores stay."""
     settings = load(config, overrides or ())
     opened = open_lakehouse(settings)
-    opened.create()
+    create_tables(opened)
     with leases.write_lease(opened, settings.session, selections.WRITES) as lake:
         for line in selections.drop_selections(lake, name):
             say(line)

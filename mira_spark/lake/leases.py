@@ -23,7 +23,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from mira_spark.errors import BusyError
-from mira_spark.lake.tables import Lakehouse, is_conflict
+from mira_spark.lake.claims import is_conflict
+from mira_spark.lake.tables import Lakehouse
 from mira_spark.process import identity as processes
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import say

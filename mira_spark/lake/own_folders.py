@@ -7,6 +7,8 @@ in a folder that this program made, in this very place.
 import shutil
 from pathlib import Path
 
+from pyspark.sql import DataFrame
+
 from mira_spark.errors import ConfigError
 
 _MARK = ".made_by_mira_spark"
@@ -39,3 +41,8 @@ def remove(folder: Path) -> None:
     if folder.is_symlink() or not (folder.parent / _MARK).is_file() or folder.name in ("", ".."):
         raise ConfigError(f"{folder}: was not made by mira_spark and is not removed")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_shards(rows: DataFrame, folder: Path) -> None:
+    """Write `rows` as Parquet files the driver can stream, replacing what was in `folder`."""
+    rows.write.mode("overwrite").parquet(folder.as_uri())

@@ -1,6 +1,9 @@
 """Whether the versions a selection is made from can be read as long as it is to be kept."""
 
 import re
+from collections.abc import Iterable
+
+from pyspark.errors import AnalysisException
 
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
@@ -33,3 +36,27 @@ def _days(interval: str | None, default: float) -> float:
     if interval is None:
         return default
     return sum(int(count) * _DAYS[unit] for count, unit in _PART.findall(interval.lower()))
+
+
+def unreadable_versions(lake: Lakehouse, table: str, versions: Iterable[int]) -> dict[int, str]:
+    """The versions of `table` that cannot be read any more, with what became of them."""
+    found = {}
+    wanted = sorted(set(versions))
+    live = set(lake.read(table).inputFiles()) if wanted else set()
+    for version in wanted:
+        try:
+            files = set(lake.read(table, version).inputFiles())
+        except AnalysisException as error:
+            late = "RETENTION_DURATION" in (error.getCondition() or "")
+            found[version] = (
+                "it is older than the table's delta.deletedFileRetentionDuration"
+                if late
+                else "its log was cleaned or the table was made anew"
+            )
+            continue
+        try:  # VACUUM only removes files that the table no longer uses
+            if files - live:
+                lake.spark.read.format("binaryFile").load(sorted(files - live))
+        except AnalysisException:
+            found[version] = "its files were removed by VACUUM"
+    return found

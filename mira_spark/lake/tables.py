@@ -2,57 +2,30 @@
 
 import contextlib
 import json
-import re
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial, reduce
+from functools import reduce
 from operator import and_
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from delta.exceptions import ConcurrentTransactionException
 from delta.tables import DeltaMergeBuilder, DeltaTable
-from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField
 
-from mira_spark.errors import SchemaError, joined
 from mira_spark.lake import history
-from mira_spark.lake.columns import Table
+from mira_spark.lake.claims import Claim
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.schemas import TABLES
+from mira_spark.lake.statements import quoted
 from mira_spark.process.clock import steady_clock
 from mira_spark.process.failpoints import reach
 
 LATEST_COMMITS = 10
 """Where a commit is looked for that was just made; others commit at the same time."""
-CREATE_ATTEMPTS = 5
 TRUSTED_S = 20
-_CONFLICT = re.compile(
-    r"(Concurrent(Append|DeleteRead|DeleteDelete|Write|Transaction)|MetadataChanged|ProtocolChanged)"
-    r"Exception|\[DELTA_(CONCURRENT_|METADATA_CHANGED|PROTOCOL_CHANGED)"
-)
-
-
-class Claim(Protocol):
-    """The right to write `tables`, which ends when another driver takes it over (see `leases`)."""
-
-    @property
-    def tables(self) -> Collection[str]:
-        """The tables it is for."""
-
-    def row_while_valid(self) -> DataFrame:
-        """One row, True, while the claim stands, else none: looked up whenever it is executed."""
-
-    def check(self, within_s: float = 0) -> None:
-        """Raises BusyError when the claim has ended; may trust what was seen `within_s` ago."""
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @dataclass(frozen=True)
@@ -74,55 +47,6 @@ class Lakehouse:
     def exists(self) -> bool:
         """Whether the schema is there."""
         return self.spark.catalog.databaseExists(self.namespace)
-
-    def create(self, names: Iterable[str] = tuple(TABLES)) -> None:
-        """Create the schema and what is missing of the tables; SchemaError when one is not as ours.
-
-        All differences of all tables are reported at once, before anything is written. Several
-        drivers may do so at once.
-        """
-        self._create_missing(f"CREATE SCHEMA IF NOT EXISTS {self.namespace}", self._has_schema)
-        found = {
-            row["tableName"] for row in self.spark.sql(f"SHOW TABLES IN {self.namespace}").collect()
-        }
-        problems = [
-            problem
-            for name, table in TABLES.items()
-            if name in found
-            for problem in _differences(self.name(name), table, self.spark.table(self.name(name)))
-        ]
-        if problems:
-            raise SchemaError(joined(problems))
-        missing = [name for name in names if name not in found]
-        for name in missing:
-            statement = _create_statement(self.name(name), TABLES[name])
-            self._create_missing(
-                statement, partial(self.spark.catalog.tableExists, self.name(name))
-            )
-        if missing and found:
-            self._drop_views_at_versions(missing)
-
-    def _drop_views_at_versions(self, tables: Sequence[str]) -> None:
-        """Drop the views over versions of tables that were just made anew: those begin at 0 again,
-        and would show other rows."""
-        for row in self.spark.sql(f"SHOW VIEWS IN {self.namespace}").collect():
-            query = "" if row["isTemporary"] else self.view_query(row["viewName"]) or ""
-            if any(f"{self.name(table)} VERSION AS OF" in query for table in tables):
-                self.drop_view(row["viewName"])
-
-    def _has_schema(self) -> bool:
-        return self.spark.catalog.databaseExists(self.namespace)
-
-    def _create_missing(self, statement: str, is_there: Callable[[], bool]) -> None:
-        """Create what is not there; catalogs differ in what they raise when another did so."""
-        for attempt in range(CREATE_ATTEMPTS):
-            if is_there():
-                return
-            try:
-                self.spark.sql(statement)
-            except PySparkException:
-                if attempt == CREATE_ATTEMPTS - 1 and not is_there():
-                    raise
 
     @contextlib.contextmanager
     def _change(self, table: str | None, trusted_s: float = 0) -> Iterator[None]:
@@ -272,7 +196,7 @@ class Lakehouse:
 
     def replace(self, rows: DataFrame, table: str, key: str, value: str | int, run_id: str) -> None:
         """Make `rows` the only ones with `key` = `value`, as one commit."""
-        condition = f"{key} = {_quoted(value) if isinstance(value, str) else int(value)}"
+        condition = f"{key} = {quoted(value) if isinstance(value, str) else int(value)}"
         self._overwrite(rows, table, condition, run_id)
 
     def replace_all(self, rows: DataFrame, table: str, run_id: str) -> None:
@@ -350,9 +274,7 @@ class Lakehouse:
 
     def create_view(self, view: str, query: str, comment: str) -> None:
         """Create or replace a persistent view."""
-        statement = (
-            f"CREATE OR REPLACE VIEW {self.name(view)} COMMENT {_quoted(comment)} AS {query}"
-        )
+        statement = f"CREATE OR REPLACE VIEW {self.name(view)} COMMENT {quoted(comment)} AS {query}"
         with self._change(None):
             self.spark.sql(statement)
 
@@ -369,29 +291,6 @@ class Lakehouse:
         found = described.filter(F.col("col_name") == "View Text").collect()
         return str(found[0]["data_type"]) if found else None
 
-    def unreadable(self, table: str, versions: Iterable[int]) -> dict[int, str]:
-        """The versions of `table` that cannot be read any more, with what became of them."""
-        found = {}
-        wanted = sorted(set(versions))
-        live = set(self.read(table).inputFiles()) if wanted else set()
-        for version in wanted:
-            try:
-                files = set(self.read(table, version).inputFiles())
-            except AnalysisException as error:
-                late = "RETENTION_DURATION" in (error.getCondition() or "")
-                found[version] = (
-                    "it is older than the table's delta.deletedFileRetentionDuration"
-                    if late
-                    else "its log was cleaned or the table was made anew"
-                )
-                continue
-            try:  # VACUUM only removes files that the table no longer uses
-                if files - live:
-                    self.spark.read.format("binaryFile").load(sorted(files - live))
-            except AnalysisException:
-                found[version] = "its files were removed by VACUUM"
-        return found
-
     def properties(self, table: str) -> dict[str, str]:
         """The table's properties."""
         rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.name(table)}").collect()
@@ -399,52 +298,6 @@ class Lakehouse:
 
     def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
         """Set table properties (a new version of the table)."""
-        pairs = ", ".join(f"{_quoted(k)} = {_quoted(v)}" for k, v in properties.items())
+        pairs = ", ".join(f"{quoted(k)} = {quoted(v)}" for k, v in properties.items())
         with self._change(table):
             self.spark.sql(f"ALTER TABLE {self.name(table)} SET TBLPROPERTIES ({pairs})")
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Whether Delta refused a commit for the sake of another one made beside it. Before Delta 4.4
-    it may arrive as Java's error, which the text alone tells."""
-    return _CONFLICT.search(f"{type(error).__name__}: {error}") is not None
-
-
-def write_shards(rows: DataFrame, folder: Path) -> None:
-    """Write `rows` as Parquet files the driver can stream, replacing what was in `folder`."""
-    rows.write.mode("overwrite").parquet(folder.as_uri())
-
-
-def _column_definition(field: StructField) -> str:
-    null = "" if field.nullable else " NOT NULL"
-    kind = field.dataType.simpleString()
-    return f"{field.name} {kind}{null} COMMENT {_quoted(field.metadata['comment'])}"
-
-
-def _create_statement(name: str, table: Table) -> str:
-    columns = ", ".join(_column_definition(field) for field in table.columns)
-    properties = dict.fromkeys(
-        ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"), "interval 90 days"
-    )
-    if table.statistics:
-        properties["delta.dataSkippingStatsColumns"] = ",".join(table.statistics)
-    listed = ", ".join(f"{_quoted(k)} = {_quoted(v)}" for k, v in properties.items())
-    cluster = f" CLUSTER BY ({', '.join(table.clustered_by)})" if table.clustered_by else ""
-    return (
-        f"CREATE TABLE {name} ({columns}) USING delta{cluster} "
-        f"COMMENT {_quoted(table.comment)} TBLPROPERTIES ({listed})"
-    )
-
-
-def _differences(name: str, table: Table, found: DataFrame) -> list[str]:
-    """What keeps `found` from being this table: missing, extra and differently typed columns."""
-    have = {field.name: field.dataType.simpleString() for field in found.schema}
-    want = {field.name: field.dataType.simpleString() for field in table.columns}
-    wrong = [f"{name}: column {c} ({want[c]}) is missing" for c in want if c not in have]
-    wrong += [f"{name}: column {c} is not one of ours" for c in have if c not in want]
-    wrong += [
-        f"{name}: column {c} is {have[c]}, should be {want[c]}"
-        for c in want
-        if c in have and have[c] != want[c]
-    ]
-    return wrong

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError, joined
+from mira_spark.lake.retention import unreadable_versions
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.selection import candidates, user_tables
@@ -151,7 +152,7 @@ def lost_versions(
         needing = [one for one in found if table in (one.view_needs if tables is None else tables)]
         remade = _of_tables_made_anew(lake, needing, table)
         same = [one for one in needing if one not in remade]
-        unreadable = lake.unreadable(table, (one.version(table) for one in same))
+        unreadable = unreadable_versions(lake, table, (one.version(table) for one in same))
         for one in needing:
             why = "the table was made anew" if one in remade else unreadable.get(one.version(table))
             if why:

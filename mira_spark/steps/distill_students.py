@@ -17,7 +17,7 @@ from mira_spark.distillation.trained import Trained, assess
 from mira_spark.errors import InputError
 from mira_spark.labels import judging
 from mira_spark.labels.labelling import labelling_ids
-from mira_spark.lake import own_folders, runs, tables
+from mira_spark.lake import own_folders, runs
 from mira_spark.lake.runs import Outcome, package_version
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
@@ -171,7 +171,7 @@ def _stage(lake: Lakehouse, labels: DataFrame, shards: Path) -> None:
     rows = labels.drop("split").join(sides, on="content_hash", how="inner")
     rows = rows.join(texts, on=["doc_id", "content_hash"], how="inner")
     ordered = rows.orderBy(F.xxhash64("doc_id"), "doc_id").select(*training.COLUMNS)
-    tables.write_shards(ordered, shards)
+    own_folders.write_shards(ordered, shards)
 
 
 def _train(

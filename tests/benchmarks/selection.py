@@ -24,6 +24,7 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import choice
@@ -157,7 +158,7 @@ def main(arguments: list[str]) -> None:
     try:
         spark = open_local(folder / "session", cores=2, memory=MEMORY)
         lake = Lakehouse(spark, "default")
-        lake.create(["score_histogram"])
+        create_tables(lake, ["score_histogram"])
         by_histogram(lake, scores(spark, 10_000, f"{folder}/warm"), 0, "group")
         found = {}
         for n in sizes:

@@ -18,6 +18,7 @@ from typing import Any
 
 from mira_spark.cli import main as cli
 from mira_spark.corpus.groups import source_groups
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
@@ -53,7 +54,7 @@ def opened(folder: Path, own: Path) -> Lakehouse:
     for table in READ:
         place = folder / "warehouse" / "mira.db" / table
         spark.sql(f"CREATE TABLE {lake.name(table)} USING delta LOCATION '{place}'")
-    lake.create()
+    create_tables(lake)
     return lake
 
 

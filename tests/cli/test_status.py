@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from mira_spark import pipeline
 from mira_spark.corpus.groups import source_groups
 from mira_spark.lake import runs
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks as score_checks
@@ -26,7 +27,7 @@ def made(
     spark.sql("CREATE SCHEMA asked")
     lake = Lakehouse(spark, "asked")
     settings = selection_lake.prepared(lake, home, tmp_path_factory.mktemp("asked"))
-    lake.create()
+    create_tables(lake)
     yield lake, settings
     spark.sql("DROP SCHEMA asked CASCADE")
 

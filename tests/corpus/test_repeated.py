@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from mira_spark.corpus import repeated as doubled
 from mira_spark.errors import ReconciliationError
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.root import load
 from mira_spark.steps import ingest_corpus
@@ -23,7 +24,7 @@ def texts(lake: Lakehouse) -> dict[str, str]:
 def test_doubled_documents_end_an_ingest_and_the_repair_leaves_the_latest(
     lake: Lakehouse, tmp_path: Path
 ) -> None:
-    lake.create(["documents", "rejected_documents"])
+    create_tables(lake, ["documents", "rejected_documents"])
     scoring_lake.add(lake, {f"doc {i}": f"text {i}" for i in range(9)})
     scoring_lake.add(lake, {"doc 0": "text 0", "doc 1": "a later text"})
     later = F.lit(scoring_lake.NOW) + F.expr("INTERVAL 1 SECOND")

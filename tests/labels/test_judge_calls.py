@@ -9,6 +9,7 @@ import pytest
 from mira_spark.judges.calls.journal import Journal, Sink
 from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.labels import judge_calls
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
 from tests.judges.calls.test_journal import all_at_once, held_on_disk, row
@@ -28,7 +29,7 @@ def called(lake: Lakehouse) -> list[str]:
 def test_no_answer_of_a_journal_that_was_put_back_is_lost_or_doubled(
     lake: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake.create(["judge_calls"])
+    create_tables(lake, ["judge_calls"])
     path, copy = tmp_path / "judge.sqlite", tmp_path / "copy.sqlite"
     with Journal(path, into(lake)) as journal:
         all_at_once(journal.record, [row("a")])

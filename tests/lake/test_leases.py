@@ -19,9 +19,11 @@ from pyspark.sql import functions as F
 from mira_spark import pipeline
 from mira_spark.errors import BusyError
 from mira_spark.lake import leases
+from mira_spark.lake.claims import is_conflict
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.leases import DEAD_AFTER_S
 from mira_spark.lake.schemas import TABLES
-from mira_spark.lake.tables import Lakehouse, is_conflict
+from mira_spark.lake.tables import Lakehouse
 from mira_spark.process import identity as processes
 
 REJECTED = "rejected_documents"
@@ -48,7 +50,7 @@ class WatchingError(Exception):
 
 @pytest.fixture
 def shared(lake: Lakehouse) -> Lakehouse:
-    lake.create(["leases", REJECTED])
+    create_tables(lake, ["leases", REJECTED])
     return lake
 
 
@@ -171,7 +173,7 @@ def test_what_a_driver_had_begun_to_write_when_it_was_taken_over_is_not_committe
 
 
 def test_a_driver_writes_only_what_it_holds_the_lease_of(shared: Lakehouse) -> None:
-    shared.create(["runs"])
+    create_tables(shared, ["runs"])
     with leases.hold_lease(shared, ["scores"]) as claimed:
         with pytest.raises(ValueError, match="rejected_documents is written by a driver that hold"):
             claimed.append(rows(shared, "a"), REJECTED, "r")
@@ -267,7 +269,7 @@ def test_a_driver_that_is_gone_is_followed_at_once(shared: Lakehouse) -> None:
 def test_drivers_create_the_tables_together(lake: Lakehouse) -> None:
     lake.spark.sql(f"DROP SCHEMA {lake.namespace} CASCADE")
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: lake.create(["leases", REJECTED]), range(3)))
+        list(pool.map(lambda _: create_tables(lake, ["leases", REJECTED]), range(3)))
     assert lake.read("leases").count() == 0
     assert ids(lake) == []
 

@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark.errors import SchemaError
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
@@ -26,7 +27,7 @@ def run_row(run_id: str, step: str = "ingest_corpus") -> dict[str, object]:
 
 
 def test_every_table_and_column_says_what_it_holds(lake: Lakehouse) -> None:
-    lake.create()
+    create_tables(lake)
     for name, table in TABLES.items():
         described = lake.read(name).schema
         assert [f.name for f in described] == [f.name for f in table.columns]
@@ -38,10 +39,10 @@ def test_every_table_and_column_says_what_it_holds(lake: Lakehouse) -> None:
 
 
 def test_creating_twice_changes_nothing(lake: Lakehouse) -> None:
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     lake.append_rows([run_row("a")], "runs", "a")
     version = lake.version("runs")
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     assert lake.version("runs") == version
     assert lake.read("runs").count() == 1
 
@@ -49,10 +50,10 @@ def test_creating_twice_changes_nothing(lake: Lakehouse) -> None:
 def test_an_existing_table_of_another_schema_is_refused_with_every_difference(
     lake: Lakehouse,
 ) -> None:
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     lake.spark.sql(f"CREATE TABLE {lake.name('labels')} (doc_id INT, score DOUBLE) USING delta")
     with pytest.raises(SchemaError) as error:
-        lake.create()
+        create_tables(lake)
     ours = lake.name("labels")
     assert f"{ours}: column doc_id is int, should be string" in str(error.value)
     assert f"{ours}: column score is not one of ours" in str(error.value)
@@ -62,7 +63,7 @@ def test_an_existing_table_of_another_schema_is_refused_with_every_difference(
 
 
 def test_delta_rs_reads_what_spark_wrote(lake: Lakehouse, home: Path) -> None:
-    lake.create(["scores", "runs"])
+    create_tables(lake, ["scores", "runs"])
     lake.append_rows([run_row("a"), run_row("b")], "runs", "a")
     folder = home / "warehouse" / f"{lake.namespace}.db"
     rows = deltalake.DeltaTable(str(folder / "runs")).to_pyarrow_table().to_pylist()
@@ -72,7 +73,7 @@ def test_delta_rs_reads_what_spark_wrote(lake: Lakehouse, home: Path) -> None:
 
 
 def test_a_version_is_read_as_it_was(lake: Lakehouse) -> None:
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     lake.append_rows([run_row("a")], "runs", "a")
     before = lake.version("runs")
     lake.append_rows([run_row("b")], "runs", "b")
@@ -93,7 +94,7 @@ def labelled(lake: Lakehouse) -> list[str]:
 def test_a_chunk_whose_commit_was_not_heard_of_is_there_once(
     lake: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake.create(["labels"])
+    create_tables(lake, ["labels"])
     monkeypatch.setenv("MIRA_FAILPOINTS", "labels.appended=raise")
     with pytest.raises(DrillError):
         lake.append_rows([a_label("a"), a_label("b")], "labels", "r", ("chunks", 1))
@@ -109,7 +110,7 @@ def test_rows_that_delta_skips_and_the_table_lacks_are_appended(
     lake: Lakehouse, removal: str
 ) -> None:
     """Delta remembers transactions whose rows are gone."""
-    lake.create(["labels"])
+    create_tables(lake, ["labels"])
     lake.append_rows([a_label("a"), a_label("b")], "labels", "r", ("chunks", 1))
     lake.spark.sql(removal.format(lake.name("labels")))
     lake.append_rows([a_label("a"), a_label("c")], "labels", "r", ("chunks", 1))
@@ -119,7 +120,7 @@ def test_rows_that_delta_skips_and_the_table_lacks_are_appended(
 
 
 def test_rows_that_may_be_there_are_looked_up_by_their_key(lake: Lakehouse) -> None:
-    lake.create(["labels"])
+    create_tables(lake, ["labels"])
     lake.append_rows([a_label("a")], "labels", "r")
     before = lake.version("labels")
     lake.append_rows([a_label("a")], "labels", "r", again=True)
@@ -129,7 +130,7 @@ def test_rows_that_may_be_there_are_looked_up_by_their_key(lake: Lakehouse) -> N
 
 
 def test_replacing_rows_leaves_those_of_other_keys(lake: Lakehouse) -> None:
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     lake.append_rows([run_row("a"), run_row("it's")], "runs", "a")
     lake.replace_rows([run_row("it's", "score_documents")], "runs", "run_id", "it's", "a")
     found = {(r["run_id"], r["step"]) for r in lake.read("runs").collect()}
@@ -137,7 +138,7 @@ def test_replacing_rows_leaves_those_of_other_keys(lake: Lakehouse) -> None:
 
 
 def test_only_appends_is_told_from_changes(lake: Lakehouse) -> None:
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     lake.append_rows([run_row("a")], "runs", "a")
     then = lake.snapshot("runs")
     lake.append_rows([run_row("b")], "runs", "b")
@@ -152,7 +153,7 @@ def test_only_appends_is_told_from_changes(lake: Lakehouse) -> None:
         lake.spark.sql(change)
         assert not lake.only_appends_since("runs", then, lake.snapshot("runs")), change
     lake.spark.sql(f"DROP TABLE {table}")
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     for run_id in "abcdefg":
         lake.append_rows([run_row(run_id)], "runs", run_id)
     anew = lake.snapshot("runs")
@@ -161,7 +162,7 @@ def test_only_appends_is_told_from_changes(lake: Lakehouse) -> None:
 
 
 def test_an_upsert_replaces_by_key(lake: Lakehouse, spark: SparkSession) -> None:
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     lake.append_rows([run_row("a")], "runs", "a")
     changed = spark.createDataFrame(
         [tuple(run_row("a", "x").get(f.name) for f in TABLES["runs"].columns)],

@@ -11,6 +11,7 @@ from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.spending import Spent
 from mira_spark.labels import judge_calls
 from mira_spark.lake import runs
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome, StepInputs
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.clock import steady_clock
@@ -52,7 +53,7 @@ def test_a_steady_clock_begins_after_what_is_recorded_and_goes_on() -> None:
 def test_what_was_spent_today_is_of_the_day_of_utc_in_every_time_zone(
     lake: Lakehouse, zone: str
 ) -> None:
-    lake.create(["judge_calls"])
+    create_tables(lake, ["judge_calls"])
     second = timedelta(seconds=1)
     times = [MIDNIGHT - second, MIDNIGHT, MIDNIGHT + 24 * 3_600 * second - second]
     rows = [call(at, tokens=10**i, call_key=str(i)) for i, at in enumerate(times)]
@@ -62,7 +63,7 @@ def test_what_was_spent_today_is_of_the_day_of_utc_in_every_time_zone(
 
 
 def test_calls_of_a_clock_that_was_ahead_count_as_today_s(lake: Lakehouse) -> None:
-    lake.create(["judge_calls"])
+    create_tables(lake, ["judge_calls"])
     ahead = call(NOW + timedelta(days=3), tokens=7)
     judge_calls.append(lake, [ahead], "run", ("journal", 1), again=False)
     assert judge_calls.spent(lake, "run", MIDNIGHT.date())[1].tokens == 7
@@ -71,7 +72,7 @@ def test_calls_of_a_clock_that_was_ahead_count_as_today_s(lake: Lakehouse) -> No
 
 
 def test_the_largest_bill_is_of_single_calls_to_this_judge(lake: Lakehouse) -> None:
-    lake.create(["judge_calls"])
+    create_tables(lake, ["judge_calls"])
     assert judge_calls.largest_output(lake, "openai:m") == 0
     rows = [
         call(NOW, call_key="a", output_tokens=70),
@@ -84,7 +85,7 @@ def test_the_largest_bill_is_of_single_calls_to_this_judge(lake: Lakehouse) -> N
 
 
 def test_the_latest_run_is_the_last_one_also_after_the_clock_was_set_back(lake: Lakehouse) -> None:
-    lake.create(["runs"])
+    create_tables(lake, ["runs"])
     old, new = StepInputs("label_documents", "old"), StepInputs("label_documents", "new")
     ahead = NOW + timedelta(days=30)
     lake.append_rows(

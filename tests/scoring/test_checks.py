@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from mira_spark.errors import ReconciliationError
 from mira_spark.lake import runs
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks as score_checks
@@ -21,7 +22,7 @@ TEXTS = {f"doc {i}": f"text {i} of some" for i in range(8)}
 
 @pytest.fixture
 def settings(lake: Lakehouse, home: Path, tmp_path: Path) -> Settings:
-    lake.create(["score_histogram"])
+    create_tables(lake, ["score_histogram"])
     return scoring_lake.prepared(lake, home, tmp_path, TEXTS)
 
 

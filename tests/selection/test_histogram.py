@@ -4,6 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark.errors import InputError, ReconciliationError
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import histogram as bins
 from mira_spark.selection.histogram import Part
@@ -61,7 +62,7 @@ def test_bins_recorded_twice_are_refused() -> None:
 @pytest.mark.long
 def test_a_students_scores_are_counted_once(lake: Lakehouse, spark: SparkSession) -> None:
     """After one of two champions changed only the new one's are counted and recorded."""
-    lake.create(["score_histogram"])
+    create_tables(lake, ["score_histogram"])
     scores = spark.createDataFrame(
         [("s/1", "x", "web", 5, None, 10), ("s/2", "y", "chat", 6, None, 20),
          ("s/3", "y", "chat", None, None, 20)],

@@ -16,6 +16,7 @@ from mira_spark import pipeline
 from mira_spark.cli.selection import show_explanation
 from mira_spark.corpus import grouping
 from mira_spark.errors import InputError
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.selection import candidates, explanation
@@ -153,7 +154,7 @@ def made(
     lake.append_rows(documents, "documents", "r")
     lake.append_rows(scores, "scores", "r")
     lake.append_rows([group], "source_groups", "r")
-    lake.create()
+    create_tables(lake)
     yield lake, settings
     spark.sql("DROP SCHEMA besieged CASCADE")
 

@@ -200,11 +200,11 @@ def test_a_version_whose_files_are_gone_is_told_before_it_is_read(
             told()
         assert str(error.value) == found[old.selection_id]
 
-    monkeypatch.setattr(Lakehouse, "create", lambda _: None)
     monkeypatch.setattr(runs, "last_finished", lambda _: {})
     monkeypatch.setattr(pipeline, "status", lambda *_: {"select_documents": "done"})
     for module in (cli, cli_selection):
         monkeypatch.setattr(module, "open_lakehouse", lambda _: lake)
+        monkeypatch.setattr(module, "create_tables", lambda _: None)
     assert found[old.selection_id] in said("status")
     listed = {line.split()[0]: line.split()[-1] for line in said("selection", "list").splitlines()}
     assert (listed["old"], listed["new"]) == ("no", "yes")

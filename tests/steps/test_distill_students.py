@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mira_spark.distillation import shards
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.steps import distill_students
 
@@ -24,7 +25,7 @@ def a_label(doc_id: str, text: str, split: str) -> dict[str, object]:
 
 
 def test_equal_texts_are_on_one_side_of_the_split(lake: Lakehouse, tmp_path: Path) -> None:
-    lake.create(["documents", "labels"])
+    create_tables(lake, ["documents", "labels"])
     texts = {"a": "same", "b": "same", "c": "same", "d": "other", "e": "third"}
     splits = {"a": "validation", "b": "train", "c": "train", "d": "train", "e": "validation"}
     lake.append_rows([a_document(*item) for item in texts.items()], "documents", "r")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from mira_spark.errors import InputError
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.root import Settings, load
 from mira_spark.steps import ingest_corpus
@@ -40,7 +41,7 @@ def document(place: int, **changes: object) -> dict[str, object]:
 
 @pytest.fixture
 def empty(lake: Lakehouse) -> Lakehouse:
-    lake.create(("documents", "rejected_documents"))
+    create_tables(lake, ("documents", "rejected_documents"))
     return lake
 
 

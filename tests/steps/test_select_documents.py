@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
 from mira_spark.selection import choice
@@ -333,7 +334,7 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
         ("scores", "scores is empty: run score_documents first"),
     ):
         lake.spark.sql(f"DROP TABLE {lake.name(table)}")
-        lake.create()
+        create_tables(lake)
         with pytest.raises(InputError, match=problem):
             checked_and_run(lake, settings)
     assert lake.version("selections") == before

@@ -1,0 +1,32 @@
+"""The right to write tables, and what Delta says when another has written them."""
+
+import re
+from collections.abc import Collection
+from typing import Protocol
+
+from pyspark.sql import DataFrame
+
+_CONFLICT = re.compile(
+    r"(Concurrent(Append|DeleteRead|DeleteDelete|Write|Transaction)|MetadataChanged|ProtocolChanged)"
+    r"Exception|\[DELTA_(CONCURRENT_|METADATA_CHANGED|PROTOCOL_CHANGED)"
+)
+
+
+class Claim(Protocol):
+    """The right to write `tables`, which ends when another driver takes it over (see `leases`)."""
+
+    @property
+    def tables(self) -> Collection[str]:
+        """The tables it is for."""
+
+    def row_while_valid(self) -> DataFrame:
+        """One row, True, while the claim stands, else none: looked up whenever it is executed."""
+
+    def check(self, within_s: float = 0) -> None:
+        """Raises BusyError when the claim has ended; may trust what was seen `within_s` ago."""
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether Delta refused a commit for the sake of another one made beside it. Before Delta 4.4
+    it may arrive as Java's error, which the text alone tells."""
+    return _CONFLICT.search(f"{type(error).__name__}: {error}") is not None
