@@ -209,7 +209,7 @@ def _taken(
     """The rows after this driver tried to take those that are as `before`."""
     nothing = _Row(None, 0, 0)
     new = [(table, holder, before.get(table, nothing).epoch + 1) for table in tables]
-    rows = lake.rows_of(new, "name string, holder string, epoch bigint")
+    rows = lake.spark.createDataFrame(new, "name string, holder string, epoch bigint")
     rows = rows.withColumn("heartbeat_at", F.current_timestamp())
     unchanged = F.lit(False)
     for table, row in before.items():

@@ -219,10 +219,6 @@ class Lakehouse:
         data = [tuple(row.get(field.name) for field in columns) for row in rows]
         return self.spark.createDataFrame(data, columns, verifySchema=False)
 
-    def rows_of(self, rows: Sequence[tuple[Any, ...]], columns: str) -> DataFrame:
-        """A small DataFrame of rows held by the driver; `columns` as in DDL."""
-        return self.spark.createDataFrame(rows, columns)
-
     def update(self, table: str, where: Column, changes: Mapping[str, Column]) -> None:
         """Set columns of the rows that match."""
         with self._change(table):

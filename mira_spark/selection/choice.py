@@ -116,7 +116,9 @@ def _tied(lake: Lakehouse, competing: DataFrame, ends: Mapping[Key, Boundary]) -
     ties = [tuple(tie) for tie in sorted(allocation.ties(ends.values()))]
     columns = "source string, quality smallint, first_hash bigint, last_hash bigint"
     rows = competing.join(
-        F.broadcast(lake.rows_of(ties, columns)), on=["source", "quality"], how="inner"
+        F.broadcast(lake.spark.createDataFrame(ties, columns)),
+        on=["source", "quality"],
+        how="inner",
     )
     return rows.filter("tie_hash BETWEEN first_hash AND last_hash")
 
@@ -132,5 +134,5 @@ def selected_rows(
     """The candidates up to their source's cut."""
     rows = [(s, c.quality_cut, c.tie_hash_cut, c.tie_doc_id_cut) for s, c in cuts.items()]
     columns = "source string, quality_cut int, tie_hash_cut bigint, tie_doc_id_cut string"
-    cut = F.broadcast(lake.rows_of(rows, columns))
+    cut = F.broadcast(lake.spark.createDataFrame(rows, columns))
     return competing.join(cut, on="source", how="inner").filter(selection.is_selected(seed))

@@ -180,7 +180,7 @@ def test_only_the_expected_statements_run(
     statements: list[str] = []
     send = SparkSession.sql
     excluded = CLASSIC[::3]
-    rows = lake.rows_of([(text,) for text in excluded], "doc_id string")
+    rows = lake.spark.createDataFrame([(text,) for text in excluded], "doc_id string")
     rows.write.mode("overwrite").saveAsTable("besieged.never")
     before = {table: lake.version(table) for table in TABLES}, tables_of(lake)
 
