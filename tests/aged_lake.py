@@ -21,14 +21,12 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import VARIABLE, DrillError
 from mira_spark.process.progress import console
 from mira_spark.scoring import repair as score_repair
-from mira_spark.selection import order as selection
-from mira_spark.selection import record as selections
+from mira_spark.selection import order as selection, record as selections
 from mira_spark.settings.root import Settings, load
 from tests import scoring_lake
 from tests.judges.calls.test_journal import all_at_once, row
 from tests.labels.test_judge_calls import called, into
-from tests.scoring.test_batches import documents as batch
-from tests.scoring.test_batches import linear, scored
+from tests.scoring.test_batches import documents as batch, linear, scored
 from tests.scoring_lake import NOW
 from tests.selection_lake import rule
 from tests.selection_oracle import Document, kept

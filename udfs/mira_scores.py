@@ -14,8 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import pandas_udf
 from pyspark.sql.types import ArrayType, ShortType
 
-from mira_spark.scoring import batches as scoring
-from mira_spark.scoring import workers
+from mira_spark.scoring import batches as scoring, workers
 from mira_spark.scoring.batches import Scorer
 
 

@@ -11,23 +11,13 @@ from pyspark.errors import PySparkException
 from mira_spark import pipeline
 from mira_spark.cli import (
     doctor as cli_doctor,
-)
-from mira_spark.cli import (
     rubrics as cli_rubrics,
-)
-from mira_spark.cli import (
     scores as cli_scores,
-)
-from mira_spark.cli import (
     selection as cli_selection,
-)
-from mira_spark.cli import (
     statements,
+    students as cli_students,
     summary,
     what_if,
-)
-from mira_spark.cli import (
-    students as cli_students,
 )
 from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
 from mira_spark.errors import BusyError, MiraError
@@ -36,8 +26,7 @@ from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say, show_table
 from mira_spark.scoring import under_way
-from mira_spark.selection import explanation, export
-from mira_spark.selection import record as selections
+from mira_spark.selection import explanation, export, record as selections
 from mira_spark.settings.root import load
 
 app = typer.Typer(

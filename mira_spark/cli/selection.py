@@ -11,9 +11,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.scale import FULL_SCALE, POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
-from mira_spark.selection import diff as selection_diff
-from mira_spark.selection import record as selections
-from mira_spark.selection import unscored
+from mira_spark.selection import diff as selection_diff, record as selections, unscored
 from mira_spark.selection.diff import Moved
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, verdict

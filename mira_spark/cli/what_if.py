@@ -8,8 +8,7 @@ from mira_spark.lake import leases
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
-from mira_spark.selection import candidates, unscored
-from mira_spark.selection import histogram as bins
+from mira_spark.selection import candidates, histogram as bins, unscored
 from mira_spark.selection.frontier import MORE, BudgetAnswer, alternatives, answers
 from mira_spark.selection.pinned import pinned_candidates, pinned_state
 from mira_spark.settings.root import Settings

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import and_
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, Window, functions as F
 
 from mira_spark.errors import ConfigError, InputError, joined
 from mira_spark.lake.columns import BUCKETS

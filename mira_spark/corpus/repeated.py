@@ -1,7 +1,6 @@
 """Documents whose id is in `documents` more than once, which no step may leave behind."""
 
-from pyspark.sql import Window
-from pyspark.sql import functions as F
+from pyspark.sql import Window, functions as F
 
 from mira_spark.errors import ReconciliationError
 from mira_spark.lake.tables import Lakehouse

@@ -1,7 +1,6 @@
 """Samples of documents, the same at any partitioning; texts cut before they travel."""
 
-from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, Window, functions as F
 
 from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN, EXCERPT_MARK
 

@@ -1,7 +1,6 @@
 """Which student scores: the list of them, and the change of champion by hand."""
 
-from pyspark.sql import Row
-from pyspark.sql import functions as F
+from pyspark.sql import Row, functions as F
 
 from mira_spark.distillation import registry
 from mira_spark.errors import InputError

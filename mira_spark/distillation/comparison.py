@@ -11,8 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from mira_spark.corpus.draws import draw
-from mira_spark.distillation import evaluation, evaluation_plots, leaks, references
-from mira_spark.distillation import shards as training
+from mira_spark.distillation import (
+    evaluation,
+    evaluation_plots,
+    leaks,
+    references,
+    shards as training,
+)
 from mira_spark.distillation.reliability import Cell
 from mira_spark.distillation.shards import Floats, Split
 from mira_spark.distillation.training import Evaluation

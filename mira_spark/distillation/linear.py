@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mira_spark.distillation import memory
-from mira_spark.distillation import shards as training
+from mira_spark.distillation import memory, shards as training
 from mira_spark.errors import InputError
 from mira_spark.settings.students import LinearSettings
 from mira_spark.students import hashing

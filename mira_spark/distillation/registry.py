@@ -60,7 +60,7 @@ def register(
     """Log the artefact folder with this digest as one run and register it as `challenger`: its
     student_id.
 
-    The model is a pyfunc too, for people who score a few texts by hand (see `student_pyfunc`).
+    The model is a pyfunc too, for people who score a few texts by hand (see `scoring.pyfunc`).
     """
     with mlflow_runs.quiet():
         client, name = mlflow_runs.client(place), model_name(place, source_group)

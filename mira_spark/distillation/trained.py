@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from mira_spark.corpus.draws import draw
-from mira_spark.distillation import comparison, reliability
-from mira_spark.distillation import training as distillation
+from mira_spark.distillation import comparison, reliability, training as distillation
 from mira_spark.distillation.comparison import Comparison
 from mira_spark.distillation.reliability import Cell, Gate, Mask
 from mira_spark.settings.students import DistillationSettings, ReliabilitySettings

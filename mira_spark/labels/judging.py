@@ -15,8 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pyspark.sql import Column, DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, Row, functions as F
 
 from mira_spark.corpus import sampling
 from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN

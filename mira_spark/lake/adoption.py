@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyspark
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark.errors import ConfigError, InputError, MiraError
 from mira_spark.lake.tables import Lakehouse

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, functions as F
 
 from mira_spark.errors import BusyError
 from mira_spark.lake.claims import is_conflict

@@ -12,8 +12,7 @@ from typing import Any
 
 from delta.exceptions import ConcurrentTransactionException
 from delta.tables import DeltaMergeBuilder, DeltaTable
-from pyspark.sql import Column, DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, Row, SparkSession, functions as F
 
 from mira_spark.lake import history
 from mira_spark.lake.claims import Claim

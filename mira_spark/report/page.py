@@ -11,8 +11,7 @@ from importlib import resources
 from typing import Any
 
 from mira_spark.errors import ConfigError
-from mira_spark.report import groups as report_groups
-from mira_spark.report import plots as report_plots
+from mira_spark.report import groups as report_groups, plots as report_plots
 
 _Row = Mapping[str, Any]
 _Rows = Sequence[_Row]

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, functions as F
 
 from mira_spark.lake.runs import NOTHING_TO_DO
 from mira_spark.lake.scale import FULL_SCALE

@@ -4,15 +4,13 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from pyspark.sql import Row
-from pyspark.sql import functions as F
+from pyspark.sql import Row, functions as F
 
 from mira_spark.errors import InputError, UnsignedError, joined
 from mira_spark.judges.protocol import Anchor
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import discovery
-from mira_spark.rubrics.rubric import Rubric
-from mira_spark.rubrics.rubric import rubric_id as rubric_id_of
+from mira_spark.rubrics.rubric import Rubric, rubric_id as rubric_id_of
 from mira_spark.settings.rubrics import DiscoverySettings
 
 

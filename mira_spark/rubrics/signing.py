@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from pyspark.sql import Row
-from pyspark.sql import functions as F
+from pyspark.sql import Row, functions as F
 
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.rubrics import current
-from mira_spark.rubrics import rubric as rubrics
+from mira_spark.rubrics import current, rubric as rubrics
 from mira_spark.rubrics.rubric import Draft, Evidence, RubricExport
 
 Discoveries = Mapping[str, str]

@@ -10,8 +10,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Row, functions as F
 
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.tables import Lakehouse

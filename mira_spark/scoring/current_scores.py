@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks as score_checks

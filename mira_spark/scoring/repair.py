@@ -1,7 +1,6 @@
 """Scores that belong to no document or were given twice, dropped."""
 
-from pyspark.sql import Window
-from pyspark.sql import functions as F
+from pyspark.sql import Window, functions as F
 
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks as score_checks

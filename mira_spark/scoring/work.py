@@ -7,16 +7,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, Observation
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, Observation, functions as F
 
 from mira_spark.corpus.grouping import grouping_id
 from mira_spark.corpus.groups import source_groups
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
-from mira_spark.scoring import checks as score_checks
-from mira_spark.scoring import job_failures, units
+from mira_spark.scoring import checks as score_checks, job_failures, units
 from mira_spark.scoring.batches import UNSCORED_STATUS, Scorer
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers

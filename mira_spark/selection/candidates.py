@@ -9,8 +9,7 @@ from functools import reduce
 from operator import and_
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, functions as F
 
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.scale import FULL_SCALE

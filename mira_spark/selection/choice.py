@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.errors import ReconciliationError
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import allocation
-from mira_spark.selection import order as selection
-from mira_spark.selection import positions as histograms
+from mira_spark.selection import allocation, order as selection, positions as histograms
 from mira_spark.selection.allocation import Key
 from mira_spark.selection.histogram import Bins
 from mira_spark.selection.pinned import Pinned

@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, functions as F
 
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import order as selection
-from mira_spark.selection import record as selections
+from mira_spark.selection import order as selection, record as selections
 from mira_spark.selection.record import Selection
 
 ONLY_A, ONLY_B, BOTH = "only in A", "only in B", "in both"

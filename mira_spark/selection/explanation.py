@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Row, functions as F
 
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import candidates
-from mira_spark.selection import histogram as bins
-from mira_spark.selection import record as selections
+from mira_spark.selection import candidates, histogram as bins, record as selections
 from mira_spark.selection.positions import FIRST_HASH, Positions
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, ScoredDimension

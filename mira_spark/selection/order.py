@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+from pyspark.sql import Column, functions as F
 
 from mira_spark.errors import InputError
 from mira_spark.lake.scale import FULL_SCALE

@@ -5,8 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import InputError, ReconciliationError, joined
@@ -16,9 +15,7 @@ from mira_spark.scoring import checks as score_checks
 from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
-from mira_spark.selection import candidates as competing
-from mira_spark.selection import order as selection
-from mira_spark.selection import user_tables
+from mira_spark.selection import candidates as competing, order as selection, user_tables
 from mira_spark.settings.corpus import GroupingSettings
 from mira_spark.settings.selection import ScoreColumn, SelectionSettings
 from mira_spark.settings.students import Registry

@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import ValidationError
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Row, functions as F
 
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.retention import unreadable_versions
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection import candidates, user_tables
-from mira_spark.selection import order as selection
+from mira_spark.selection import candidates, order as selection, user_tables
 from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.walk import Cut
 from mira_spark.settings.selection import SelectionSettings

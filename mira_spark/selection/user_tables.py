@@ -4,8 +4,7 @@ Their keys and values are brought to the types of ours; what cannot be is one In
 the table, the column and its type.
 """
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, SparkSession, functions as F
 from pyspark.sql.types import (
     BinaryType,
     DataType,

@@ -4,8 +4,7 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus import sampling
 from mira_spark.corpus.groups import source_groups
@@ -20,8 +19,7 @@ from mira_spark.labels.judging import Form
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import track
-from mira_spark.rubrics import current, discovery
-from mira_spark.rubrics import rubric as rubrics
+from mira_spark.rubrics import current, discovery, rubric as rubrics
 from mira_spark.rubrics.discovery import Anchored, JudgedPoint
 from mira_spark.settings.root import Settings
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Row, functions as F
 
-from mira_spark.distillation import registry, reliability
-from mira_spark.distillation import shards as training
-from mira_spark.distillation import training as distillation
+from mira_spark.distillation import (
+    registry,
+    reliability,
+    shards as training,
+    training as distillation,
+)
 from mira_spark.distillation.registry import Registration
 from mira_spark.distillation.trained import Trained, assess
 from mira_spark.errors import InputError

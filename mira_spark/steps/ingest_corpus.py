@@ -8,20 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame, functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from mira_spark.corpus import (
     documents as corpus,
-)
-from mira_spark.corpus import (
     python_environment as corpus_python,
-)
-from mira_spark.corpus import (
     repeated as doubled,
-)
-from mira_spark.corpus import (
     tokens,
 )
 from mira_spark.errors import ConfigError, InputError

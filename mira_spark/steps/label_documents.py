@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Row, functions as F
 
 from mira_spark.corpus import sampling
 from mira_spark.corpus.draws import draw
@@ -17,8 +16,7 @@ from mira_spark.judges.calls.ledger import Answered, answered
 from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.labels import checks as judge_checks
-from mira_spark.labels import judging, labelling
+from mira_spark.labels import checks as judge_checks, judging, labelling
 from mira_spark.labels.judging import Labelling
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse

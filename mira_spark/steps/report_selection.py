@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus.grouping import grouping_id
 from mira_spark.corpus.groups import source_groups
@@ -12,12 +11,10 @@ from mira_spark.errors import InputError
 from mira_spark.lake import runs
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.report import page as report
-from mira_spark.report import rows as report_rows
+from mira_spark.report import page as report, rows as report_rows
 from mira_spark.report.page import ReportData
 from mira_spark.scoring.current_scores import current_scores
-from mira_spark.selection import record as selections
-from mira_spark.selection import unscored
+from mira_spark.selection import record as selections, unscored
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("report", "selection")

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus import sampling
 from mira_spark.corpus.groups import source_groups
@@ -20,17 +19,11 @@ from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import counted
 from mira_spark.scoring import (
     batches as scoring,
-)
-from mira_spark.scoring import (
     checks as score_checks,
-)
-from mira_spark.scoring import (
     under_way,
     units,
-    workers,
-)
-from mira_spark.scoring import (
     work as scoring_work,
+    workers,
 )
 from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.checks import SCORE_KEY

@@ -4,8 +4,7 @@
 
 from datetime import datetime
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus.grouping import grouping_id
 from mira_spark.corpus.groups import source_groups
@@ -18,16 +17,10 @@ from mira_spark.scoring.current_scores import current_scores
 from mira_spark.selection import (
     candidates,
     choice,
+    histogram as bins,
+    record as selections,
     unscored,
     user_tables,
-)
-from mira_spark.selection import (
-    histogram as bins,
-)
-from mira_spark.selection import (
-    record as selections,
-)
-from mira_spark.selection import (
     views as selection_views,
 )
 from mira_spark.selection.choice import Choice

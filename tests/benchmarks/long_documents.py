@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark.corpus import sampling
 from mira_spark.lake.session import open_local
-from mira_spark.scoring import batches as scoring
-from mira_spark.scoring import workers
+from mira_spark.scoring import batches as scoring, workers
 from mira_spark.scoring.batches import Scorer
 from mira_spark.students import artefact, configs
 from tests.benchmarks import shapes

@@ -19,12 +19,10 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession, functions as F
 
 from mira_spark.lake.session import open_local
-from mira_spark.scoring import batches as scoring
-from mira_spark.scoring import workers
+from mira_spark.scoring import batches as scoring, workers
 from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.engine import Engine
 from mira_spark.students import artefact

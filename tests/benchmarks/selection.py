@@ -21,16 +21,12 @@ from statistics import median
 from typing import Any, NamedTuple, TypeVar
 
 from pyspark import SparkContext
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession, Window, functions as F
 
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import choice
-from mira_spark.selection import frontier as budgets
-from mira_spark.selection import histogram as bins
-from mira_spark.selection import order as selection
+from mira_spark.selection import choice, frontier as budgets, histogram as bins, order as selection
 from mira_spark.selection.pinned import Pinned
 from mira_spark.settings.selection import SelectionSettings
 

@@ -23,8 +23,7 @@ from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.scorers import champion_scorers
-from mira_spark.selection import explanation
-from mira_spark.selection import record as selections
+from mira_spark.selection import explanation, record as selections
 from mira_spark.selection.record import Selection
 from mira_spark.settings.root import Settings, load
 from mira_spark.settings.selection import SelectionSettings

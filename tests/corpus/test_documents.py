@@ -5,10 +5,8 @@ from datetime import date
 
 import hypothesis
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from hypothesis import given, strategies as st
+from pyspark.sql import DataFrame, SparkSession, functions as F
 
 from mira_spark.corpus import documents as corpus
 from mira_spark.errors import InputError

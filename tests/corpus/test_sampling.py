@@ -1,8 +1,7 @@
 """Samples that are the same at any partitioning; texts cut as the prompts cut them."""
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession, Window, functions as F
 
 from mira_spark.corpus import sampling
 from mira_spark.corpus.excerpts import excerpt

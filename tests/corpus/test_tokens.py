@@ -5,13 +5,10 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tokenizers import Regex
-from tokenizers import Tokenizer as HuggingFaceTokenizer
+from hypothesis import given, settings, strategies as st
+from tokenizers import Regex, Tokenizer as HuggingFaceTokenizer
 from tokenizers.models import BPE, WordLevel
-from tokenizers.normalizers import Replace
-from tokenizers.normalizers import Sequence as Normalizers
+from tokenizers.normalizers import Replace, Sequence as Normalizers
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split, Whitespace
 from tokenizers.processors import TemplateProcessing
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mira_spark.distillation import comparison, reliability
-from mira_spark.distillation import training as distillation
+from mira_spark.distillation import comparison, reliability, training as distillation
 from mira_spark.errors import InputError
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.rubric import Rubric

@@ -14,8 +14,7 @@ import pytest
 from scipy import sparse
 from scipy.optimize import minimize
 
-from mira_spark.distillation import linear as linear_training
-from mira_spark.distillation import ridge
+from mira_spark.distillation import linear as linear_training, ridge
 from mira_spark.distillation.linear import train_linear
 from mira_spark.distillation.reliability import spearman
 from mira_spark.distillation.training import predict

@@ -13,8 +13,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession, functions as F
 
 from mira_spark import pipeline
 from mira_spark.errors import ConfigError, InputError, JudgeError, UnsignedError

@@ -14,8 +14,7 @@ from unittest import mock
 import mlflow
 import pytest
 from mira_spark.udfs import register_all
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark import pipeline
 from mira_spark.corpus import tokens

@@ -1,8 +1,7 @@
 """Splits and repeats by the document's id alone; labels of another asking are never mixed."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mira_spark.corpus.draws import draw
 from mira_spark.labels.labelling import is_repeated, labelling_id, split

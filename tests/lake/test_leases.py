@@ -13,8 +13,7 @@ import pyarrow as pa
 import pytest
 from delta.exceptions import ConcurrentAppendException, MetadataChangedException
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark import pipeline
 from mira_spark.errors import BusyError

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from mira_spark.errors import ConfigError
 from mira_spark.judges.heuristic.judge import known_properties

@@ -10,8 +10,7 @@ from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring import checks as score_checks
-from mira_spark.scoring import repair as score_repair
+from mira_spark.scoring import checks as score_checks, repair as score_repair
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from mira_spark.steps import score_documents

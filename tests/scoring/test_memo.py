@@ -8,8 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mira_spark.scoring import batches as scoring
-from mira_spark.scoring import memo
+from mira_spark.scoring import batches as scoring, memo
 from mira_spark.scoring.batches import rate_by_group
 from mira_spark.students.linear import LinearStudent
 from mira_spark.students.protocol import Batch

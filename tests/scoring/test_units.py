@@ -6,8 +6,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.units import Bucket, Tally, Unit, cut_units, total

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark.cli.selection import show_explanation
 from mira_spark.errors import InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import explanation
-from mira_spark.selection import order as selection
-from mira_spark.selection import record as selections
+from mira_spark.selection import explanation, order as selection, record as selections
 from mira_spark.selection.explanation import share_below
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, is_kept, verdict

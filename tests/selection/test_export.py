@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pyspark.sql import SparkSession
 
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
-from mira_spark.selection import export as exporting
-from mira_spark.selection import record as selections
+from mira_spark.selection import export as exporting, record as selections
 from mira_spark.selection.export import Piece, export, pieces
 from mira_spark.selection.record import Selection
 from mira_spark.settings.selection import SelectionSettings

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark import pipeline
 from mira_spark.cli.selection import show_explanation
@@ -19,9 +18,7 @@ from mira_spark.errors import InputError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import candidates, explanation
-from mira_spark.selection import frontier as budgets
-from mira_spark.selection import record as selections
+from mira_spark.selection import candidates, explanation, frontier as budgets, record as selections
 from mira_spark.selection.allocation import Policy, allocation_policy, walks
 from mira_spark.selection.export import export
 from mira_spark.selection.positions import levels

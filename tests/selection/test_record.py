@@ -7,27 +7,15 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark import pipeline
-from mira_spark.cli import main as cli
-from mira_spark.cli import selection as cli_selection
-from mira_spark.cli import what_if
+from mira_spark.cli import main as cli, selection as cli_selection, what_if
 from mira_spark.errors import InputError
 from mira_spark.lake import runs
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import (
-    diff as selection_diff,
-)
-from mira_spark.selection import (
-    explanation,
-    export,
-)
-from mira_spark.selection import (
-    record as selections,
-)
+from mira_spark.selection import diff as selection_diff, explanation, export, record as selections
 from mira_spark.selection.diff import _ASIDE, _CUT, BOTH, CHANGED, ONLY_A, ONLY_B, QUALITY
 from mira_spark.selection.record import Selection, find_selection, latest_by_name, lost_line
 from mira_spark.settings.root import Settings

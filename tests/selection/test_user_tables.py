@@ -5,19 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark.errors import InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import (
     candidates,
     explanation,
+    record as selections,
     unscored,
     user_tables,
-)
-from mira_spark.selection import (
-    record as selections,
 )
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import Exclusion, Filter, ScoreColumn, SelectionSettings

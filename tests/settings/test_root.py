@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings as hypothesis, strategies as st
 from pydantic import BaseModel
 
 from mira_spark.cli import main as cli

@@ -14,8 +14,7 @@ from mira_spark.errors import BusyError, InputError
 from mira_spark.lake import leases, runs
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
-from mira_spark.scoring import under_way, units
-from mira_spark.scoring import work as scoring_work
+from mira_spark.scoring import under_way, units, work as scoring_work
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.steps import score_documents
 from tests import scoring_lake

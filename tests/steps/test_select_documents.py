@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark.errors import InputError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
-from mira_spark.selection import choice
-from mira_spark.selection import histogram as bins
-from mira_spark.selection import order as selection
-from mira_spark.selection import record as selections
+from mira_spark.selection import choice, histogram as bins, order as selection, record as selections
 from mira_spark.selection.pinned import pinned_candidates, pinned_state
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings

@@ -4,8 +4,7 @@ from fractions import Fraction
 from math import floor
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mira_spark.students.aggregation import NO_QUALITY, quality
 

@@ -10,14 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from mira_spark.distillation import generative as generative_training
-from mira_spark.distillation import generative_examples
+from mira_spark.distillation import generative as generative_training, generative_examples
 from mira_spark.distillation.generative import train_generative
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.settings.students import GenerativeSettings

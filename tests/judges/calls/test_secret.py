@@ -15,8 +15,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from mira_spark.errors import ConfigError
 from mira_spark.judges.calls.secret import IN_PLACE, Secret, quieten, read, scrubbed

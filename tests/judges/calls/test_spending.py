@@ -11,8 +11,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from mira_spark.errors import ConfigError
