@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pyspark.sql import Row
 
-from mira_spark.corpus import documents as corpus
+from mira_spark.corpus import documents
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.labels import judging
 from mira_spark.lake import leases, runs
@@ -13,7 +13,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say
-from mira_spark.selection import record as selections
+from mira_spark.selection import record
 from mira_spark.settings.root import Settings
 from mira_spark.steps import (
     discover_rubrics,
@@ -65,7 +65,7 @@ EXIT_CODES = {"done": 0, "degraded": 3, "stopped": 75}
 def check(settings: Settings, steps: Sequence[str]) -> None:
     """ConfigError for what would keep one of the steps from its work, whatever the tables hold."""
     if "ingest_corpus" in steps:
-        corpus.named_input(settings.corpus)
+        documents.named_input(settings.corpus)
     if {"discover_rubrics", "label_documents"} & set(steps):
         judging.check(settings.judge)
 
@@ -83,7 +83,7 @@ def perform(
     """
     check(settings, steps)
     create_tables(lake)
-    for line in selections.drop_views_of_lost_tables(lake):
+    for line in record.drop_views_of_lost_tables(lake):
         say((line, "yellow"))
     finished = runs.last_finished(lake, settings.selection.name)
     idle: list[dict[str, object]] = []

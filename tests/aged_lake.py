@@ -20,8 +20,8 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import VARIABLE, DrillError
 from mira_spark.process.progress import console
-from mira_spark.scoring import repair as score_repair
-from mira_spark.selection import order as selection, record as selections
+from mira_spark.scoring import repair
+from mira_spark.selection import order, record
 from mira_spark.settings.root import Settings, load
 from tests import scoring_lake
 from tests.judges.calls.test_journal import all_at_once, row
@@ -276,13 +276,13 @@ class Lake:
         assert named, f"no command is named: {error}"
         self.mended.append(named[0])
         commands: Mapping[str, Callable[[], object]] = {
-            "mira scores repair": lambda: score_repair.repair(self.lake, "repair"),
+            "mira scores repair": lambda: repair.repair(self.lake, "repair"),
             "distill_students": self.train,
         }
         commands[named[0]]()
 
     def _check_right(self) -> None:
-        documents = self.lake.read("documents").withColumn("tie_hash", selection.tie_hash(0))
+        documents = self.lake.read("documents").withColumn("tie_hash", order.tie_hash(0))
         rows = {r["doc_id"]: r for r in documents.collect()}
         qualities = self._qualities(rows)
         competing = [
@@ -296,9 +296,9 @@ class Lake:
         assert self.shown["scored_documents"] == set(qualities.items())
         chosen = {(i, rows[i]["text"]) for i in wanted}
         assert self.shown["selected"] == chosen == self.shown["selected_default"]
-        one = selections.selection_named(self.lake, "default")
+        one = record.selection_named(self.lake, "default")
         assert one.selected_documents == len(wanted)
-        assert selections.lost_versions(self.lake, [one]) == {}
+        assert record.lost_versions(self.lake, [one]) == {}
         with Journal(self._journal, into(self.lake)):
             assert sorted(called(self.lake)) == sorted(self.calls)
 

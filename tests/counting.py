@@ -4,20 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
-from mira_spark.selection import histogram as bins
+from mira_spark.selection import histogram
 from mira_spark.selection.allocation import Policy, boundaries, cuts, ties, walks
 from mira_spark.selection.positions import Positions, levels, prefixes, single_documents
 from mira_spark.selection.walk import Boundary, Cut
 from tests.selection_oracle import Document
 
 
-def counted_bins(*rows: tuple[str, str, str, int | None, str | None, int, int]) -> bins.Bins:
+def counted_bins(*rows: tuple[str, str, str, int | None, str | None, int, int]) -> histogram.Bins:
     """Of rows of `score_histogram`: student, group, source, quality, set aside, documents,
     tokens."""
-    names = [*bins.KEYS, *bins.SUMS]
+    names = [*histogram.KEYS, *histogram.SUMS]
     kinds = [pa.string(), pa.string(), pa.string(), pa.int16(), pa.string(), pa.int64(), pa.int64()]
     found = [dict(zip(names, row, strict=True)) for row in rows]
-    return bins.bins_from_rows(
+    return histogram.bins_from_rows(
         pa.Table.from_pylist(found, pa.schema(list(zip(names, kinds, strict=True))))
     )
 
@@ -70,9 +70,9 @@ def cuts_of(
     bits: Iterable[int] = (),
 ) -> dict[str, Cut]:
     """What a step does, with Spark's part (sums and filters) in Python."""
-    bins = counted(documents, 0)
-    found = walks(policy, budget, groups, bins)
-    ends = boundaries(found, bins)
+    histogram = counted(documents, 0)
+    found = walks(policy, budget, groups, histogram)
+    ends = boundaries(found, histogram)
     for width in bits:
         ends = boundaries(found, counted(tied(documents, ends.values()), width), ends)
     ends = boundaries(found, singly(tied(documents, ends.values())), ends)

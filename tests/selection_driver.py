@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import record as selections
+from mira_spark.selection import record
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
 from tests import selection_lake
@@ -21,7 +21,7 @@ def shown(lake: Lakehouse) -> str:
     views = ("selected", "selected_default")
     there = [view for view in views if lake.view_query(view) is not None]
     found = {view: sorted(selection_lake.ids(lake, view)) for view in there}
-    return json.dumps(found | {"selections": len(selections.all_selections(lake))})
+    return json.dumps(found | {"selections": len(record.all_selections(lake))})
 
 
 def main(folder: Path, budget: str) -> None:

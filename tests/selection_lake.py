@@ -12,7 +12,7 @@ from mira_spark.corpus import grouping
 from mira_spark.distillation import registry
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import order as selection
+from mira_spark.selection import order
 from mira_spark.settings.root import Settings, load
 from tests import scoring_lake
 from tests.scoring_lake import NOW
@@ -102,7 +102,7 @@ def corpus(lake: Lakehouse, seed: int) -> list[Document]:
 
 def documents_of(scores: DataFrame, seed: int) -> list[Document]:
     """Rows of `scores` as the oracle takes them."""
-    rows = scores.withColumn("tie_hash", selection.tie_hash(seed)).collect()
+    rows = scores.withColumn("tie_hash", order.tie_hash(seed)).collect()
     return [Document(*(r[f] for f in ("doc_id", "source", "quality", "tie_hash", "n_tokens")))
             for r in rows]  # fmt: skip
 

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import pandas_udf
 from pyspark.sql.types import ShortType
 
-from mira_spark.scoring import batches as scoring, workers
+from mira_spark.scoring import batches, workers
 from mira_spark.scoring.batches import Scorer
 
 
@@ -27,7 +27,7 @@ def register(spark: SparkSession, scorers: Mapping[str, Scorer]) -> None:
     ) -> Iterator[pd.Series]:
         folder = workers.folder()
         for texts, sources, groups in columns:
-            yield scoring.rate_by_group(texts, sources, groups, champions, folder)["quality"]
+            yield batches.rate_by_group(texts, sources, groups, champions, folder)["quality"]
 
     function = pandas_udf(mira_quality, ShortType()).asNondeterministic()
     spark.udf.register("mira_quality", function)

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import pandas_udf
 from pyspark.sql.types import ArrayType, ShortType
 
-from mira_spark.scoring import batches as scoring, workers
+from mira_spark.scoring import batches, workers
 from mira_spark.scoring.batches import Scorer
 
 
@@ -25,7 +25,7 @@ def register(spark: SparkSession, scorers: Mapping[str, Scorer]) -> None:
     def mira_scores(columns: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
         folder = workers.folder()
         for texts, groups in columns:
-            rated = scoring.rate_by_group(texts, groups, groups, champions, folder)
+            rated = batches.rate_by_group(texts, groups, groups, champions, folder)
             yield rated["dimension_scores"]
 
     function = pandas_udf(mira_scores, ArrayType(ShortType())).asNondeterministic()

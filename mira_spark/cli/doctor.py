@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
-from mira_spark.corpus import repeated as doubled
+from mira_spark.corpus import repeated
 from mira_spark.errors import ConfigError, ReconciliationError
 from mira_spark.lake import adoption, leases, runs, session
 from mira_spark.lake.creation import create_tables
@@ -39,11 +39,11 @@ def doctor_command(
     lake = open_lakehouse(settings)
     create_tables(lake)
     if repair:
-        with leases.write_lease(lake, settings.session, doubled.WRITES) as claimed:
-            removed = doubled.remove_repeated(claimed, runs.new_run_id())
+        with leases.write_lease(lake, settings.session, repeated.WRITES) as claimed:
+            removed = repeated.remove_repeated(claimed, runs.new_run_id())
         say(f"{removed:,} documents removed that were there twice")
     try:
-        doubled.check_repeated(lake)
+        repeated.check_repeated(lake)
     except ReconciliationError as error:
         say(str(error))
         raise typer.Exit(3) from error

@@ -10,12 +10,12 @@ from pyspark.errors import PySparkException
 
 from mira_spark import pipeline
 from mira_spark.cli import (
-    doctor as cli_doctor,
-    rubrics as cli_rubrics,
-    scores as cli_scores,
+    doctor,
+    rubrics,
+    scores,
     selection as cli_selection,
     statements,
-    students as cli_students,
+    students,
     summary,
     what_if,
 )
@@ -26,7 +26,7 @@ from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say, show_table
 from mira_spark.scoring import under_way
-from mira_spark.selection import explanation, export, record as selections
+from mira_spark.selection import explanation, export, record
 from mira_spark.settings.root import load
 
 app = typer.Typer(
@@ -36,11 +36,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.add_typer(cli_rubrics.app, name="rubrics")
-app.add_typer(cli_students.app, name="students")
-app.add_typer(cli_scores.app, name="scores")
+app.add_typer(rubrics.app, name="rubrics")
+app.add_typer(students.app, name="students")
+app.add_typer(scores.app, name="scores")
 app.add_typer(cli_selection.app, name="selection")
-app.command("doctor")(cli_doctor.doctor_command)
+app.command("doctor")(doctor.doctor_command)
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 
@@ -120,8 +120,8 @@ def status_command(config: ConfigOption = None, overrides: Overrides = None) -> 
     show_table(("step", "state", "last run", "what it did"), rows)
     if line := under_way.progress_line(lake, settings.grouping, settings.student_registry):
         say(f"scoring: {line}")
-    for line in selections.lost_versions(
-        lake, selections.latest_by_name(selections.all_selections(lake))
+    for line in record.lost_versions(
+        lake, record.latest_by_name(record.all_selections(lake))
     ).values():
         say((line, "red"))
 
@@ -203,7 +203,7 @@ def explain_command(
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     create_tables(lake)
-    one = selections.selection_named(lake, selection or settings.selection.name)
+    one = record.selection_named(lake, selection or settings.selection.name)
     cli_selection.show_explanation(explanation.explain(lake, one, doc_id))
     cli_selection.say_unscored(lake, one)
 
@@ -219,7 +219,7 @@ def export_command(
     """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""
     lake = open_lakehouse(load(config, overrides or ()))
     create_tables(lake)
-    one = selections.selection_named(lake, name)
+    one = record.selection_named(lake, name)
     done = export.export(lake, one, format_, to)
     say(
         f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "

@@ -7,7 +7,7 @@ from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehous
 from mira_spark.lake import leases, runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say
-from mira_spark.scoring import repair as score_repair
+from mira_spark.scoring import repair
 from mira_spark.settings.root import load
 
 app = typer.Typer(help="Scores: what scoring left to be mended.")
@@ -36,6 +36,6 @@ def repair_command(
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     create_tables(lake)
-    with leases.write_lease(lake, settings.session, score_repair.WRITES) as claimed:
-        for line in score_repair.repair(claimed, run_id or runs.new_run_id()):
+    with leases.write_lease(lake, settings.session, repair.WRITES) as claimed:
+        for line in repair.repair(claimed, run_id or runs.new_run_id()):
             say(line)

@@ -11,7 +11,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.scale import FULL_SCALE, POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
-from mira_spark.selection import diff as selection_diff, record as selections, unscored
+from mira_spark.selection import diff, record, unscored
 from mira_spark.selection.diff import Moved
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, verdict
@@ -32,8 +32,8 @@ def _open(config: ConfigOption, overrides: Overrides) -> Lakehouse:
 def list_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """All selections, the latest first, and whether what they were made from can still be read."""
     lake = _open(config, overrides)
-    found = selections.all_selections(lake)
-    gone = selections.lost_versions(lake, found)
+    found = record.all_selections(lake)
+    gone = record.lost_versions(lake, found)
     rows = [
         (
             one.name, one.selection_id, one.settings.policy, one.settings.budget,
@@ -51,13 +51,13 @@ def list_command(config: ConfigOption = None, overrides: Overrides = None) -> No
 def show_command(name: _Name, config: ConfigOption = None, overrides: Overrides = None) -> None:
     """A selection: its settings and versions, and where each source is cut."""
     lake = _open(config, overrides)
-    one = selections.selection_named(lake, name)
+    one = record.selection_named(lake, name)
     for line in _about(one):
         say(line)
     headings = ("group", "source", "student", "cut", "kept documents", "of", "kept tokens", "of",
                 "quarantined", "set aside")  # fmt: skip
     rows = []
-    for row in selections.cutoffs(lake, one).orderBy("source_group", "source").collect():
+    for row in record.cutoffs(lake, one).orderBy("source_group", "source").collect():
         cut = row["quality_cut"]
         shown = "all" if cut < 0 else "none" if cut > FULL_SCALE else f"{cut / POINT:.3f}"
         counts = ("kept_documents", "total_documents", "kept_tokens", "total_tokens",
@@ -65,7 +65,7 @@ def show_command(name: _Name, config: ConfigOption = None, overrides: Overrides 
         names = (row["source_group"], row["source"], row["student_id"], shown)
         rows.append((*names, *(f"{row[count]:,}" for count in counts)))
     show_table(headings, rows, texts=3)
-    for line in selections.lost_versions(lake, [one]).values():
+    for line in record.lost_versions(lake, [one]).values():
         say(line)
     say_unscored(lake, one)
 
@@ -97,8 +97,8 @@ def drop_command(
     settings = load(config, overrides or ())
     opened = open_lakehouse(settings)
     create_tables(opened)
-    with leases.write_lease(opened, settings.session, selections.WRITES) as lake:
-        for line in selections.drop_selections(lake, name):
+    with leases.write_lease(opened, settings.session, record.WRITES) as lake:
+        for line in record.drop_selections(lake, name):
             say(line)
 
 
@@ -108,10 +108,10 @@ def diff_command(
 ) -> None:
     """What is only in A, only in B, and in both, by source and by reason."""
     lake = _open(config, overrides)
-    found = selections.all_selections(lake)
-    first, second = selections.find_selection(found, a), selections.find_selection(found, b)
+    found = record.all_selections(lake)
+    first, second = record.find_selection(found, a), record.find_selection(found, b)
     say(f"A: {first.title}; B: {second.title}")
-    rows = _moved(selection_diff.diff(lake, first, second))
+    rows = _moved(diff.diff(lake, first, second))
     show_table(("source", "", "reason", "documents", "tokens"), rows, texts=3)
 
 
@@ -119,7 +119,7 @@ def _moved(found: Sequence[Moved]) -> Iterator[Sequence[str] | None]:
     for m in found:
         yield m.source, m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}"
     yield None
-    for (side, reason), (documents, tokens) in sorted(selection_diff.totals(found).items()):
+    for (side, reason), (documents, tokens) in sorted(diff.totals(found).items()):
         yield "all", side, reason, f"{documents:,}", f"{tokens:,}"
 
 

@@ -8,7 +8,7 @@ from mira_spark.lake import leases
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
-from mira_spark.selection import candidates, histogram as bins, unscored
+from mira_spark.selection import candidates, histogram, unscored
 from mira_spark.selection.frontier import MORE, BudgetAnswer, alternatives, answers
 from mira_spark.selection.pinned import pinned_candidates, pinned_state
 from mira_spark.settings.root import Settings
@@ -21,12 +21,12 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     asked = alternatives(chosen, budgets, policies)
     candidates.check(chosen)
     state = pinned_state(lake, settings.grouping, settings.student_registry, chosen)
-    found = bins.recorded_bins(lake, chosen, state)
+    found = histogram.recorded_bins(lake, chosen, state)
     if found is None:
         say("there is no histogram of these scores yet: it is counted and recorded")
         counted = partial(pinned_candidates, lake, grouping_id(settings.grouping), chosen, state)
-        with leases.write_lease(lake, settings.session, bins.WRITES) as claimed:
-            found = bins.counted_bins(claimed, chosen, state, counted, run_id)
+        with leases.write_lease(lake, settings.session, histogram.WRITES) as claimed:
+            found = histogram.counted_bins(claimed, chosen, state, counted, run_id)
     groups = source_groups(lake, settings.grouping)
     left = unscored.count_unscored(lake, groups, state, found)
     left.check(chosen)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mira_spark.corpus.draws import draw
-from mira_spark.distillation import comparison, reliability, training as distillation
+from mira_spark.distillation import comparison, reliability, training
 from mira_spark.distillation.comparison import Comparison
 from mira_spark.distillation.reliability import Cell, Gate, Mask
 from mira_spark.settings.students import DistillationSettings, ReliabilitySettings
@@ -36,7 +36,7 @@ def assess(
 ) -> Assessment:
     """The student calibrated on half of the validation rows in `shards`, drawn by hash of doc_id,
     and measured on the others beside the judge and the references."""
-    held_out = distillation.predict(student, shards, "validation")
+    held_out = training.predict(student, shards, "validation")
     fitted = np.array([draw(d, "calibration") < 0.5 for d in held_out.doc_ids], bool)
     curves = calibration.fit(held_out.predicted[fitted], held_out.judged[fitted])
     rows = held_out.only(~fitted)

@@ -24,7 +24,7 @@ from pyspark.sql import Column, DataFrame, functions as F
 from mira_spark.errors import BusyError
 from mira_spark.lake.claims import is_conflict
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process import identity as processes
+from mira_spark.process import identity
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import say
 
@@ -112,7 +112,7 @@ def hold_lease(
     `holder` names this driver; by default its process, the machine, and a random part.
     """
     reach("lease.asked")
-    lease = take_lease(lake, tables, holder or processes.this_driver())
+    lease = take_lease(lake, tables, holder or identity.this_driver())
     ended = threading.Event()
     renewer = threading.Thread(target=_renew, args=(lease, ended), daemon=True)
     renewer.start()
@@ -190,9 +190,7 @@ def _watched(
 
 def _alive(rows: Mapping[str, _Row]) -> list[str]:
     """The tables that have a holder who is not known to be gone."""
-    return [
-        table for table, row in rows.items() if row.holder and not processes.is_gone(row.holder)
-    ]
+    return [table for table, row in rows.items() if row.holder and not identity.is_gone(row.holder)]
 
 
 def _check_unchanged(lake: Lakehouse, before: Mapping[str, _Row], now: Mapping[str, _Row]) -> None:

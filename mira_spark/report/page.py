@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from mira_spark.errors import ConfigError
-from mira_spark.report import groups as report_groups, plots as report_plots
+from mira_spark.report import groups as report_groups, plots
 
 _Row = Mapping[str, Any]
 _Rows = Sequence[_Row]
@@ -77,12 +77,12 @@ def render(data: ReportData) -> str:
         groups=groups,
         total=report_groups.total(groups),
         heuristic=any(judge.startswith(HEURISTIC) for judge in data.judges),
-        histograms=report_plots.histograms(groups, data.histogram),
+        histograms=plots.histograms(groups, data.histogram),
         rubrics=report_groups.by(data.rubrics, "source_group"),
         agreement=report_groups.by(data.agreement, "source_group"),
         students=report_groups.by(data.students, "source_group"),
         counting={row["student_id"] for row in data.cutoffs},
-        heatmaps=report_plots.heatmaps(data.students, data.student_reliability),
+        heatmaps=plots.heatmaps(data.students, data.student_reliability),
         examples=report_groups.examples(data.examples),
         plotly_js=get_plotlyjs(),
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mira_spark.errors import ConfigError, joined
 from mira_spark.judges.protocol import Anchor
-from mira_spark.rubrics import lint as rubric_lint
+from mira_spark.rubrics import lint
 from mira_spark.settings import yaml_files
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
@@ -147,7 +147,7 @@ def _group(exported: RubricExport) -> str:
         if evidence and evidence.source_shares:
             shares = sorted(evidence.source_shares.items())
             parts.append(_comment("by source: " + ", ".join(f"{s} {n:.0%}" for s, n in shares), 2))
-        for finding in rubric_lint.problems(anchor.name, anchor.definition):
+        for finding in lint.problems(anchor.name, anchor.definition):
             parts.append(_comment(f"refused on import: {finding}", 2))
         parts.append(_item({"name": anchor.name, "definition": anchor.definition}, 2))
         parts.append(f"    from: [{anchor.slot}]\n")
@@ -201,7 +201,7 @@ def _beyond_types(tree: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
                 if name.strip().casefold() in names:
                     yield (*place, k, "name"), f"the name {name!r:.60} comes twice in its group"
                 names.add(name.strip().casefold())
-                for finding in rubric_lint.problems(name, definition):
+                for finding in lint.problems(name, definition):
                     yield (*place, k), finding
 
 

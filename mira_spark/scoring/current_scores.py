@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring import checks as score_checks
+from mira_spark.scoring import checks
 from mira_spark.scoring.checks import SCORE_KEY
 
 GROUP_KEY = ["source", "source_group"]
@@ -31,7 +31,7 @@ def current_scores(
     rows = lake.read("scores", scores_version).filter(F.col("student_id").isin(students))
     rows = rows.join(F.broadcast(grouped), on=GROUP_KEY, how="left_semi")
     if all_belong is None:
-        all_belong = score_checks.latest_proof(lake, students).all_belong
+        all_belong = checks.latest_proof(lake, students).all_belong
     if all_belong:
         return rows
     documents = lake.read("documents", documents_version).select(*SCORE_KEY)

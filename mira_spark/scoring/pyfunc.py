@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from mira_spark.scoring import batches as scoring
+from mira_spark.scoring import batches
 from mira_spark.students import artefact
 
 _COLUMNS = ("text", "source")
@@ -26,7 +26,7 @@ class StudentModel:
         order, for columns `text` and `source`; without `source` the group's reliability counts."""
         texts = pa.array(frame["text"], pa.string())
         named = frame["source"] if "source" in frame else [""] * len(frame)
-        rated = scoring.rate(texts, pa.array(named, pa.string()), *self._loaded)
+        rated = batches.rate(texts, pa.array(named, pa.string()), *self._loaded)
         points = [q if q is None else q / 1000 for q in rated["quality"].to_pylist()]
         scores = [
             s if s is None else [score / 1000 for score in s]

@@ -3,7 +3,7 @@
 from pyspark.sql import Window, functions as F
 
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring import checks as score_checks
+from mira_spark.scoring import checks
 from mira_spark.scoring.checks import SCORE_KEY
 
 WRITES = ("scores", "score_checks", "score_histogram")
@@ -27,7 +27,7 @@ def repair(lake: Lakehouse, run_id: str) -> list[str]:
     if counts[0] != counts[2]:
         lake.replace_all(single, "scores", run_id)
     lake.delete("score_histogram", F.lit(True))
-    score_checks.record_check(lake, documents, (), True, run_id)
+    checks.record_check(lake, documents, (), True, run_id)
     name = lake.name("scores")
     return [
         f"{name}: {counts[0] - counts[1]:,} scores of no document dropped",

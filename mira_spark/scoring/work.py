@@ -14,7 +14,7 @@ from mira_spark.corpus.groups import source_groups
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
-from mira_spark.scoring import checks as score_checks, job_failures, units
+from mira_spark.scoring import checks, job_failures, units
 from mira_spark.scoring.batches import UNSCORED_STATUS, Scorer
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
@@ -113,9 +113,9 @@ def work_now(
     groups = source_groups(lake, grouping)
     scorers = champion_scorers(lake, place, groups.values())
     documents = lake.snapshot("documents")
-    all_belong = score_checks.latest_proof(lake, ()).all_belong
+    all_belong = checks.latest_proof(lake, ()).all_belong
     if not all_belong and lake.read("scores").isEmpty():
-        score_checks.record_check(lake, documents, (), True, run_id)
+        checks.record_check(lake, documents, (), True, run_id)
         all_belong = True
     pinned = (grouping_id(grouping), run_id, documents)
     return Work(lake, settings, *pinned, groups, scorers, all_belong)

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.errors import ReconciliationError
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import allocation, order as selection, positions as histograms
+from mira_spark.selection import allocation, order, positions
 from mira_spark.selection.allocation import Key
 from mira_spark.selection.histogram import Bins
 from mira_spark.selection.pinned import Pinned
@@ -62,7 +62,7 @@ def choose(
     `competing` the rows of those that compete, `corpus_tokens` what a budget in per cent is of.
     InputError as of `allocation.walks` and `selection.budget_tokens`;
     ReconciliationError when the budget would be passed."""
-    budget = selection.budget_tokens(settings.budget, corpus_tokens, smallest=1)
+    budget = order.budget_tokens(settings.budget, corpus_tokens, smallest=1)
     walks = allocation.walks(
         allocation.allocation_policy(settings), budget, found.groups, found.levels
     )
@@ -78,7 +78,7 @@ def choose(
         )
     if not choice.documents:
         smallest = competing.agg(F.min("n_tokens")).collect()[0][0] or 0
-        selection.budget_tokens(settings.budget, corpus_tokens, smallest)
+        order.budget_tokens(settings.budget, corpus_tokens, smallest)
     return choice
 
 
@@ -95,13 +95,13 @@ def refine(
         prefix = F.shiftright("tie_hash", 64 - bits).alias("prefix")
         grouped = _tied(lake, competing, ends).groupBy("source", "quality", prefix)
         rows = grouped.agg(F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
-        ends = allocation.boundaries(walks, histograms.prefixes(bits, **_columns(rows)), ends)
+        ends = allocation.boundaries(walks, positions.prefixes(bits, **_columns(rows)), ends)
     if ends:
         rows = _tied(lake, competing, ends)
         rows = rows.select(
             "source", "quality", "tie_hash", "doc_id", F.col("n_tokens").alias("tokens")
         )
-        ends = allocation.boundaries(walks, histograms.single_documents(**_columns(rows)), ends)
+        ends = allocation.boundaries(walks, positions.single_documents(**_columns(rows)), ends)
     return allocation.cuts(walks, ends)
 
 
@@ -132,4 +132,4 @@ def selected_rows(
     rows = [(s, c.quality_cut, c.tie_hash_cut, c.tie_doc_id_cut) for s, c in cuts.items()]
     columns = "source string, quality_cut int, tie_hash_cut bigint, tie_doc_id_cut string"
     cut = F.broadcast(lake.spark.createDataFrame(rows, columns))
-    return competing.join(cut, on="source", how="inner").filter(selection.is_selected(seed))
+    return competing.join(cut, on="source", how="inner").filter(order.is_selected(seed))

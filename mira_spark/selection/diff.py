@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, functions as F
 
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import order as selection, record as selections
+from mira_spark.selection import order, record
 from mira_spark.selection.record import Selection
 
 ONLY_A, ONLY_B, BOTH = "only in A", "only in B", "in both"
@@ -37,7 +37,7 @@ def diff(lake: Lakehouse, a: Selection, b: Selection) -> list[Moved]:
 
     Where a selection reads users' tables, `set aside` is by what they say now.
     """
-    selections.check_readable(lake, [a, b], selections.PINNED)
+    record.check_readable(lake, [a, b], record.PINNED)
     rows = _side(lake, a, "a").join(_side(lake, b, "b"), on="doc_id", how="full")
     in_a, in_b = (F.coalesce(f"{x}_in", F.lit(False)) for x in "ab")
     side = F.when(in_a & in_b, BOTH).when(in_a, ONLY_A).otherwise(ONLY_B)
@@ -58,15 +58,13 @@ def _place(moved: Moved) -> tuple[bytes, int, str]:
 
 def _side(lake: Lakehouse, one: Selection, x: str) -> DataFrame:
     """Every document that had a score, and whether it is in; columns begin with `x`_."""
-    rows = selections.competing_rows(lake, one, selections.pinned_scores(lake, one))
+    rows = record.competing_rows(lake, one, record.pinned_scores(lake, one))
     if one.settings.is_predicate:
-        cuts = selections.cutoffs(lake, one).select("source", *selections.CUT)
+        cuts = record.cutoffs(lake, one).select("source", *record.CUT)
         rows = rows.join(F.broadcast(cuts), on="source", how="inner")
-        is_in = selection.is_selected(one.settings.seed)
+        is_in = order.is_selected(one.settings.seed)
     else:
-        items = selections.listed_documents(lake, one).select(
-            "doc_id", F.lit(True).alias("is_item")
-        )
+        items = record.listed_documents(lake, one).select("doc_id", F.lit(True).alias("is_item"))
         rows = rows.join(items, on="doc_id", how="left")
         is_in = F.coalesce("is_item", F.lit(False))
     competes_by = F.when(F.col("set_aside").isNull(), F.col("quality"))

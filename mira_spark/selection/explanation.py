@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, Row, functions as F
 
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import candidates, histogram as bins, record as selections
+from mira_spark.selection import candidates, histogram as bins, record
 from mira_spark.selection.positions import FIRST_HASH, Positions
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, ScoredDimension
@@ -54,7 +54,7 @@ def explain_all(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> list
     InputError when there is no such document, or a version that the selection was made from cannot
     be read any more.
     """
-    selections.check_readable(lake, [one], selections.PINNED)
+    record.check_readable(lake, [one], record.PINNED)
     known = _known(lake, one, doc_ids)
     return [_explained(known, doc_id) for doc_id in doc_ids]
 
@@ -68,7 +68,7 @@ def _known(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> _Known:
                 f"there is no document {doc_id!r} in {lake.name('documents')}, neither at version "
                 f"{one.version('documents')}, which {one.title} is of, nor now"
             )
-    cutoffs = _by(selections.cutoffs(lake, one), "source")
+    cutoffs = _by(record.cutoffs(lake, one), "source")
     sources = {row["source"] for row in documents.values()}
     ids = {cutoffs[source]["student_id"] for source in sources & cutoffs.keys()}
     students = _by(lake.read("students").filter(F.col("student_id").isin(list(ids))), "student_id")
@@ -100,7 +100,7 @@ def _documents(lake: Lakehouse, doc_ids: Sequence[str], version: int | None) -> 
 def _listed(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> frozenset[str] | None:
     if one.settings.is_predicate:
         return None
-    items = selections.listed_documents(lake, one).filter(F.col("doc_id").isin(list(doc_ids)))
+    items = record.listed_documents(lake, one).filter(F.col("doc_id").isin(list(doc_ids)))
     return frozenset(row["doc_id"] for row in items.select("doc_id").collect())
 
 
@@ -108,13 +108,11 @@ def _candidates(lake: Lakehouse, one: Selection, documents: Sequence[Row]) -> di
     names = ["content_hash"]
     if one.settings.duplicates == "keep":
         names += ["source", "bucket", "doc_id"]
-    rows = selections.pinned_scores(lake, one)
+    rows = record.pinned_scores(lake, one)
     for name in names:
         rows = rows.filter(F.col(name).isin(list({row[name] for row in documents})))
     own = rows.select("doc_id", F.col("quality").alias("own_quality"))
-    return _by(
-        selections.competing_rows(lake, one, rows).join(own, on="doc_id", how="left"), "doc_id"
-    )
+    return _by(record.competing_rows(lake, one, rows).join(own, on="doc_id", how="left"), "doc_id")
 
 
 def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
@@ -155,7 +153,7 @@ def _explained(known: _Known, doc_id: str) -> Explanation:
         return Explanation(**found, set_aside=UNGROUPED, because=because)
     cutoff = known.cutoffs[source]
     found |= {name: cutoff[name] for name in ("source_group", "student_id")}
-    found["cut"] = selections.cut_from_row(cutoff)
+    found["cut"] = record.cut_from_row(cutoff)
     if doc_id not in known.candidates:
         because = f"{cutoff['student_id']} had not scored it at version {one.version('scores')}"
         because += ": run score_documents, then select_documents"

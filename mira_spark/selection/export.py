@@ -21,7 +21,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import counted
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection import record as selections
+from mira_spark.selection import record
 from mira_spark.selection.record import Selection
 
 Format = Literal["parquet", "jsonl"]
@@ -79,7 +79,7 @@ def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Ex
     """
     content = {"selection_id": one.selection_id, "format": format_, "order": list(ORDER)}
     before = _digests_before(folder, content)
-    selections.check_readable(lake, [one])
+    record.check_readable(lake, [one])
     rows = _rows(lake, one)
     planned = _planned(rows, one)
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,10 +136,10 @@ def _digests_before(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
 def _rows(lake: Lakehouse, one: Selection) -> DataFrame:
     """The selected documents with their texts."""
     if one.settings.materialize == "text":
-        return selections.listed_documents(lake, one)
+        return record.listed_documents(lake, one)
     documents = lake.read("documents", one.version("documents"))
     texts = documents.select(*SCORE_KEY, "text")
-    return selections.selection_documents(lake, one).join(texts, on=SCORE_KEY, how="inner")
+    return record.selection_documents(lake, one).join(texts, on=SCORE_KEY, how="inner")
 
 
 def _planned(rows: DataFrame, one: Selection) -> list[Piece]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from mira_spark.errors import InputError, joined
-from mira_spark.selection import order as selection
+from mira_spark.selection import order
 from mira_spark.selection.allocation import allocation_policy
 from mira_spark.selection.histogram import Bins
 from mira_spark.selection.what_if import Kept, WhatIf, what_if
@@ -66,7 +66,7 @@ def answers(
     totals = {source: own.tokens for source, own in found.by_source().items()}
     result = []
     for chosen in asked:
-        budget = selection.budget_tokens(chosen.budget, corpus_tokens, smallest=1)
+        budget = order.budget_tokens(chosen.budget, corpus_tokens, smallest=1)
         kept = what_if(allocation_policy(chosen), budget, groups, found.levels, MORE)
         result.append(BudgetAnswer(chosen, budget, _lines(kept, groups, totals), kept.entropy_bits))
     return result

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.errors import InputError, ReconciliationError, joined
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import positions as histograms
+from mira_spark.selection import positions
 from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.positions import Positions
 from mira_spark.settings.selection import SelectionSettings
@@ -85,7 +85,7 @@ def bins_from_rows(rows: pa.Table) -> Bins:
     competing = rows.filter(pc.is_null(rows["aside"]))
     quality, documents, tokens = (competing[name].to_numpy() for name in ("quality", *SUMS))
     sources = competing["source"].combine_chunks()
-    levels = histograms.levels(sources, quality, documents, tokens)
+    levels = positions.levels(sources, quality, documents, tokens)
     return Bins(list(map(Part, *columns)), levels)
 
 

@@ -11,11 +11,11 @@ from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import InputError, ReconciliationError, joined
 from mira_spark.lake.inputs import input_version
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring import checks as score_checks
+from mira_spark.scoring import checks
 from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
-from mira_spark.selection import candidates as competing, order as selection, user_tables
+from mira_spark.selection import candidates, order, user_tables
 from mira_spark.settings.corpus import GroupingSettings
 from mira_spark.settings.selection import ScoreColumn, SelectionSettings
 from mira_spark.settings.students import Registry
@@ -36,7 +36,7 @@ class Pinned:
         they decide it, and with the students, where one's scores decide which of another's
         documents compete."""
         students = sorted(self.students.values()) if chosen.duplicates == "first" else []
-        parts = [competing.candidates_digest(chosen), dict(self.others), students, self.table_ids]
+        parts = [candidates.candidates_digest(chosen), dict(self.others), students, self.table_ids]
         content = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -44,7 +44,7 @@ class Pinned:
         """Of a selection with these settings."""
         tables = dict(zip(("documents", "scores"), self.table_ids, strict=True))
         others = dict(self.others) | tables
-        return selection.selection_id(chosen, *self.versions, self.students.values(), others)
+        return order.selection_id(chosen, *self.versions, self.students.values(), others)
 
 
 def pinned_state(
@@ -98,14 +98,14 @@ def pinned_candidates(
     """`candidates.competing_documents` for the pinned state. ReconciliationError when a document
     has two scores of one student, which is looked for where it is not known."""
     students = state.students.values()
-    known = score_checks.latest_proof(lake, students)
+    known = checks.latest_proof(lake, students)
     rows = current_scores(lake, grouping_id, students, *state.versions, known.all_belong)
-    if not known.one_each and not score_checks.doubles(rows).isEmpty():
+    if not known.one_each and not checks.doubles(rows).isEmpty():
         raise ReconciliationError(
             f"{lake.name('scores')} has two scores of one document and student: run mira scores "
             "repair, then mira run"
         )
     documents = lake.read("documents", state.versions[0])
-    return competing.competing_documents(
+    return candidates.competing_documents(
         rows, documents, *user_tables.read_user_tables(lake.spark, chosen), chosen
     )

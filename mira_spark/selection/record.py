@@ -13,7 +13,7 @@ from mira_spark.errors import InputError, joined
 from mira_spark.lake.retention import unreadable_versions
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection import candidates, order as selection, user_tables
+from mira_spark.selection import candidates, order, user_tables
 from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.walk import Cut
 from mira_spark.settings.selection import SelectionSettings
@@ -244,7 +244,7 @@ def selection_documents(lake: Lakehouse, one: Selection) -> DataFrame:
     if not one.settings.is_predicate:
         return listed_documents(lake, one).select(*_COLUMNS)
     cuts = F.broadcast(cutoffs(lake, one).select("source", *CUT))
-    condition = selection.selected_condition(one.settings.seed, str(one.settings.score))
+    condition = order.selected_condition(one.settings.seed, str(one.settings.score))
     rows = pinned_scores(lake, one).join(cuts, on="source", how="inner").filter(condition)
     return rows.select(*_COLUMNS)
 

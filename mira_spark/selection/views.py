@@ -3,7 +3,7 @@
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.scoring.current_scores import current_scores_query
-from mira_spark.selection import order as selection
+from mira_spark.selection import order
 from mira_spark.selection.choice import Choice
 
 _COLUMNS = ("d.doc_id, d.source, s.source_group, d.text, d.n_bytes, d.n_tokens, s.quality, "
@@ -36,7 +36,7 @@ def view_query(lake: Lakehouse, grouping_id: str, choice: Choice) -> str:
     students = choice.state.students.values()
     scores = current_scores_query(lake, grouping_id, students, scores_version, None)
     cutoffs = f"SELECT * FROM {lake.name('selection_cutoffs')} WHERE {here}"
-    condition = selection.selected_condition(chosen.seed, str(chosen.score), "s.")
+    condition = order.selected_condition(chosen.seed, str(chosen.score), "s.")
     return (
         f"SELECT {_COLUMNS} FROM ({scores}) AS s JOIN ({cutoffs}) AS c ON c.source = s.source "
         f"{documents} WHERE {condition}"

@@ -19,7 +19,7 @@ from mira_spark.labels.judging import Form
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import track
-from mira_spark.rubrics import current, discovery, rubric as rubrics
+from mira_spark.rubrics import current, discovery, rubric
 from mira_spark.rubrics.discovery import Anchored, JudgedPoint
 from mira_spark.settings.root import Settings
 
@@ -55,10 +55,10 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             _record_points(lake, found, discovery_id, source_group, run_id)
             points = [point for point, _ in found]
             anchored = discovery.anchors(points, settings.discovery)
-            if len(anchored) < rubrics.MIN_DIMENSIONS:
+            if len(anchored) < rubric.MIN_DIMENSIONS:
                 raise JudgeError(
                     f"{source_group}: the judge named {len(anchored)} dimensions that can be used, "
-                    f"a rubric needs {rubrics.MIN_DIMENSIONS}: see judge_calls, or sample more"
+                    f"a rubric needs {rubric.MIN_DIMENSIONS}: see judge_calls, or sample more"
                 )
             stability = discovery.stability(points, anchored, settings.discovery)
             waits = settings.discovery.require_approval
@@ -128,7 +128,7 @@ def _rubric_rows(
 ) -> list[dict[str, object]]:
     slots = discovery.slots(anchored)
     constant = {
-        "rubric_id": rubrics.rubric_id(source_group, slots),
+        "rubric_id": rubric.rubric_id(source_group, slots),
         "source_group": source_group,
         "status": "draft" if waits else "approved",
         "approved_by": None if waits else "automatic",

@@ -27,7 +27,7 @@ from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import say, track
 from mira_spark.rubrics.current import signed_rubrics
 from mira_spark.rubrics.rubric import Rubric
-from mira_spark.scoring import batches as scoring
+from mira_spark.scoring import batches
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from mira_spark.students import artefact, calibration
@@ -227,7 +227,7 @@ def _champion_spearman(
     )
     if scorer is None:
         return None
-    champion, manifest = scoring.load_student(scorer)
+    champion, manifest = batches.load_student(scorer)
     if manifest.rubric_id != rubric.rubric_id:
         return None
     held_out = distillation.predict(champion, shards, "validation")

@@ -11,12 +11,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from mira_spark.corpus import (
-    documents as corpus,
-    python_environment as corpus_python,
-    repeated as doubled,
-    tokens,
-)
+from mira_spark.corpus import documents as corpus, python_environment, repeated as doubled, tokens
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.lake import own_folders
 from mira_spark.lake.inputs import input_version, listing, read_input
@@ -41,8 +36,8 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     kind = corpus.named_input(chosen)
     if kind == "python_environment":
         limits = _limits(chosen)
-        files = corpus_python.find_files(corpus_python.this_environment(), limits)
-        return {"files": corpus_python.fingerprint(files, limits)}
+        files = python_environment.find_files(python_environment.this_environment(), limits)
+        return {"files": python_environment.fingerprint(files, limits)}
     path = chosen.path or ""
     if kind == "table":
         return {path: input_version(lake.spark, path)}
@@ -172,8 +167,8 @@ def _removed(lake: Lakehouse, good: DataFrame, removed: str, run_id: str) -> int
     return count
 
 
-def _limits(settings: CorpusSettings) -> corpus_python.CorpusLimits:
-    return corpus_python.CorpusLimits(
+def _limits(settings: CorpusSettings) -> python_environment.CorpusLimits:
+    return python_environment.CorpusLimits(
         settings.max_documents_per_source, settings.max_bytes_per_source
     )
 
@@ -186,9 +181,9 @@ def _raw(
     if kind != "python_environment":
         return settings, read_input(lake.spark, kind, settings.path or "")
     limits = _limits(settings)
-    files = corpus_python.find_files(corpus_python.this_environment(), limits)
+    files = python_environment.find_files(python_environment.this_environment(), limits)
     own_folders.remove(staging)
-    corpus_python.stage(files, limits, staging)
+    python_environment.stage(files, limits, staging)
     own = settings.model_copy(update={"columns": OWN_COLUMNS, "source": None})
     return own, read_input(lake.spark, "parquet", staging.as_uri())
 

@@ -16,7 +16,7 @@ from mira_spark.judges.calls.ledger import Answered, answered
 from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.labels import checks as judge_checks, judging, labelling
+from mira_spark.labels import checks, judging, labelling
 from mira_spark.labels.judging import Labelling
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
@@ -117,13 +117,13 @@ def _label_group(
     if first is None:
         return Counter()
     window_tokens = settings.judge.window_tokens
-    judge_checks.check_canaries(lake, documents, sources, work, chosen, window_tokens)
+    checks.check_canaries(lake, documents, sources, work, chosen, window_tokens)
     total = sampled.count()
     reversed_share = chosen.reversed_documents / total
     at_work: dict[str, _Document] = {}
     requests = _requests(_chain(first, rows), work, settings, reversed_share, at_work)
     ledger = judging.ledger(
-        lake, work.form, group, work.rubric.rubric_id, judge_checks.parse, settings.judge.reasks
+        lake, work.form, group, work.rubric.rubric_id, checks.parse, settings.judge.reasks
     )
     counts: Counter[str] = Counter()
     chunk = _Chunk(lake, run_id)
@@ -221,8 +221,8 @@ def _measure_agreement(lake: Lakehouse, work: Labelling, run_id: str, seed: int)
     labels = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)
     labels = labels.join(lake.read("documents"), on="doc_id", how="left_semi")
     twice = labels.filter("repeat_scores IS NOT NULL OR reversed_scores IS NOT NULL")
-    rows = twice.select("scores", *judge_checks.REPEATED.values()).collect()
-    found = judge_checks.agreement_rows(work, rows, run_id, seed)
+    rows = twice.select("scores", *checks.REPEATED.values()).collect()
+    found = checks.agreement_rows(work, rows, run_id, seed)
     if found:
         lake.replace_rows(found, "judge_agreement", "labelling_id", work.labelling_id, run_id)
 

@@ -11,10 +11,10 @@ from mira_spark.errors import InputError
 from mira_spark.lake import runs
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.report import page as report, rows as report_rows
+from mira_spark.report import page, rows as report_rows
 from mira_spark.report.page import ReportData
 from mira_spark.scoring.current_scores import current_scores
-from mira_spark.selection import record as selections, unscored
+from mira_spark.selection import record, unscored
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("report", "selection")
@@ -38,13 +38,11 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     data = _collected(lake, settings)
     path = (settings.report.path or settings.folder / "report.html").absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report.render(data), encoding="utf-8")
+    path.write_text(page.render(data), encoding="utf-8")
     registry.log_report(
         settings.student_registry, path, {name: float(data.selection[name]) for name in FIGURES}
     )
-    left = unscored.unscored_when_made(
-        lake, selections.selection_named(lake, settings.selection.name)
-    )
+    left = unscored.unscored_when_made(lake, record.selection_named(lake, settings.selection.name))
     return Outcome(f"the report is {path}" + (f"; {left}" if left else ""))
 
 

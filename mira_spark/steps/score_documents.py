@@ -17,14 +17,7 @@ from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import counted
-from mira_spark.scoring import (
-    batches as scoring,
-    checks as score_checks,
-    under_way,
-    units,
-    work as scoring_work,
-    workers,
-)
+from mira_spark.scoring import batches, checks, under_way, units, work as scoring_work, workers
 from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.scoring.current_scores import current_scores_query
@@ -75,7 +68,7 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
     if runs.was_interrupted(lake, "score_documents"):
         return ["its last run did not end"]
     scorers = _scorers(lake, settings)
-    known = score_checks.latest_proof(lake, [scorer.student_id for scorer in scorers.values()])
+    known = checks.latest_proof(lake, [scorer.student_id for scorer in scorers.values()])
     return [] if known.one_each else ["scores are not as it left them"]
 
 
@@ -163,9 +156,9 @@ def _reaggregated(work: Work, note: Note) -> int:
 
 
 def _copy(work: Work, stored: DataFrame, other: str, unit: Unit) -> Done:
-    function = scoring.reaggregate(unit.scorer)
-    rows = unit_rows(stored, unit).select(*scoring.STORED)
-    work.append(rows.mapInArrow(function, scoring.OUTPUT_DDL), unit, other)
+    function = batches.reaggregate(unit.scorer)
+    rows = unit_rows(stored, unit).select(*batches.STORED)
+    work.append(rows.mapInArrow(function, batches.OUTPUT_DDL), unit, other)
     return Done()
 
 
@@ -181,10 +174,10 @@ def _score(work: Work, unit: Unit) -> Done:
     text = sampling.pieces_column(F.make_valid_utf8("text"), configs.looked_at(config))
     scored = (
         rows.withColumns({"source_group": F.lit(unit.source_group), "text": text})
-        .select(*scoring.INPUT)
+        .select(*batches.INPUT)
         .mapInArrow(
-            workers.score(scorer, chosen.hung_after_s, scoring.batching(chosen)),
-            scoring.OUTPUT_DDL,
+            workers.score(scorer, chosen.hung_after_s, batches.batching(chosen)),
+            batches.OUTPUT_DDL,
             profile=workers.profile(chosen.cores_per_task, chosen.gpus_per_task),
         )
     )
@@ -219,9 +212,9 @@ def _reconciled(work: Work, documents: Mapping[Bucket, Tally], unscored: int) ->
     if wanted.documents - unscored != found.documents or (wanted != found and not unscored):
         raise ReconciliationError(_unlike(work, "all sources", wanted, found))
     # Where the join had to tell what counts, it may not have to the next time.
-    belong = work.all_belong or score_checks.orphans(lake, work.version, version).isEmpty()
+    belong = work.all_belong or checks.orphans(lake, work.version, version).isEmpty()
     students = () if unscored else work.students
-    score_checks.record_check(lake, work.pinned, students, belong, work.run_id)
+    checks.record_check(lake, work.pinned, students, belong, work.run_id)
     return found.documents - quarantined, quarantined
 
 

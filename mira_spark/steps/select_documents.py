@@ -14,15 +14,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.scoring.current_scores import current_scores
-from mira_spark.selection import (
-    candidates,
-    choice,
-    histogram as bins,
-    record as selections,
-    unscored,
-    user_tables,
-    views as selection_views,
-)
+from mira_spark.selection import candidates, choice, histogram, record, unscored, user_tables, views
 from mira_spark.selection.choice import Choice
 from mira_spark.selection.histogram import QUARANTINED, Bins
 from mira_spark.selection.pinned import (
@@ -78,7 +70,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         retention.check(lake, ("documents", "scores"), chosen.keep_days)
     state = _pinned(lake, settings)
     rows = pinned_candidates(lake, grouping_id(settings.grouping), chosen, state)
-    found = bins.counted_bins(lake, chosen, state, lambda: rows, run_id)
+    found = histogram.counted_bins(lake, chosen, state, lambda: rows, run_id)
     reach("histogram.written")
     left = unscored.count_unscored(lake, source_groups(lake, settings.grouping), state, found)
     left.check(chosen)
@@ -92,7 +84,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     now = lake.clock("selections", "created_at")()
     lake.replace_rows([_row(made, digest, now)], "selections", *here)
     reach("selection.written")
-    selection_views.replace_views(lake, grouping_id(settings.grouping), made)
+    views.replace_views(lake, grouping_id(settings.grouping), made)
     idle = _idle_exclusions(lake, settings, state)
     message = "; ".join([_message(made, found, left.corpus_tokens), *idle, *left.lines()])
     return Outcome(message, rows_in=found.documents, rows_out=made.documents)
@@ -161,7 +153,7 @@ def _row(made: Choice, digest: str | None, now: datetime) -> dict[str, object]:
         "name": made.settings.name,
         "policy": made.settings.policy,
         "candidates": made.state.candidates_id(made.settings),
-        "settings": selections.settings_text(made.settings, made.state),
+        "settings": record.settings_text(made.settings, made.state),
         "documents_version": made.state.versions[0],
         "scores_version": made.state.versions[1],
         "seed": made.settings.seed,

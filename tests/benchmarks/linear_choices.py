@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mira_spark.corpus.draws import draw
-from mira_spark.distillation import training as distillation
+from mira_spark.distillation import training
 from mira_spark.distillation.linear import train_linear
 from mira_spark.distillation.reliability import spearman
 from mira_spark.settings.students import LinearSettings
@@ -54,7 +54,7 @@ def by_slot(rows: pa.Table, settings: LinearSettings) -> tuple[BY_SLOT, BY_SLOT]
         if settings.dtype == "F16":  # as it comes back from an artefact
             halves = {n: a.astype(np.float16) for n, a in student.tensors().items()}
             student = replace(student, **{n: a.astype(np.float32) for n, a in halves.items()})
-        found = distillation.predict(student, shards, "validation")
+        found = training.predict(student, shards, "validation")
     ranks, errors = [], []
     for predicted, judged in zip(found.predicted.T, found.judged.T, strict=True):
         known = ~np.isnan(judged)

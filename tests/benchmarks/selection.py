@@ -26,7 +26,7 @@ from pyspark.sql import DataFrame, SparkSession, Window, functions as F
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import choice, frontier as budgets, histogram as bins, order as selection
+from mira_spark.selection import choice, frontier, histogram, order as selection
 from mira_spark.selection.pinned import Pinned
 from mira_spark.settings.selection import SelectionSettings
 
@@ -80,7 +80,9 @@ def by_histogram(lake: Lakehouse, rows: DataFrame, version: int, policy: str) ->
     """As the step selects."""
     state, chosen = pinned(version), CHOSEN.model_copy(update={"policy": policy})
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
-    found, counting = timed(partial(bins.counted_bins, lake, chosen, state, lambda: rows, "bench"))
+    found, counting = timed(
+        partial(histogram.counted_bins, lake, chosen, state, lambda: rows, "bench")
+    )
     made, choosing = timed(
         partial(choice.choose, lake, chosen, state, found, competing, found.tokens)
     )
@@ -95,10 +97,10 @@ def pinned(version: int) -> Pinned:
 
 def what_if(lake: Lakehouse, version: int) -> int:
     """The command's work without its printing: three budgets under two policies."""
-    found = bins.recorded_bins(lake, CHOSEN, pinned(version))
+    found = histogram.recorded_bins(lake, CHOSEN, pinned(version))
     assert found is not None
-    asked = budgets.alternatives(CHOSEN, "10%,20%,50%", "group,global")
-    return len(budgets.answers(found, asked, found.tokens))
+    asked = frontier.alternatives(CHOSEN, "10%,20%,50%", "group,global")
+    return len(frontier.answers(found, asked, found.tokens))
 
 
 def by_sort(rows: DataFrame, policy: str) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.scorers import champion_scorers
-from mira_spark.selection import explanation, record as selections
+from mira_spark.selection import explanation, record
 from mira_spark.selection.record import Selection
 from mira_spark.settings.root import Settings, load
 from mira_spark.settings.selection import SelectionSettings
@@ -107,8 +107,8 @@ def agreeing(lake: Lakehouse, one: Selection, doc_ids: Sequence[str], in_view: s
 def compare(lake: Lakehouse, settings: Settings, case: Case, groups: Mapping[str, str]) -> None:
     chosen = SelectionSettings.model_validate({"budget": "40%"} | dict(case.changes))
     select_documents.run(lake, settings.model_copy(update={"selection": chosen}), "bench")
-    one, in_view = selections.selection_named(lake, chosen.name), ids(lake)
-    documents = documents_of(selections.pinned_scores(lake, one), chosen.seed)
+    one, in_view = record.selection_named(lake, chosen.name), ids(lake)
+    documents = documents_of(record.pinned_scores(lake, one), chosen.seed)
     of_oracle = expected(case, documents, groups)
     all_ids = sorted(d.doc_id for d in documents)
     drawn = random.Random(0).sample(all_ids, min(EXPLAINED, len(all_ids)))

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from mira_spark.corpus.draws import draw
-from mira_spark.distillation import training as distillation
+from mira_spark.distillation import training
 from mira_spark.distillation.shards import COLUMNS
 from mira_spark.distillation.trained import Assessment, assess
 from mira_spark.judges.protocol import Anchor
@@ -69,7 +69,7 @@ def measured(rows: pa.Table, settings: DistillationSettings) -> Assessment:
         shards = staged(rows, Path(temporary) / "shards")
         slots = len(rows["scores"][0])
         rubric = Rubric("", "", tuple(Anchor(i, f"dimension {i}", "") for i in range(slots)))
-        student = distillation.train(shards, rubric, settings, Path(temporary) / "checkpoints")
+        student = training.train(shards, rubric, settings, Path(temporary) / "checkpoints")
         names = tuple(anchor.name for anchor in rubric.anchors)
         return assess(student, shards, names, ReliabilitySettings())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from mira_spark.cli import main as cli
+from mira_spark.cli import main
 from mira_spark.cli.options import open_lakehouse
 from mira_spark.errors import InputError, MiraError
 from mira_spark.lake.tables import Lakehouse
@@ -111,7 +111,7 @@ def sql(lake: Lakehouse, home: Path) -> Iterator[tuple[str, ...]]:
 
 def run(statement: str, *options: str) -> str:
     with console.capture() as capture:
-        cli.app(["sql", *options, "--", statement], standalone_mode=False)
+        main.app(["sql", *options, "--", statement], standalone_mode=False)
     return capture.get()
 
 

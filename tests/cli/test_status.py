@@ -12,7 +12,7 @@ from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring import checks as score_checks
+from mira_spark.scoring import checks
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from tests import selection_lake
@@ -67,9 +67,7 @@ def test_a_degraded_step_is_shown_as_degraded_with_its_message(made: Made) -> No
         lake, settings.student_registry, source_groups(lake, settings.grouping).values()
     )
     students = [scorer.student_id for scorer in scorers.values()]
-    score_checks.record_check(
-        lake, lake.snapshot("documents"), students, True, "r"
-    )  # as the step does
+    checks.record_check(lake, lake.snapshot("documents"), students, True, "r")  # as the step does
     plan = pipeline.step_inputs(lake, settings, "score_documents")
     with runs.record_run(lake, plan, "r") as outcomes:
         outcomes.append(Outcome("no champion for group_c", "degraded"))

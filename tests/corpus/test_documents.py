@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 from pyspark.sql import DataFrame, SparkSession, functions as F
 
-from mira_spark.corpus import documents as corpus
+from mira_spark.corpus import documents
 from mira_spark.errors import InputError
 from mira_spark.settings.corpus import ColumnMapping, CorpusSettings
 
@@ -19,13 +19,13 @@ SETTINGS = CorpusSettings(
 
 def mapped(spark: SparkSession, rows: list[tuple[object, ...]], **changes: object) -> DataFrame:
     raw = spark.createDataFrame(rows, "id string, source string, text binary")
-    return corpus.in_our_columns(raw, SETTINGS.model_copy(update=changes))
+    return documents.in_our_columns(raw, SETTINGS.model_copy(update=changes))
 
 
 def judged(spark: SparkSession, rows: list[tuple[object, ...]]) -> dict[str | None, list[str]]:
     """Reason to the ids that have it."""
     found = mapped(spark, rows)
-    found = corpus.without_repeats(found, corpus.repeated_ids(found))
+    found = documents.without_repeats(found, documents.repeated_ids(found))
     reasons: dict[str | None, list[str]] = {}
     for row in found.orderBy("doc_id").collect():
         reasons.setdefault(row["reason"], []).append(row["doc_id"])
@@ -60,12 +60,12 @@ def test_a_document_of_50_mb_comes_in_or_is_set_aside_but_never_fails(spark: Spa
     raw = spark.createDataFrame([("big", "s")], "id string, source string").select(
         "id", "source", F.expr("repeat('abcdefghi\\n', 5000000)").alias("text")
     )
-    small = corpus.in_our_columns(
+    small = documents.in_our_columns(
         raw, SETTINGS.model_copy(update={"max_document_bytes": 32 * 2**20})
     )
     assert small.select("reason", "n_bytes").collect() == [("too_large", 50_000_000)]
     assert len(small.select("beginning").collect()[0][0]) == 200
-    large = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"max_document_bytes": 2**26}))
+    large = documents.in_our_columns(raw, SETTINGS.model_copy(update={"max_document_bytes": 2**26}))
     assert large.select("reason", "n_bytes").collect() == [(None, 50_000_000)]
 
 
@@ -99,7 +99,7 @@ def test_other_columns_become_metadata(spark: SparkSession) -> None:
         [("a", "s", "text", 7, ["x"])],
         "id string, source string, text string, n int, l array<string>",
     )
-    row = corpus.in_our_columns(raw, SETTINGS).collect()[0]
+    row = documents.in_our_columns(raw, SETTINGS).collect()[0]
     assert row["metadata"] == {"n": "7", "l": '["x"]'}
     assert row["sendable"] is True
 
@@ -110,7 +110,7 @@ def test_a_row_that_does_not_say_so_may_not_be_sent(spark: SparkSession) -> None
         "id string, source string, text string, ok boolean",
     )
     columns = ColumnMapping(doc_id="id", sendable="ok")
-    found = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns}))
+    found = documents.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns}))
     assert {r["doc_id"]: r["sendable"] for r in found.collect()} == {
         "a": True,
         "b": False,
@@ -122,7 +122,7 @@ def test_every_missing_column_of_the_mapping_is_named() -> None:
     columns = ColumnMapping(doc_id="uid", text="body", license="licence")
     settings = SETTINGS.model_copy(update={"columns": columns})
     with pytest.raises(InputError) as error:
-        corpus.check_columns(settings, ["source", "text", "id"])
+        documents.check_columns(settings, ["source", "text", "id"])
     assert str(error.value) == (
         "corpus.columns.doc_id: the input has no column uid; it has: source, text, id\n"
         "corpus.columns.text: the input has no column body; it has: source, text, id\n"
@@ -136,7 +136,7 @@ def test_only_new_and_changed_documents_are_told(spark: SparkSession) -> None:
     now = mapped(spark, [("a", "s", b"1"), ("b", "s", b"2"), ("c", "t", b"1"), ("d", "s", b"1")])
     found = {
         r["doc_id"]: r["changed"]
-        for r in corpus.new_or_changed(now, before, SETTINGS.columns).collect()
+        for r in documents.new_or_changed(now, before, SETTINGS.columns).collect()
     }
     assert found == {"b": True, "c": True, "d": False}
 
@@ -152,7 +152,9 @@ def test_columns_of_any_name_are_read(spark: SparkSession, mapped_columns: bool)
     if mapped_columns:
         columns = ColumnMapping(doc_id=NAMES[1], source=NAMES[2], text=NAMES[3], domain=NAMES[5],
                                 license=NAMES[10], sendable=NAMES[11])  # fmt: skip
-    (row,) = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns})).collect()
+    (row,) = documents.in_our_columns(
+        raw, SETTINGS.model_copy(update={"columns": columns})
+    ).collect()
     assert row["text"] == "value 3"
     taken = {name for name in columns.model_dump().values() if name}
     assert row["metadata"] == {n: v for n, v in zip(NAMES, values, strict=True) if n not in taken}
@@ -162,7 +164,7 @@ def test_columns_of_any_name_are_read(spark: SparkSession, mapped_columns: bool)
 @hypothesis.settings(max_examples=500, deadline=None)
 def test_a_quoted_name_is_one_name(spark: SparkSession, name: str) -> None:
     row = spark.range(0).select(F.lit(1).alias(name), F.lit(2).alias(f"not {name}"))
-    assert row.select(corpus.column(name)).columns == [name]
+    assert row.select(documents.column(name)).columns == [name]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_what_is_no_boolean_may_not_be_sent(
     rows = [(f"{i}", "s", "text", value) for i, value in enumerate(values)]
     raw = spark.createDataFrame(rows, f"id string, source string, text string, ok {kind}")
     columns = ColumnMapping(doc_id="id", sendable="ok")
-    found = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns}))
+    found = documents.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns}))
     found = found.orderBy("doc_id").collect()
     assert [int(row["sendable"]) for row in found] == sendable
     assert [int(row["unclear"]) for row in found] == unclear
@@ -198,7 +200,7 @@ ALL = ColumnMapping(doc_id="id", domain="host", license="law", sendable="ok")
 
 def of_rows(spark: SparkSession, *rows: tuple[object, ...]) -> DataFrame:
     raw = spark.createDataFrame(rows, GIVEN)
-    found = corpus.in_our_columns(raw, SETTINGS.model_copy(update={"columns": ALL}))
+    found = documents.in_our_columns(raw, SETTINGS.model_copy(update={"columns": ALL}))
     return found.withColumn("n_tokens", F.lit(7))
 
 
@@ -207,7 +209,7 @@ def test_any_column_that_changed_is_a_change(spark: SparkSession) -> None:
     rows = {i: [*old[:i], None, *old[i + 1 :]] for i in range(2, 6)} | {6: list(old)}
     before = of_rows(spark, *((str(i), *old) for i in rows))
     now = of_rows(spark, *((str(i), *row) for i, row in rows.items()))
-    found = corpus.new_or_changed(now, before, ALL).orderBy("doc_id").collect()
+    found = documents.new_or_changed(now, before, ALL).orderBy("doc_id").collect()
     assert [(r["doc_id"], r["changed"], r["known_tokens"]) for r in found] == [
         (str(i), True, 7) for i in range(2, 6)
     ], "domain, license, sendable and metadata; not the row that is the same"
@@ -225,7 +227,7 @@ def test_of_rows_with_one_id_the_stricter_decides(spark: SparkSession) -> None:
         ("d", "s", "1", None, "MIT", True, None),
         ("d", "s", "1", None, "MIT", True, None),
     )
-    found = corpus.without_repeats(rows, corpus.repeated_ids(rows)).filter("reason IS NULL")
+    found = documents.without_repeats(rows, documents.repeated_ids(rows)).filter("reason IS NULL")
     said = [(r["doc_id"], r["license"], r["sendable"]) for r in found.orderBy("doc_id").collect()]
     assert said == [("a", "MIT", False), ("b", None, True), ("c", "MIT", False), ("d", "MIT", True)]
 
@@ -233,5 +235,5 @@ def test_of_rows_with_one_id_the_stricter_decides(spark: SparkSession) -> None:
 def test_a_row_without_a_text_still_takes_the_leave_to_be_sent(spark: SparkSession) -> None:
     before = of_rows(spark, ("a", "s", "1", None, None, True, None))
     now = of_rows(spark, ("a", "s", None, None, None, False, None))
-    (row,) = corpus.revoked(now, before).collect()
+    (row,) = documents.revoked(now, before).collect()
     assert (row["doc_id"], row["text"], row["sendable"]) == ("a", "1", False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from mira_spark.corpus import repeated as doubled
+from mira_spark.corpus import repeated
 from mira_spark.errors import ReconciliationError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
@@ -39,10 +39,10 @@ def test_doubled_documents_end_an_ingest_and_the_repair_leaves_the_latest(
         f"{lake.name('documents')}: 12 documents of 10 ids. "
         "mira doctor --repair leaves the latest of each id"
     )
-    assert doubled.remove_repeated(lake, "r") == 2
-    doubled.check_repeated(lake)
+    assert repeated.remove_repeated(lake, "r") == 2
+    repeated.check_repeated(lake)
     left = {f"doc {i}": f"text {i}" for i in range(9)} | {"doc 1": "a later text", "new": "new"}
     assert texts(lake) == left
     version = lake.version("documents")
-    assert doubled.remove_repeated(lake, "r") == 0
+    assert repeated.remove_repeated(lake, "r") == 0
     assert lake.version("documents") == version

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mira_spark.distillation import comparison, reliability, training as distillation
+from mira_spark.distillation import comparison, reliability, training
 from mira_spark.errors import InputError
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.rubric import Rubric
@@ -34,8 +34,8 @@ def documents(count: int) -> list[Row]:
 
 
 def compared(shards: Path) -> comparison.Comparison:
-    student = distillation.train(shards, RUBRIC, LINEAR, shards)
-    seen = distillation.predict(student, shards, "validation")
+    student = training.train(shards, RUBRIC, LINEAR, shards)
+    seen = training.predict(student, shards, "validation")
     points = np.clip(seen.predicted, 0, 10)
     cells = reliability.cells(
         points, seen.judged, seen.sources, seen.repeated, ReliabilitySettings(min_rows=5)
@@ -81,11 +81,11 @@ def test_the_rows_measured_do_not_depend_on_how_the_files_are_cut(tmp_path: Path
 def test_labels_without_one_answer_train_nothing_that_passes(tmp_path: Path) -> None:
     nothing: list[Row] = [(*row[:3], [None, None, None], row[4]) for row in documents(60)]
     shards = staged(tmp_path / "shards", nothing)
-    student = distillation.train(shards, RUBRIC, LINEAR, tmp_path)
-    seen = distillation.predict(student, shards, "validation")
+    student = training.train(shards, RUBRIC, LINEAR, tmp_path)
+    seen = training.predict(student, shards, "validation")
     cells = reliability.cells(
         seen.predicted, seen.judged, seen.sources, seen.repeated, ReliabilitySettings()
     )
     assert not reliability.gate(cells, None, ReliabilitySettings()).passed
     with pytest.raises(InputError, match="found no row with split 'train'"):
-        distillation.train(staged(tmp_path / "none", []), RUBRIC, LINEAR, tmp_path)
+        training.train(staged(tmp_path / "none", []), RUBRIC, LINEAR, tmp_path)

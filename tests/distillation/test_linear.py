@@ -14,7 +14,7 @@ import pytest
 from scipy import sparse
 from scipy.optimize import minimize
 
-from mira_spark.distillation import linear as linear_training, ridge
+from mira_spark.distillation import linear, ridge
 from mira_spark.distillation.linear import train_linear
 from mira_spark.distillation.reliability import spearman
 from mira_spark.distillation.training import predict
@@ -133,9 +133,7 @@ def test_the_solution_is_the_least_of_the_stated_squares(rows: list[Row], tmp_pa
     free *= 40 / (squares * free).sum()
     dense = np.ones((40, 1 + len(SHAPE)))
     dense[:, 1:] = standardised(shapes, student.shape_centre, student.shape_scale)
-    everything = np.hstack(
-        [matrix * np.sqrt(free), dense * math.sqrt(linear_training.DENSE_FREEDOM)]
-    )
+    everything = np.hstack([matrix * np.sqrt(free), dense * math.sqrt(linear.DENSE_FREEDOM)])
     _, which, sizes = np.unique([r[1] for r in some], return_inverse=True, return_counts=True)
     weight = 1 / np.sqrt(sizes[which])
     weight /= weight.mean()
@@ -163,8 +161,8 @@ def test_blocks_hold_every_document_once_and_in_order(tmp_path: Path) -> None:
     shares = random.random(len(features), np.float32)
     (tmp_path / "features").write_bytes(features.astype(np.uint32).tobytes())
     (tmp_path / "shares").write_bytes(shares.tobytes())
-    whole = linear_training._blocks(bounds, tmp_path, 512, 10**6)
-    cut = linear_training._blocks(bounds, tmp_path, 512, 100)
+    whole = linear._blocks(bounds, tmp_path, 512, 10**6)
+    cut = linear._blocks(bounds, tmp_path, 512, 100)
     assert len(whole) == 1
     assert len(cut) > 8
     assert max(block.features.nnz for block in cut) <= 400
@@ -178,7 +176,7 @@ def test_memory_is_flat_in_the_labels_texts_and_features(
 ) -> None:
     """Of a label with 4,000 bytes of text and 1,200 features of eight bytes less than 500 bytes are
     held: its shape, its scores, its source."""
-    monkeypatch.setattr(linear_training, "BLOCK", 1 << 16)  # what is in memory at once
+    monkeypatch.setattr(linear, "BLOCK", 1 << 16)  # what is in memory at once
 
     def peak(count: int) -> int:
         words = np.random.default_rng(0).integers(0, 1 << 20, (count, 600)).tolist()
@@ -188,7 +186,7 @@ def test_memory_is_flat_in_the_labels_texts_and_features(
         ]
         shards = staged(tmp_path / str(count), rows)
         tracemalloc.start()
-        documents = linear_training._hashed(shards, 5, SETTINGS, shards)
+        documents = linear._hashed(shards, 5, SETTINGS, shards)
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert sum(block.features.nnz for block in documents.blocks) > 1_000 * count

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mira_spark.corpus.draws import draw
-from mira_spark.distillation import training as distillation
+from mira_spark.distillation import training
 from mira_spark.distillation.trained import Assessment, assess
 from mira_spark.settings.students import ReliabilitySettings
 from tests.distillation.test_comparison import LINEAR, RUBRIC, documents
@@ -18,7 +18,7 @@ def test_the_curves_are_fitted_on_other_rows_than_are_measured(tmp_path: Path) -
     validation = [row[0] for row in rows if row[4] == "validation"]
     measured = {d for d in validation if draw(d, "calibration") >= 0.5}
     shards = staged(tmp_path / "shards", rows)
-    student = distillation.train(shards, RUBRIC, LINEAR, shards)
+    student = training.train(shards, RUBRIC, LINEAR, shards)
 
     def found(rows: list[Row], name: str) -> Assessment:
         return assess(student, staged(tmp_path / name, rows), NAMES, SETTINGS)
@@ -36,7 +36,7 @@ def test_the_curves_are_fitted_on_other_rows_than_are_measured(tmp_path: Path) -
 def test_without_validation_rows_nothing_is_reliable(tmp_path: Path) -> None:
     rows = [row for row in documents(60) if row[4] == "train"]
     shards = staged(tmp_path / "shards", rows)
-    student = distillation.train(shards, RUBRIC, LINEAR, shards)
+    student = training.train(shards, RUBRIC, LINEAR, shards)
     found = assess(student, shards, NAMES, SETTINGS)
     assert found.validation_rows == 0
     assert not found.group_mask.any()

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark import pipeline
-from mira_spark.corpus import python_environment as corpus_python
+from mira_spark.corpus import python_environment
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.settings.root import Settings, load
@@ -21,11 +21,11 @@ NAMESPACE = "pipeline"
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """JSON Lines, one file a source, of texts found beside the interpreter."""
     folder = tmp_path_factory.mktemp("corpus")
-    limits = corpus_python.CorpusLimits(EACH, 1_200_000)
-    found = corpus_python.find_files(corpus_python.this_environment(), limits)
+    limits = python_environment.CorpusLimits(EACH, 1_200_000)
+    found = python_environment.find_files(python_environment.this_environment(), limits)
     of_sources = [file for file in found if file.source in SOURCES]
     rows: dict[str, list[str]] = {}
-    for document in corpus_python.documents(of_sources, limits):
+    for document in python_environment.documents(of_sources, limits):
         text = document.text.decode(errors="replace")
         row = {"id": document.doc_id, "source": document.source, "text": text}
         rows.setdefault(document.source, []).append(json.dumps(row | {"domain": document.domain}))

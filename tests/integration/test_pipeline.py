@@ -24,7 +24,7 @@ from mira_spark.errors import ConfigError, InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.scoring.scorers import champion_scorers
-from mira_spark.selection import order as selection
+from mira_spark.selection import order
 from mira_spark.settings.root import Settings, load
 from tests.distillation.test_registry import tracked_at
 
@@ -58,7 +58,7 @@ def selected(lake: Lakehouse) -> set[str]:
 
 def by_brute_force(lake: Lakehouse, budget: int, seed: int) -> set[str]:
     """The policy `group` in plain Python: sort each group, keep the longest prefix in its share."""
-    rows = lake.read("scored_documents").withColumn("tie", selection.tie_hash(seed)).collect()
+    rows = lake.read("scored_documents").withColumn("tie", order.tie_hash(seed)).collect()
     total = sum(r["n_tokens"] for r in rows)
     kept = set()
     for group in {r["source_group"] for r in rows}:

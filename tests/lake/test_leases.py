@@ -23,7 +23,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.leases import DEAD_AFTER_S
 from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process import identity as processes
+from mira_spark.process import identity
 
 REJECTED = "rejected_documents"
 
@@ -226,23 +226,23 @@ def test_conflicts_are_told_from_other_errors(error: Exception, expected: bool) 
 
 
 def test_a_process_is_gone_only_if_it_was_of_this_machine_and_seen_from_here() -> None:
-    here = f"boot {processes.boot_id()}, {processes.pid_namespace()}"
+    here = f"boot {identity.boot_id()}, {identity.pid_namespace()}"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    this = processes.this_driver()
-    assert this != processes.this_driver(), "two runs of one process are two"
+    this = identity.this_driver()
+    assert this != identity.this_driver(), "two runs of one process are two"
     assert re.fullmatch(
         rf"process {os.getpid()} on {re.escape(socket.gethostname())} \({re.escape(here)}, "
         r"started \d+, [0-9a-f]{6}\)",
         this,
     )
-    started = processes.started(os.getpid())
+    started = identity.started(os.getpid())
     assert started
     for gone in (
         f"process {ended.pid} on elsewhere ({here}, started 17, ab12cd)",
         f"process {os.getpid()} on here ({here}, started {started - 1}, ab12cd)",
     ):
-        assert processes.is_gone(gone)
+        assert identity.is_gone(gone)
     other_boot, other_namespace = here.replace("boot ", "boot 1"), here.replace("pid:", "pid:1")
     for alive in (
         this,
@@ -251,13 +251,13 @@ def test_a_process_is_gone_only_if_it_was_of_this_machine_and_seen_from_here() -
         f"process {ended.pid} on here (ab12cd)",
         "first",
     ):
-        assert not processes.is_gone(alive)
+        assert not identity.is_gone(alive)
 
 
 def test_a_driver_that_is_gone_is_followed_at_once(shared: Lakehouse) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    here = f"boot {processes.boot_id()}, {processes.pid_namespace()}"
+    here = f"boot {identity.boot_id()}, {identity.pid_namespace()}"
     leases.take_lease(
         shared, [REJECTED], f"process {ended.pid} on here ({here}, started 17, ab12cd)"
     )

@@ -10,7 +10,7 @@ from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring import checks as score_checks, repair as score_repair
+from mira_spark.scoring import checks as score_checks, repair
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from mira_spark.steps import score_documents
@@ -113,7 +113,7 @@ def test_what_cannot_be_reconciled_is_repaired(lake: Lakehouse, settings: Settin
         f"{table}: web, buckets 0 to 4: 4 documents at version {lake.version('documents')}, 6 "
         "current scores: run mira scores repair, then mira run"
     )
-    assert score_repair.repair(lake, "repair") == [
+    assert repair.repair(lake, "repair") == [
         f"{table}: 1 scores of no document dropped",
         f"{table}: 2 second scores of a document and student dropped",
         f"{table}: 7 scores are left; mira run scores what has none and selects again",

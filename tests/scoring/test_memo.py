@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mira_spark.scoring import batches as scoring, memo
+from mira_spark.scoring import batches, memo
 from mira_spark.scoring.batches import rate_by_group
 from mira_spark.students.linear import LinearStudent
 from mira_spark.students.protocol import Batch
@@ -92,4 +92,4 @@ def test_what_could_not_be_scored_is_asked_again(
     failing[0] = False
     found = rate_by_group(one, one, one, {"group_a": scorer}, tmp_path / "m")["quality"][0]
     assert found == rate_by_group(one, one, one, {"group_a": scorer})["quality"][0]
-    assert scoring.load_student(scorer)
+    assert batches.load_student(scorer)

@@ -13,7 +13,7 @@ from mira_spark.cli.selection import show_explanation
 from mira_spark.errors import InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import explanation, order as selection, record as selections
+from mira_spark.selection import explanation, order, record
 from mira_spark.selection.explanation import share_below
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, is_kept, verdict
@@ -77,13 +77,13 @@ def test_it_is_decided_as_in_sql_for_10_000_documents(spark: SparkSession, tie: 
         "concat(array('é', 'z', 'Z', '\U0001f600')[id % 4], id) AS doc_id",
         "CAST(nullif(id % 5, 4) AS SMALLINT) AS quality",
     )
-    rows = rows.withColumn("tie_hash", selection.tie_hash(3))
+    rows = rows.withColumn("tie_hash", order.tie_hash(3))
     middle = rows.filter("quality = 2").orderBy("tie_hash", "doc_id").limit(1000).collect()[-1]
     cut = Cut(2, middle["tie_hash"], middle["doc_id"]) if tie else Cut(2)
     for name, value in vars(cut).items():
         kind = "string" if name == "tie_doc_id_cut" else "bigint"
         rows = rows.withColumn(name, F.lit(value).cast(kind))
-    found = rows.withColumn("is_in", selection.is_selected(3)).collect()
+    found = rows.withColumn("is_in", order.is_selected(3)).collect()
     decided = [is_kept(r["quality"], r["tie_hash"], r["doc_id"], cut) for r in found]
     assert decided == [r["is_in"] for r in found]
     assert sum(decided) == 2000 + 1000 * tie
@@ -119,23 +119,20 @@ def made(
 def selected(lake: Lakehouse, settings: Settings, **changes: object) -> Selection:
     chosen = settings.model_copy(update={"selection": SelectionSettings.model_validate(changes)})
     select_documents.run(lake, chosen, "r")
-    return selections.selection_named(lake, chosen.selection.name)
+    return record.selection_named(lake, chosen.selection.name)
 
 
 @pytest.mark.long
 def test_explanations_agree_with_the_view(made: Made) -> None:
     lake, _, one = made
-    cuts = {
-        row["source"]: selections.cut_from_row(row)
-        for row in selections.cutoffs(lake, one).collect()
-    }
-    rows = selections.competing_rows(lake, one, selections.pinned_scores(lake, one)).collect()
+    cuts = {row["source"]: record.cut_from_row(row) for row in record.cutoffs(lake, one).collect()}
+    rows = record.competing_rows(lake, one, record.pinned_scores(lake, one)).collect()
     told = explanation.explain_all(lake, one, sorted(row["doc_id"] for row in rows))
     assert len(told) == len(rows) == len(selection_lake.texts())
     assert (
         {each.doc_id for each in told if each.is_in}
         == ids(lake, "selected_default")
-        == {r["doc_id"] for r in selections.selection_documents(lake, one).collect()}
+        == {r["doc_id"] for r in record.selection_documents(lake, one).collect()}
     )
     found = explanation.explain(lake, one, "code 1")
     own = next(row for row in rows if row["doc_id"] == "code 1")

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
-from mira_spark.selection import export as exporting, record as selections
+from mira_spark.selection import export as exporting, record
 from mira_spark.selection.export import Piece, export, pieces
 from mira_spark.selection.record import Selection
 from mira_spark.settings.selection import SelectionSettings
@@ -62,7 +62,7 @@ def made(
     for changes in ({"name": "view"}, {"name": "texts", "materialize": "text", "budget": "20%"}):
         chosen = SelectionSettings.model_validate(changes)
         select_documents.run(lake, settings.model_copy(update={"selection": chosen}), "r")
-    yield lake, selections.selection_named(lake, "view"), selections.selection_named(lake, "texts")
+    yield lake, record.selection_named(lake, "view"), record.selection_named(lake, "texts")
     spark.sql("DROP SCHEMA exporting CASCADE")
 
 

@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import histogram as bins
+from mira_spark.selection import histogram
 from mira_spark.selection.histogram import Part
 from mira_spark.selection.pinned import Pinned
 from mira_spark.settings.selection import SelectionSettings
@@ -51,12 +51,12 @@ def test_scores_that_cannot_be_compared_are_refused(
     problem: str,
 ) -> None:
     with pytest.raises(InputError, match=problem):
-        bins._check(counted_bins(*rows), champions)
+        histogram._check(counted_bins(*rows), champions)
 
 
 def test_bins_recorded_twice_are_refused() -> None:
     with pytest.raises(ReconciliationError, match="some of these bins twice"):
-        bins._check(counted_bins(*ROWS, ROWS[0]), {"x": "s/1", "y": "s/2"})
+        histogram._check(counted_bins(*ROWS, ROWS[0]), {"x": "s/1", "y": "s/2"})
 
 
 @pytest.mark.long
@@ -73,11 +73,11 @@ def test_a_students_scores_are_counted_once(lake: Lakehouse, spark: SparkSession
     for champion in ("s/2", "s/3", "s/2"):
         state = Pinned((1, 1), {"x": "s/1", "y": champion}, {})
         of_both = scores.filter(scores["student_id"].isin("s/1", champion))
-        found = bins.counted_bins(lake, SelectionSettings(), state, lambda r=of_both: r, "r")
+        found = histogram.counted_bins(lake, SelectionSettings(), state, lambda r=of_both: r, "r")
         assert {(p.student_id, p.aside, p.documents) for p in found.parts} == {
             ("s/1", None, 1), (champion, None if champion == "s/2" else "quarantined", 1),
         }  # fmt: skip
-        standing = bins.recorded_bins(lake, SelectionSettings(), state)
+        standing = histogram.recorded_bins(lake, SelectionSettings(), state)
         assert standing is not None
         assert standing.parts == found.parts
         recorded.append(lake.read("score_histogram").count())

@@ -18,7 +18,7 @@ from mira_spark.errors import InputError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import candidates, explanation, frontier as budgets, record as selections
+from mira_spark.selection import candidates, explanation, frontier, record
 from mira_spark.selection.allocation import Policy, allocation_policy, walks
 from mira_spark.selection.export import export
 from mira_spark.selection.positions import levels
@@ -85,7 +85,7 @@ def test_a_source_may_have_any_name() -> None:
 def test_no_selection_is_found_by_one() -> None:
     for text in ALL:
         with pytest.raises(InputError, match="no name or id of a selection"):
-            selections.find_selection([], text)
+            record.find_selection([], text)
 
 
 @pytest.mark.parametrize("place", ["budget", "policy"])
@@ -93,7 +93,7 @@ def test_what_if_asks_for_none(place: str) -> None:
     for text in ALL:
         asked = {"budget": "10%", "policy": "group"} | {place: text}
         with pytest.raises(InputError, match=f"--{place}"):
-            budgets.alternatives(SelectionSettings(), asked["budget"], asked["policy"])
+            frontier.alternatives(SelectionSettings(), asked["budget"], asked["policy"])
 
 
 @pytest.mark.long
@@ -195,7 +195,7 @@ def test_only_the_expected_statements_run(
     })  # fmt: skip
     asked = settings.model_copy(update={"selection": chosen})
     assert pipeline.perform(lake, asked, "r", ["select_documents"]) == 0
-    one = selections.selection_named(lake, "default")
+    one = record.selection_named(lake, "default")
     told = explanation.explain_all(lake, one, ALL)
     shown = []
     for each in told[:80]:

@@ -10,12 +10,12 @@ import pytest
 from pyspark.sql import SparkSession, functions as F
 
 from mira_spark import pipeline
-from mira_spark.cli import main as cli, selection as cli_selection, what_if
+from mira_spark.cli import main, selection, what_if
 from mira_spark.errors import InputError
 from mira_spark.lake import runs
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import diff as selection_diff, explanation, export, record as selections
+from mira_spark.selection import diff, explanation, export, record
 from mira_spark.selection.diff import _ASIDE, _CUT, BOTH, CHANGED, ONLY_A, ONLY_B, QUALITY
 from mira_spark.selection.record import Selection, find_selection, latest_by_name, lost_line
 from mira_spark.settings.root import Settings
@@ -88,7 +88,7 @@ def selected(made: Made, **changes: object) -> Selection:
     lake, settings = made
     chosen = settings.model_copy(update={"selection": SelectionSettings.model_validate(changes)})
     select_documents.run(lake, chosen, "r")
-    return selections.selection_named(lake, chosen.selection.name)
+    return record.selection_named(lake, chosen.selection.name)
 
 
 @pytest.mark.long
@@ -121,8 +121,8 @@ def test_what_moved_is_told_by_source_and_reason(made: Made) -> None:
     b = selected(made, name="b", budget="30%", where=where)
     in_b = ids(lake, "selected_b")
 
-    found = selection_diff.diff(lake, a, b)
-    totals = {key: documents for key, (documents, _) in selection_diff.totals(found).items()}
+    found = diff.diff(lake, a, b)
+    totals = {key: documents for key, (documents, _) in diff.totals(found).items()}
     chats = {d for d in in_a if d.startswith("chat")}
     assert totals.pop((BOTH, "")) == len(in_a & in_b) > 0
     assert sum(n for (side, _), n in totals.items() if side == ONLY_B) == len(in_b - in_a)
@@ -132,7 +132,7 @@ def test_what_moved_is_told_by_source_and_reason(made: Made) -> None:
     tokens = sum(m.tokens for m in found if m.side != ONLY_B and m.source == "chat")
     assert tokens == a.selected_tokens - sum(
         r["n_tokens"]
-        for r in selections.selection_documents(lake, a).collect()
+        for r in record.selection_documents(lake, a).collect()
         if r["source"] != "chat"
     )
     assert {m.source for m in found if m.reason in (CHANGED, QUALITY)} == {"code"}
@@ -147,11 +147,11 @@ def test_dropping_one_leaves_the_others(made: Made) -> None:
     lake.append(row.withColumns(renamed), "selections", "r")
     lake.create_view("selected_first", f"SELECT '{'f' * 16}' AS selection_id", "the first")
     with pytest.raises(InputError, match=r"is the id of selection second .* drop it by its name"):
-        selections.drop_selections(lake, second.selection_id)
-    assert len(selections.drop_selections(lake, "first")) == 1
+        record.drop_selections(lake, second.selection_id)
+    assert len(record.drop_selections(lake, "first")) == 1
     assert lake.view_query("selected_first") is None
     assert ids(lake, "selected") == ids(lake, "selected_second") != set()
-    said = selections.drop_selections(lake, "second")
+    said = record.drop_selections(lake, "second")
     assert any(line.startswith("dropped the view selected, ") for line in said)
     assert lake.view_query("selected") is None
     assert lake.view_query("selected_second") is None
@@ -159,7 +159,7 @@ def test_dropping_one_leaves_the_others(made: Made) -> None:
         left = lake.read(table).filter(F.col("selection_id") == second.selection_id)
         assert left.isEmpty()
     with pytest.raises(InputError, match="there is no selection second"):
-        selections.drop_selections(lake, "second")
+        record.drop_selections(lake, "second")
 
 
 @pytest.mark.long
@@ -171,16 +171,16 @@ def test_a_version_whose_files_are_gone_is_told_before_it_is_read(
     pinned = set(lake.read("scores", old.versions[1]).inputFiles())
     lake.update("scores", F.col("source") == "web", {"quality": F.lit(1)})
     new = selected(made, name="new")
-    assert selections.lost_versions(lake, [old, new]) == {}
+    assert record.lost_versions(lake, [old, new]) == {}
     for file in pinned - set(lake.read("scores").inputFiles()):
         os.unlink(file.removeprefix("file:"))
     never = replace(new, selection_id="never", versions=(99, new.versions[1]))
-    found = selections.lost_versions(lake, [old, new, never])
+    found = record.lost_versions(lake, [old, new, never])
     assert set(found) == {old.selection_id, "never"}
     assert f"scores version {old.versions[1]} cannot be read any more" in found[old.selection_id]
     assert "documents version 99 cannot be read any more" in found["never"]
     for told in (
-        lambda: selection_diff.diff(lake, old, new),
+        lambda: diff.diff(lake, old, new),
         lambda: explanation.explain(lake, old, "web 1"),
         lambda: export.export(lake, old, "jsonl", Path("unwritten")),
     ):
@@ -190,7 +190,7 @@ def test_a_version_whose_files_are_gone_is_told_before_it_is_read(
 
     monkeypatch.setattr(runs, "last_finished", lambda _: {})
     monkeypatch.setattr(pipeline, "status", lambda *_: {"select_documents": "done"})
-    for module in (cli, cli_selection):
+    for module in (main, selection):
         monkeypatch.setattr(module, "open_lakehouse", lambda _: lake)
         monkeypatch.setattr(module, "create_tables", lambda _: None)
     assert found[old.selection_id] in said("status")
@@ -206,5 +206,5 @@ def test_a_version_whose_files_are_gone_is_told_before_it_is_read(
 def said(*arguments: str) -> str:
     """What a command prints."""
     with console.capture() as capture:
-        cli.app(list(arguments), standalone_mode=False)
+        main.app(list(arguments), standalone_mode=False)
     return capture.get()

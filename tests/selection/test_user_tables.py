@@ -9,13 +9,7 @@ from pyspark.sql import SparkSession, functions as F
 
 from mira_spark.errors import InputError
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import (
-    candidates,
-    explanation,
-    record as selections,
-    unscored,
-    user_tables,
-)
+from mira_spark.selection import candidates, explanation, record, unscored, user_tables
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import Exclusion, Filter, ScoreColumn, SelectionSettings
 from mira_spark.steps import select_documents
@@ -139,7 +133,7 @@ def test_values_that_are_not_finite_are_set_aside_and_counted(made: Made) -> Non
     score = {"table": "theirs.judged", "column": "v"}
     said = run(made, policy="global", budget="99%", score=score)
     assert said.endswith("; 4 quarantined; 3 without a finite score; 1 without a score")
-    one = selections.selection_named(lake, "default")
+    one = record.selection_named(lake, "default")
     first, _, last, infinite = explanation.explain_all(
         lake, one, ["web 6", "web 8", "web 7", "web 1"]
     )
@@ -223,7 +217,7 @@ def test_missing_scores_are_told_with_the_step_to_run(made: Made) -> None:
     try:
         said = run(made, name="partly", budget="30%")
         assert said.endswith("; 41 not scored (code, web): run score_documents")
-        one = selections.selection_named(lake, "partly")
+        one = record.selection_named(lake, "partly")
         corpus = lake.read("documents").agg(F.sum("n_tokens")).collect()[0][0]
         assert one.budget_tokens == corpus * 30 // 100
         for changes in ({"floors": {"web": "0.1"}}, {"caps": {"web": "0.1"}}):
@@ -249,14 +243,14 @@ def test_dropping_a_selection_shows_the_latest_other(made: Made) -> None:
     run(made, name="older", budget="20%")
     older = ids(lake, "selected_older")
     run(made, name="newer", budget="60%")
-    for name in {one.name for one in selections.all_selections(lake)} - {"older", "newer"}:
-        selections.drop_selections(lake, name)
+    for name in {one.name for one in record.all_selections(lake)} - {"older", "newer"}:
+        record.drop_selections(lake, name)
     assert ids(lake) == ids(lake, "selected_newer") > older
-    title = selections.selection_named(lake, "older").title
-    assert selections.drop_selections(lake, "newer") == [
+    title = record.selection_named(lake, "older").title
+    assert record.drop_selections(lake, "newer") == [
         "dropped the view selected_newer and 1 selections made under this name",
         f"the view selected, which showed it, shows {title} now",
     ]
     assert ids(lake) == older
-    selections.drop_selections(lake, "older")
+    record.drop_selections(lake, "older")
     assert lake.view_query("selected") is None

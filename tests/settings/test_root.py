@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings as hypothesis, strategies as st
 from pydantic import BaseModel
 
-from mira_spark.cli import main as cli
+from mira_spark.cli import main
 from mira_spark.errors import ConfigError
 from mira_spark.lake.schemas import TABLES
 from mira_spark.settings.root import _NAME, Settings, load
@@ -565,10 +565,10 @@ def test_a_file_says_what_the_corpus_is(file: Path, text: str) -> None:
 
 def test_defaults_from_elsewhere_lie_beneath_the_file_and_the_overrides(file: Path) -> None:
     file.write_text("labelling: {documents_per_source: 5}\n")
-    found = load(file, ["scoring.unit_tokens=7"], cli.DEMO)
+    found = load(file, ["scoring.unit_tokens=7"], main.DEMO)
     assert (found.labelling.documents_per_source, found.scoring.unit_tokens) == (5, 7)
     assert found.corpus.input == "python_environment"
-    assert load(None, (), cli.DEMO).labelling.documents_per_source == 700
+    assert load(None, (), main.DEMO).labelling.documents_per_source == 700
 
 
 def test_the_settings_are_written_as_a_file_that_says_the_same(file: Path) -> None:

@@ -16,7 +16,7 @@ from mira_spark.errors import InputError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
-from mira_spark.selection import choice, histogram as bins, order as selection, record as selections
+from mira_spark.selection import choice, histogram, order, record
 from mira_spark.selection.pinned import pinned_candidates, pinned_state
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
@@ -152,7 +152,7 @@ def chosen_ids(made: Made) -> str:
     asked = chosen(settings, **LIMITED)
     state = pinned_state(lake, asked.grouping, asked.student_registry, asked.selection)
     rows = pinned_candidates(lake, currently.grouping_of(asked), asked.selection, state)
-    found = bins.counted_bins(lake, asked.selection, state, lambda: rows, "r")
+    found = histogram.counted_bins(lake, asked.selection, state, lambda: rows, "r")
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
     cuts = choice.choose(lake, asked.selection, state, found, competing, found.tokens).cuts
     kept_rows = (
@@ -324,7 +324,7 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
     assert select_documents.run(lake, settings, "r").message.endswith(
         "; 1 not scored (code): run score_documents"
     )
-    before, one = lake.version("selections"), selections.selection_named(lake, "default")
+    before, one = lake.version("selections"), record.selection_named(lake, "default")
     for table, problem in (
         ("source_groups", "source_groups has no grouping yet: run group_sources first"),
         ("scores", "scores is empty: run score_documents first"),
@@ -334,7 +334,7 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
         with pytest.raises(InputError, match=problem):
             checked_and_run(lake, settings)
     assert lake.version("selections") == before
-    (told,) = selections.lost_versions(lake, [one]).values()
+    (told,) = record.lost_versions(lake, [one]).values()
     assert f"scores version {one.versions[1]} cannot be read any more" in told
 
 
@@ -344,16 +344,14 @@ def test_the_versions_of_users_tables_are_told(made: Made) -> None:
     lake.spark.sql("CREATE OR REPLACE TABLE selecting.pinned USING delta AS SELECT 'web 1' doc_id")
     table = {"exclude": [{"table": "selecting.pinned"}]}
     select_documents.run(lake, chosen(settings, **table), "r")
-    one = selections.selection_named(lake, "default")
+    one = record.selection_named(lake, "default")
     version = lake.version("pinned")
     assert one.tables == {"selecting.pinned": str(version)}
     assert f"selecting.pinned version {version}, seed 0" in one.made_from
     assert one.settings == chosen(settings, **table).selection
     lake.spark.sql("INSERT INTO selecting.pinned VALUES ('web 2')")
     select_documents.run(lake, chosen(settings, **table), "r")
-    assert selections.selection_named(lake, "default").tables == {
-        "selecting.pinned": str(version + 1)
-    }
+    assert record.selection_named(lake, "default").tables == {"selecting.pinned": str(version + 1)}
 
 
 def test_who_competes_by_what_has_an_id_of_its_own() -> None:
@@ -373,5 +371,5 @@ def test_who_competes_by_what_has_an_id_of_its_own() -> None:
 def test_the_level_of_a_baseline_is_within_the_scale(spark: SparkSession) -> None:
     rows = spark.sql("SELECT 5S AS quality, n_tokens FROM VALUES (0L), (1L), (9999999999L) "
                      "AS t(n_tokens)")  # fmt: skip
-    found = [r[0] for r in rows.select(F.expr(selection.level_sql("length"))).collect()]
+    found = [r[0] for r in rows.select(F.expr(order.level_sql("length"))).collect()]
     assert found == [0, 301, 10_000]
