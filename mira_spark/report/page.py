@@ -29,7 +29,7 @@ class ReportData:
     `histogram`: documents, tokens and quality_sum (over its documents) by source_group, source,
     `bin` (lower edge, thousandths, BIN wide; None: quarantined) and `place` (above, at, below the
     cut). `judge_calls`: summed by judge, purpose and outcome, with `calls`. `examples`: see
-    `report_groups.examples`.
+    `groups.examples`.
     """
 
     package_version: str

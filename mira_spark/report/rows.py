@@ -132,7 +132,7 @@ def examples(
     students: Sequence[Row],
     reliability: Sequence[Row],
 ) -> list[Row]:
-    """The rows of `best_and_worst` as `report_groups.examples` wants them; `shown` are excerpts by
+    """The rows of `best_and_worst` as `groups.examples` wants them; `shown` are excerpts by
     doc_id.
 
     Reliable are the source's own slots, or those of the whole group where it has none.

@@ -16,7 +16,7 @@ _Function = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def score(scorer: Scorer, hung_after_s: float, batching: Batching = USUAL) -> _Function:
-    """`scoring.score` for `mapInArrow`: isolated once an attempt at the task has failed."""
+    """`batches.score` for `mapInArrow`: isolated once an attempt at the task has failed."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()

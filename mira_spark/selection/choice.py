@@ -60,7 +60,7 @@ def choose(
 ) -> Choice:
     """The choice that the settings lead to; `found` are the bins of all scored documents,
     `competing` the rows of those that compete, `corpus_tokens` what a budget in per cent is of.
-    InputError as of `allocation.walks` and `selection.budget_tokens`;
+    InputError as of `allocation.walks` and `order.budget_tokens`;
     ReconciliationError when the budget would be passed."""
     budget = order.budget_tokens(settings.budget, corpus_tokens, smallest=1)
     walks = allocation.walks(

@@ -60,7 +60,7 @@ class Explanation:
 
 def is_kept(level: int | None, tie_hash: int, doc_id: str, cut: Cut) -> bool:
     """Whether a document that competes by `level` is at or before the cut, as
-    `selection.selected_condition` has it; None, a quarantined one's, never is."""
+    `order.selected_condition` has it; None, a quarantined one's, never is."""
     if level is None or level != cut.quality_cut:
         return level is not None and level > cut.quality_cut
     if cut.tie_hash_cut is None or cut.tie_doc_id_cut is None:
