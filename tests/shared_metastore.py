@@ -168,12 +168,12 @@ def _java(*arguments: object) -> None:
 
 
 def _mira(arguments: list[str]) -> tuple[int, str]:
-    from mira_spark.cli import main as cli
+    from mira_spark.__main__ import main
     from mira_spark.process.progress import console
 
     with console.capture() as output:
         try:
-            cli.main(arguments)
+            main(arguments)
             code = 0
         except SystemExit as ended:
             code = int(ended.code or 0)

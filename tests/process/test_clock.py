@@ -40,14 +40,14 @@ def zone(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_a_steady_clock_begins_after_what_is_recorded_and_goes_on() -> None:
-    clock = steady_clock()
-    assert timedelta(0) <= clock() - NOW < timedelta(minutes=10)
-    ahead = NOW + timedelta(days=400)
+    clock, now = steady_clock(), datetime.now(UTC)
+    assert timedelta(0) <= clock() - now < timedelta(minutes=10)
+    ahead = now + timedelta(days=400)
     later = steady_clock(ahead)
     first, second = later(), later()
     assert ahead < first <= second < ahead + timedelta(minutes=1)
-    behind = steady_clock(NOW - timedelta(days=400))
-    assert timedelta(0) <= behind() - NOW < timedelta(minutes=10)
+    behind = steady_clock(now - timedelta(days=400))
+    assert timedelta(0) <= behind() - now < timedelta(minutes=10)
 
 
 def test_what_was_spent_today_is_of_the_day_of_utc_in_every_time_zone(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
-from mira_spark.cli import main
+from mira_spark.__main__ import main
 from mira_spark.process.progress import (
     console,
     counted,
@@ -159,7 +159,7 @@ def test_a_terminal_that_is_not_utf_8_gets_escapes() -> None:
 )
 def test_a_hostile_argument_is_shown_when_it_is_refused(arguments: list[str], said: str) -> None:
     with console.capture() as capture, pytest.raises(SystemExit) as ended:
-        main.main(arguments)
+        main(arguments)
     assert said in capture.get()
     assert capture.get().replace("\n", "").isprintable()
     assert ended.value.code == 2
