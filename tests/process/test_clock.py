@@ -40,7 +40,7 @@ def zone(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_a_steady_clock_begins_after_what_is_recorded_and_goes_on() -> None:
-    clock, now = steady_clock(), datetime.now(UTC)
+    now, clock = datetime.now(UTC), steady_clock()
     assert timedelta(0) <= clock() - now < timedelta(minutes=10)
     ahead = now + timedelta(days=400)
     later = steady_clock(ahead)
