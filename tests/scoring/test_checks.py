@@ -63,6 +63,18 @@ def test_after_appends_of_ours_no_join_is_needed(lake: Lakehouse, settings: Sett
     assert lake.version("score_checks") == checks + 1, "what is known is not written again"
 
 
+def test_several_checks_of_one_state_hold_together(lake: Lakehouse) -> None:
+    """A repair proves that all belong, a step that its students have one each, in any order."""
+    create_tables(lake, ["documents", "scores", "score_checks"])
+    documents = lake.snapshot("documents")
+    for students in (["a"], [], ["b"], ["a", "c"], ["a"]):
+        score_checks.record_check(lake, documents, students, True, "r")
+    assert lake.read("score_checks").count() == 3, "what is known is not written again"
+    for students in (["a"], ["b"], ["a", "b", "c"], []):
+        assert score_checks.latest_proof(lake, students) == (True, True), students
+    assert score_checks.latest_proof(lake, ["d"]) == (True, False)
+
+
 CHANGES = {
     "overwritten": "INSERT OVERWRITE {0} SELECT * FROM {0} WHERE doc_id <> 'doc 1'",
     "restored": "RESTORE TABLE {0} TO VERSION AS OF 1",
