@@ -316,7 +316,7 @@ def test_labels_whose_commit_was_not_heard_of_are_there_once(
     changes = {"generation": 5, "canaries": 0, "documents_per_source": 5}
     chosen = judged.labelling.model_copy(update=changes)
     anew = judged.model_copy(update={"labelling": chosen})
-    monkeypatch.setattr(label_documents, "CHUNK", 8)
+    monkeypatch.setattr(label_documents, "_CHUNK", 8)
     monkeypatch.setenv("MIRA_FAILPOINTS", "labels.appended=raise")
     with pytest.raises(DrillError):
         label(lake, anew, "unheard")

@@ -47,7 +47,7 @@ HOW = {
 
 
 def test_killers_are_found_one_by_one(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "PIECE", 8)
+    monkeypatch.setattr(isolation, "_PIECE", 8)
     clean = [f"text {i}" for i in range(15)]
     texts = list(clean)
     places = dict(zip((0, 3, 6, 7, 14), HOW, strict=True))
