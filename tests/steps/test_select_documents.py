@@ -17,6 +17,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
 from mira_spark.selection import choice, histogram, order, record
+from mira_spark.selection.candidates import candidates_digest
 from mira_spark.selection.pinned import pinned_candidates, pinned_state
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
@@ -362,9 +363,9 @@ def test_who_competes_by_what_has_an_id_of_its_own() -> None:
         SelectionSettings(duplicates="first", seed=1),
         SelectionSettings.model_validate({"exclude": [{"table": "a"}]}),
     ]
-    found = [candidates.candidates_digest(one) for one in settings]
+    found = [candidates_digest(one) for one in settings]
     assert len(set(found)) == len(found)
-    assert candidates.candidates_digest(SelectionSettings(budget="10%", seed=5)) == "all"
+    assert candidates_digest(SelectionSettings(budget="10%", seed=5)) == "all"
     assert [one.is_predicate for one in settings] == [True, True, False, False, False]
 
 
