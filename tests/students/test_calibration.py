@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from sklearn.isotonic import IsotonicRegression
 
 from mira_spark.lake.scale import FULL_SCALE
-from mira_spark.students.calibration import IDENTITY, Calibration, Curve, apply, fit
+from mira_spark.students.calibration import IDENTITY, Calibration, Curve, apply, fit, quantised
 
 scores = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(-30, 30, width=32))
 
@@ -93,3 +93,10 @@ def test_curves_survive_json(predicted: np.ndarray, seed: int) -> None:
     curves = fit(predicted[:, None], judged)
     adapter = TypeAdapter(Calibration)
     assert adapter.validate_json(adapter.dump_json(curves)) == curves
+
+
+def test_raw_scores_are_stored_in_whole_thousandths_as_far_as_int16_goes() -> None:
+    scores = np.array([[3.14159, 7.0, 0.0004, -2.0, 0.0625, 40.0, -40.0]], np.float32)
+    found = quantised(scores)
+    assert found.dtype == np.int16
+    assert found.tolist() == [[3142, 7000, 0, -2000, 63, 32_767, -32_768]]
