@@ -1,9 +1,8 @@
 """Documents too long to be read whole: their begin, middle and end."""
 
 EXCERPT_MARK = "\n\n[... text left out ...]\n\n"
-
-
 CHARACTERS_PER_TOKEN = 4
+"""What a token is taken for, where none is counted."""
 
 
 def excerpt(text: str, window_tokens: int) -> str:

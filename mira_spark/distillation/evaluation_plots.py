@@ -32,7 +32,7 @@ def heatmap(
     marked; source None is the whole group. A gap where Spearman is undefined."""
     cells = {
         (m.source, m.slot): plots.HeatCell(
-            m.spearman.value, _told(m), (m.source, m.slot) in reliable
+            m.spearman.value, _hover_lines(m), (m.source, m.slot) in reliable
         )
         for m in measured
         if m.predictor == predictor and m.slot is not None
@@ -131,7 +131,7 @@ def _square(figure: "Figure", title: str) -> None:
     figure.update_yaxes(title=title, **axis)
 
 
-def _told(cell: Measured) -> list[str]:
+def _hover_lines(cell: Measured) -> list[str]:
     rank, low, high = cell.spearman.value, cell.spearman.low, cell.spearman.high
     spearman = "undefined" if rank is None else f"{rank:.2f}"
     if low is not None and high is not None:

@@ -40,7 +40,7 @@ def heatmap(
     slots = range(len(dimensions))
     grid = [[cells.get((source, slot)) for source in sources] for slot in slots]
 
-    def told(source: str | None, slot: int) -> str:
+    def hover_text(source: str | None, slot: int) -> str:
         names = html.escape(source or WHOLE_GROUP), html.escape(dimensions[slot])
         cell = cells.get((source, slot))
         return "<br>".join([*names, *cell.lines]) if cell else absent
@@ -48,7 +48,7 @@ def heatmap(
     figure = go.Figure(
         go.Heatmap(
             z=[[cell.spearman if cell else None for cell in row] for row in grid],
-            text=[[told(source, slot) for source in sources] for slot in slots],
+            text=[[hover_text(source, slot) for source in sources] for slot in slots],
             hovertemplate="%{text}<extra></extra>",
             hoverongaps=True,
             colorscale=SCALE,

@@ -3,12 +3,11 @@ ledger in `judge_calls` behind it."""
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import random
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -206,13 +205,6 @@ def as_replicate(request: Request, form: Form, replicate: int) -> Request:
     return replace(request, call_key=key, replicate=replicate)
 
 
-def chunks(rows: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """The rows in lists of `size`: the driver's memory does not grow with the sample."""
-    iterator = iter(rows)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
-
-
 @contextlib.contextmanager
 def open_desk(
     lake: Lakehouse, settings: JudgeSettings, folder: Path, form: Form, run_id: str
@@ -257,10 +249,10 @@ def ledger(
     def known(keys: Sequence[str]) -> Mapping[str, Answer]:
         return judge_calls.answers(lake, source_group, rubric_id, keys)
 
-    def again(request: Request) -> Request:
+    def next_replicate(request: Request) -> Request:
         return as_replicate(request, form, request.replicate + 2)
 
-    return Ledger(known, parse, again, reasks)
+    return Ledger(known, parse, next_replicate, reasks)
 
 
 def with_another_asking(lake: Lakehouse, judge: JudgeSettings) -> JudgeSettings:

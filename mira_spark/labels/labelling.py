@@ -8,15 +8,15 @@ from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.labels import LabellingSettings
 
 
-def labelling_id(rubric_id: str, asked_as: str) -> str:
+def labelling_id(rubric_id: str, asking_id: str) -> str:
     """16 hex digits of what all labels of one student have in common: the rubric and how its
     judge was asked (`judging.asking_id`). Labels of two ids are never mixed."""
-    return hashlib.sha256(f"{rubric_id}\x00{asked_as}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{rubric_id}\x00{asking_id}".encode()).hexdigest()[:16]
 
 
-def labelling_ids(rubrics: Mapping[str, Rubric], asked_as: str) -> dict[str, str]:
+def labelling_ids(rubrics: Mapping[str, Rubric], asking_id: str) -> dict[str, str]:
     """Group to the id that labels on its rubric carry."""
-    return {g: labelling_id(rubric.rubric_id, asked_as) for g, rubric in rubrics.items()}
+    return {g: labelling_id(rubric.rubric_id, asking_id) for g, rubric in rubrics.items()}
 
 
 def split(doc_id: str, settings: LabellingSettings) -> str:

@@ -114,8 +114,8 @@ def _labellings(
     except InputError:
         signed = {}
     chosen = settings.labelling
-    asked_as = judging.asking_id(settings.judge, "labelling", chosen.generation)
-    ids = labelling.labelling_ids(signed, asked_as)
+    asking_id = judging.asking_id(settings.judge, "labelling", chosen.generation)
+    ids = labelling.labelling_ids(signed, asking_id)
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
         sample = sampling.sample(

@@ -1,1 +1,1 @@
-"""Storage: the only place that reads or writes tables and files."""
+"""Storage: the only place that reads or writes tables and files through Spark."""

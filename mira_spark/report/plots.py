@@ -95,13 +95,15 @@ def _histogram(bins: Sequence[ReportRow], cuts: Sequence[int]) -> "Figure":
 
 def _heatmap(rows: Sequence[ReportRow], dimensions: Sequence[str]) -> "Figure":
     cells = {
-        (row["source"], row["slot"]): plots.HeatCell(row["spearman"], _told(row), row["reliable"])
+        (row["source"], row["slot"]): plots.HeatCell(
+            row["spearman"], _hover_lines(row), row["reliable"]
+        )
         for row in rows
     }
     return plots.heatmap(cells, dimensions, "not recorded")
 
 
-def _told(row: ReportRow) -> list[str]:
+def _hover_lines(row: ReportRow) -> list[str]:
     return [
         f"MAE {_two(row['mae'])} points (the judge against itself: {_two(row['judge_mae'])})",
         f"Spearman {_two(row['spearman'])} on {row['validation_rows']:,} validation rows",

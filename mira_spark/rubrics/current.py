@@ -15,12 +15,12 @@ from mira_spark.settings.rubrics import DiscoverySettings
 
 
 def discovery_ids(
-    groups: Iterable[str], grouping_id: str, settings: DiscoverySettings, asked_as: str
+    groups: Iterable[str], grouping_id: str, settings: DiscoverySettings, asking_id: str
 ) -> dict[str, str]:
-    """Group to the id of its discovery under these settings; `asked_as` is what decides the judge's
-    answers."""
+    """Group to the id of its discovery under these settings; `asking_id` is what decides the
+    judge's answers."""
     chosen = settings.model_dump(mode="json", exclude={"require_approval"})
-    asked = json.dumps([chosen, asked_as], sort_keys=True)
+    asked = json.dumps([chosen, asking_id], sort_keys=True)
     return {g: discovery.discovery_id(grouping_id, g, asked) for g in sorted(set(groups))}
 
 

@@ -75,7 +75,9 @@ def _kept_by_source(
     level = dict(zip(quality, levels, strict=True))
     totals = bins.total_tokens()
     return {
-        source: _kept(bins, bins.source_positions(source), quality[source], *level[source], tokens)
+        source: _source_kept(
+            bins, bins.source_positions(source), quality[source], *level[source], tokens
+        )
         for key, walk in found.items()
         if key[0] == "pool"
         for source, tokens in _tokens(walk, ends.get(key), totals).items()
@@ -110,7 +112,7 @@ def _tokens(walk: Walk, end: Boundary | None, totals: Mapping[str, int]) -> dict
     return charges(low + (walk.limit - charge(low)) / slope)
 
 
-def _kept(
+def _source_kept(
     bins: Positions, own: SourcePositions, quality_cut: int, first: int, end: int, tokens: Fraction
 ) -> Kept:
     """`tokens` kept of a source reach into the level at its cut, the position `first` before `end`,

@@ -65,7 +65,10 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
     """A reason for each group whose student may score, and that has no champion in MLflow: its
     registered model was deleted, or the server is another."""
-    return [f"MLflow has no champion for {group}" for group in sorted(_gone(lake, settings))]
+    return [
+        f"MLflow has no champion for {group}"
+        for group in sorted(_groups_without_champion(lake, settings))
+    ]
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
@@ -73,8 +76,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     when nothing did: then the step was forced."""
     rubrics = _signed_rubrics(lake, settings)
     ids = _labelling_ids(settings, rubrics)
-    standing = _standing(lake, settings, ids)
-    rubrics = {group: rubric for group, rubric in rubrics.items() if group not in standing}
+    unchanged = _unchanged_groups(lake, settings, ids)
+    rubrics = {group: rubric for group, rubric in rubrics.items() if group not in unchanged}
     versions = {table: lake.version(table) for table in ("labels", "documents")}
     failed = []
     rows = made = 0
@@ -102,8 +105,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         if not trained.gate.passed:
             failed.append(f"{group}: {'; '.join(trained.gate.reasons)}")
     message = f"{made} students from {rows:,} labels"
-    if standing:
-        message += f"; {', '.join(sorted(standing))} unchanged"
+    if unchanged:
+        message += f"; {', '.join(sorted(unchanged))} unchanged"
     if failed:
         message += f"; champion unchanged: {' | '.join(failed)}"
     return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=made)
@@ -130,12 +133,12 @@ def _by_group(labels: DataFrame) -> dict[str, int]:
     return {r["source_group"]: r["count"] for r in rows}
 
 
-def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:
+def _unchanged_groups(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:
     """The groups of which nothing changed since the step last ended, and whose student passed."""
     last = runs.last_finished(lake, settings.selection.name).get("distill_students")
     if last is None or last["settings_digest"] != settings.digest(SETTINGS):
         return set()
-    now, gone = inputs(lake, settings), _gone(lake, settings)
+    now, gone = inputs(lake, settings), _groups_without_champion(lake, settings)
     if last["inputs"] == now and not gone:
         return set()
     return {
@@ -147,7 +150,7 @@ def _standing(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[s
     }
 
 
-def _gone(lake: Lakehouse, settings: Settings) -> set[str]:
+def _groups_without_champion(lake: Lakehouse, settings: Settings) -> set[str]:
     """The groups whose latest student may score, and that have no champion."""
     ids = _labelling_ids(settings, _signed_rubrics(lake, settings))
     latest = _latest(lake, ids)
@@ -288,5 +291,5 @@ def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
 
 def _labelling_ids(settings: Settings, rubrics: Mapping[str, Rubric]) -> dict[str, str]:
     generation = settings.labelling.generation
-    asked_as = judging.asking_id(settings.judge, "labelling", generation)
-    return labelling_ids(rubrics, asked_as)
+    asking_id = judging.asking_id(settings.judge, "labelling", generation)
+    return labelling_ids(rubrics, asking_id)

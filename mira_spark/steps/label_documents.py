@@ -80,11 +80,11 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Labels for the sampled documents that have none on their group's rubric, by this judge."""
     groups = source_groups(lake, settings.grouping)
     form = judging.open_form(lake, settings.judge, "labelling", settings.labelling.generation)
-    asked_as = judging.asking_id(settings.judge, "labelling", settings.labelling.generation)
+    asking_id = judging.asking_id(settings.judge, "labelling", settings.labelling.generation)
     counts: Counter[str] = Counter()
     with judging.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
         for source_group, rubric in _signed_rubrics(lake, settings).items():
-            labelling_id = labelling.labelling_id(rubric.rubric_id, asked_as)
+            labelling_id = labelling.labelling_id(rubric.rubric_id, asking_id)
             work = Labelling(labelling_id, rubric, form, desk)
             sources = [s for s, g in groups.items() if g == source_group]
             documents = lake.read("documents").filter(F.col("source").isin(sources))

@@ -1,4 +1,4 @@
-"""Where a judge may be asked, and which documents may leave for it."""
+"""Which documents may leave for a judge."""
 
 from collections.abc import Collection
 
