@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from mira_spark.errors import ConfigError
 from mira_spark.judges import prompts
-from mira_spark.judges.calls.hosts import check_sendable
 from mira_spark.judges.calls.secret import Secret, quieten, scrubbed
+from mira_spark.judges.calls.sendable import check_sendable
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
 from mira_spark.settings.judge import ModelSettings
 from mira_spark.settings.urls import checked_url

@@ -13,8 +13,8 @@ from typing import Any, get_args
 from mira_spark.errors import ConfigError
 from mira_spark.judges import prompts
 from mira_spark.judges.calls import openai_sdk
-from mira_spark.judges.calls.hosts import check_sendable
 from mira_spark.judges.calls.secret import Secret, scrubbed
+from mira_spark.judges.calls.sendable import check_sendable
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
 from mira_spark.judges.reading import is_text
 from mira_spark.settings.judge import ModelSettings, Parameter

@@ -19,8 +19,8 @@ from botocore.stub import Stubber
 from mira_spark.errors import ConfigError
 from mira_spark.judges import prompts
 from mira_spark.judges.bedrock import BedrockJudge
-from mira_spark.judges.calls.hosts import NotSendable
 from mira_spark.judges.calls.secret import Secret
+from mira_spark.judges.calls.sendable import NotSendable
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
 from mira_spark.judges.reading import Unusable, content, parse_labels
 from mira_spark.settings.judge import ModelSettings

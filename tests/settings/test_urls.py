@@ -1,12 +1,8 @@
 """Where a judge may be asked: one plain spelling of an allow-listed host, and nothing else."""
 
-from dataclasses import replace
-
 import pytest
 
 from mira_spark.errors import ConfigError
-from mira_spark.judges.calls.hosts import NotSendable, check_sendable
-from mira_spark.judges.protocol import Request
 from mira_spark.settings.urls import checked_url, host_of
 
 HOSTS = (
@@ -20,7 +16,6 @@ HOSTS = (
     "::1",
     "[fd00::7]",
 )
-ASKED = Request("key", "label", "doc 1", "group_a", "text", (), ())
 
 
 @pytest.mark.parametrize(
@@ -192,19 +187,3 @@ def test_some_hosts_are_never_asked_even_if_listed(scheme: str, host: str) -> No
 def test_without_a_list_nothing_may_be_asked(url: str) -> None:
     with pytest.raises(ConfigError, match=UNLISTED):
         checked_url(url, [])
-
-
-def test_a_document_that_is_not_sendable_stays() -> None:
-    check_sendable(ASKED, [])
-    with pytest.raises(NotSendable, match="doc 1"):
-        check_sendable(replace(ASKED, sendable=False), [])
-    with pytest.raises(NotSendable, match="doc 1"):
-        check_sendable(replace(ASKED, sendable=False, license="mit"), ["mit"])
-
-
-@pytest.mark.parametrize("license", [None, "", "gpl-3.0", "MIT", "mit "])
-def test_a_licence_outside_the_list_stays(license: str | None) -> None:
-    check_sendable(replace(ASKED, license=license), [])
-    check_sendable(replace(ASKED, license="mit"), ["apache-2.0", "mit"])
-    with pytest.raises(NotSendable, match="licence"):
-        check_sendable(replace(ASKED, license=license), ["apache-2.0", "mit"])
