@@ -7,7 +7,7 @@ from pyspark.sql import Row
 
 from mira_spark.corpus import documents
 from mira_spark.errors import ConfigError, InputError
-from mira_spark.labels import judging
+from mira_spark.labels import forms
 from mira_spark.lake import leases, runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
@@ -67,7 +67,7 @@ def check(settings: Settings, steps: Sequence[str]) -> None:
     if "ingest_corpus" in steps:
         documents.named_input(settings.corpus)
     if {"discover_rubrics", "label_documents"} & set(steps):
-        judging.check(settings.judge)
+        forms.check_judges(settings.judge)
 
 
 def perform(

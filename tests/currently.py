@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mira_spark.corpus.grouping import grouping_id
-from mira_spark.labels import judging, labelling
+from mira_spark.labels import forms, labelling
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current
 from mira_spark.rubrics.rubric import Rubric
@@ -11,7 +11,7 @@ from mira_spark.settings.root import Settings
 
 
 def discoveries(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    return judging.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
+    return forms.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
 
 
 def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
@@ -21,7 +21,7 @@ def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
 def labelling_ids(settings: Settings, rubrics: Mapping[str, Rubric]) -> dict[str, str]:
     generation = settings.labelling.generation
     return labelling.labelling_ids(
-        rubrics, judging.asking_id(settings.judge, "labelling", generation)
+        rubrics, forms.asking_id(settings.judge, "labelling", generation)
     )
 
 

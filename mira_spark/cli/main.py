@@ -21,7 +21,7 @@ from mira_spark.cli import (
 )
 from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
 from mira_spark.errors import BusyError, MiraError
-from mira_spark.labels import judging, planning
+from mira_spark.labels import desks, planning
 from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say, show_table
@@ -152,7 +152,7 @@ def retry_command(
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     if outcome == "unreadable":
-        judge = judging.with_another_asking(lake, settings.judge)
+        judge = desks.with_another_asking(lake, settings.judge)
         settings = settings.model_copy(update={"judge": judge})
     run_id = run_id or runs.new_run_id()
     raise typer.Exit(pipeline.perform(lake, settings, run_id, ["label_documents"], force=True))

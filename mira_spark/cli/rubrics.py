@@ -7,7 +7,7 @@ import typer
 
 from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.errors import InputError
-from mira_spark.labels import judging
+from mira_spark.labels import forms
 from mira_spark.lake import leases, runs
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, say_text
@@ -68,4 +68,4 @@ def approve_command(
 
 
 def _discoveries(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    return judging.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
+    return forms.discoveries(lake, settings.grouping, settings.discovery, settings.judge)

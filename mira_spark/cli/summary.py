@@ -6,7 +6,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from mira_spark.labels import judging
+from mira_spark.labels import forms
 from mira_spark.labels.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, CallEstimate
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
@@ -135,8 +135,8 @@ def _next(lake: Lakehouse, settings: Settings) -> None:
     folder = settings.folder
     say()
     say(f"The tables are in {folder}/warehouse/{lake.namespace}.db, MLflow in {folder}/mlflow.db.")
-    judge = judging.task_model(settings.judge, "labelling")
-    asked = f"the judge {judging.judge_name(judge)}"
+    judge = forms.task_model(settings.judge, "labelling")
+    asked = f"the judge {forms.judge_name(judge)}"
     if judge.kind == "heuristic":
         asked = "the heuristic judge, a stand-in: it measures, it does not read"
     say(f"Qualities were learnt from {asked}.")

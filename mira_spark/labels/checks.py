@@ -11,10 +11,10 @@ from mira_spark.corpus import sampling
 from mira_spark.judges.calls.ledger import answered
 from mira_spark.judges.protocol import Request
 from mira_spark.judges.reading import Labels, parse_labels
-from mira_spark.labels import agreement, canaries, judging
+from mira_spark.labels import agreement, canaries, desks, questions
 from mira_spark.labels.agreement import Agreement, Estimate, Kind
 from mira_spark.labels.canaries import Asking
-from mira_spark.labels.judging import Labelling
+from mira_spark.labels.desks import Labelling
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.labels import LabellingSettings
@@ -53,7 +53,7 @@ def check_canaries(
     if frozen.isEmpty():
         each = -(-chosen.canaries // sources)
         frozen = sampling.sample(documents, each, CANARY_SEED).limit(chosen.canaries)
-    rows = judging.with_excerpts(frozen, window_tokens).orderBy("doc_id").collect()
+    rows = questions.with_excerpts(frozen, window_tokens).orderBy("doc_id").collect()
     number = canaries.replicate_of([row["replicate"] for row in asked])
     first = _questions(work, rows, canaries.FIRST)
     known = {row["call_key"] for row in asked}
@@ -68,14 +68,14 @@ def check_canaries(
 
 def _questions(work: Labelling, rows: Sequence[Row], replicate: int) -> list[Request]:
     group, rubric = work.rubric.source_group, work.rubric
-    asked = [judging.request(row, work.form, "canary", group, rubric) for row in rows]
-    return [judging.as_replicate(request, work.form, replicate) for request in asked]
+    asked = [questions.request(row, work.form, "canary", group, rubric) for row in rows]
+    return [questions.as_replicate(request, work.form, replicate) for request in asked]
 
 
 def _answers(lake: Lakehouse, work: Labelling, requests: Sequence[Request]) -> Asking:
     """One asking, from the ledger where it is known."""
     rubric = work.rubric
-    ledger = judging.ledger(lake, work.form, rubric.source_group, rubric.rubric_id, parse, 0)
+    ledger = desks.ledger(lake, work.form, rubric.source_group, rubric.rubric_id, parse, 0)
     scores: dict[tuple[str, int], int] = {}
     models = set()
     for done in answered(requests, work.desk, ledger):

@@ -10,7 +10,7 @@ from mira_spark.settings.labels import LabellingSettings
 
 def labelling_id(rubric_id: str, asking_id: str) -> str:
     """16 hex digits of what all labels of one student have in common: the rubric and how its
-    judge was asked (`judging.asking_id`). Labels of two ids are never mixed."""
+    judge was asked (`forms.asking_id`). Labels of two ids are never mixed."""
     return hashlib.sha256(f"{rubric_id}\x00{asking_id}".encode()).hexdigest()[:16]
 
 

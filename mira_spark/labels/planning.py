@@ -18,8 +18,8 @@ from mira_spark.errors import InputError
 from mira_spark.judges import prompts
 from mira_spark.judges.calls.prices import NANOS, Usage, cost_nanos
 from mira_spark.judges.protocol import Anchor
-from mira_spark.labels import judging, labelling
-from mira_spark.labels.judging import Task
+from mira_spark.labels import forms, labelling, questions
+from mira_spark.labels.forms import Task
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current
 from mira_spark.settings.corpus import GroupingSettings
@@ -114,7 +114,7 @@ def _labellings(
     except InputError:
         signed = {}
     chosen = settings.labelling
-    asking_id = judging.asking_id(settings.judge, "labelling", chosen.generation)
+    asking_id = forms.asking_id(settings.judge, "labelling", chosen.generation)
     ids = labelling.labelling_ids(signed, asking_id)
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
@@ -139,14 +139,14 @@ def _labellings(
 
 
 def _discoveries_of(lake: Lakehouse, settings: Sections) -> dict[str, str]:
-    return judging.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
+    return forms.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
 
 
 def _documents(
     lake: Lakehouse, settings: Sections, sources: Sequence[str], task: Task
 ) -> DataFrame:
     documents = lake.read("documents").filter(F.col("source").isin(list(sources)))
-    return judging.sendable(documents, settings.judge, task)
+    return questions.sendable_documents(documents, settings.judge, task)
 
 
 def _estimate(
@@ -159,9 +159,9 @@ def _estimate(
     askings: float,
     more: int,
 ) -> CallEstimate:
-    model = judging.task_model(settings.judge, task)
-    judge = judging.judge_name(model)
-    length = F.length(judging.excerpt_of_text(settings.judge.window_tokens))
+    model = forms.task_model(settings.judge, task)
+    judge = forms.judge_name(model)
+    length = F.length(questions.excerpt_of_text(settings.judge.window_tokens))
     row = sample.agg(F.count("*").alias("n"), F.sum(length).alias("characters")).collect()[0]
     calls = round(row["n"] * askings) + (min(more, row["n"]))
     loaded = prompts.load(settings.judge.prompts)
@@ -179,7 +179,7 @@ def _estimate(
         output_tokens=round(calls * output),
         hours=calls * latency_s / settings.judge.pacing.in_flight / 3600,
         is_observed=is_observed,
-        price=judging.model_price(settings.judge, model),
+        price=forms.model_price(settings.judge, model),
     )
 
 

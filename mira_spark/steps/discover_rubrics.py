@@ -14,8 +14,8 @@ from mira_spark.judges.calls.ledger import answered
 from mira_spark.judges.protocol import Answer, Request
 from mira_spark.judges.reading import parse_discovery
 from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.labels import judging
-from mira_spark.labels.judging import Form
+from mira_spark.labels import desks, forms, questions
+from mira_spark.labels.forms import Form
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import track
@@ -30,7 +30,7 @@ WRITES = ("judge_calls", "judgement_points", "rubrics")
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The groups: more documents or sources in a known group do not change its rubric."""
     groups = ", ".join(sorted(set(source_groups(lake, settings.grouping).values())))
-    return {"groups": groups, "judge": judging.asking_id(settings.judge, "discovery")}
+    return {"groups": groups, "judge": forms.asking_id(settings.judge, "discovery", generation=0)}
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
@@ -42,11 +42,11 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """One rubric for each group that has none from the same discovery; a draft where
     `require_approval` says that a person signs it."""
     groups = source_groups(lake, settings.grouping)
-    discoveries = judging.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
+    discoveries = forms.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
     done = {r.source_group for r in current.rubrics(lake, discoveries, "approved", "draft")}
     counts: Counter[str] = Counter()
-    form = judging.open_form(lake, settings.judge, "discovery")
-    with judging.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
+    form = forms.open_form(lake, settings.judge, "discovery", generation=0)
+    with desks.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
         for source_group in sorted(set(discoveries) - done):
             discovery_id = discoveries[source_group]
             sources = [s for s, g in groups.items() if g == source_group]
@@ -73,10 +73,10 @@ def _sample(lake: Lakehouse, settings: Settings, sources: list[str]) -> DataFram
     """The group's sample as the judge is shown it."""
     chosen = settings.discovery
     documents = lake.read("documents").filter(F.col("source").isin(sources))
-    documents = judging.sendable(documents, settings.judge, "discovery")
+    documents = questions.sendable_documents(documents, settings.judge, "discovery")
     each = -(-chosen.documents_per_group // len(sources))
     sampled = sampling.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
-    return judging.with_excerpts(sampled, settings.judge.window_tokens)
+    return questions.with_excerpts(sampled, settings.judge.window_tokens)
 
 
 def _points(
@@ -94,8 +94,8 @@ def _points(
         return parse_discovery(text, request.code)
 
     rows = sample.orderBy("doc_id").toLocalIterator()
-    requests = (judging.request(row, form, "discover", source_group) for row in rows)
-    ledger = judging.ledger(lake, form, source_group, None, parse, settings.judge.reasks)
+    requests = (questions.request(row, form, "discover", source_group) for row in rows)
+    ledger = desks.ledger(lake, form, source_group, None, parse, settings.judge.reasks)
     found = []
     unusable: list[Answer] = []
     total = settings.discovery.documents_per_group

@@ -17,7 +17,7 @@ from mira_spark.distillation import (
 from mira_spark.distillation.registry import Registration
 from mira_spark.distillation.trained import Trained, assess
 from mira_spark.errors import InputError
-from mira_spark.labels import judging
+from mira_spark.labels import forms
 from mira_spark.labels.labelling import labelling_ids
 from mira_spark.lake import own_folders, runs
 from mira_spark.lake.runs import Outcome, package_version
@@ -286,10 +286,10 @@ def _publish(
 
 def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
     sections = (settings.grouping, settings.discovery, settings.judge)
-    return signed_rubrics(lake, judging.discoveries(lake, *sections))
+    return signed_rubrics(lake, forms.discoveries(lake, *sections))
 
 
 def _labelling_ids(settings: Settings, rubrics: Mapping[str, Rubric]) -> dict[str, str]:
     generation = settings.labelling.generation
-    asking_id = judging.asking_id(settings.judge, "labelling", generation)
+    asking_id = forms.asking_id(settings.judge, "labelling", generation)
     return labelling_ids(rubrics, asking_id)

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from mira_spark.corpus import grouping, sampling
 from mira_spark.corpus.grouping import Source
 from mira_spark.errors import InputError
-from mira_spark.labels.judging import with_excerpts
+from mira_spark.labels.questions import with_excerpts
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.root import Settings

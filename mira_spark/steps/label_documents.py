@@ -16,8 +16,8 @@ from mira_spark.judges.calls.ledger import Answered, answered
 from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.labels import checks, judging, labelling
-from mira_spark.labels.judging import Labelling
+from mira_spark.labels import checks, desks, forms, labelling, questions
+from mira_spark.labels.desks import Labelling
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import track
@@ -67,7 +67,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     rubrics = _signed_rubrics(lake, settings)
     found = {f"rubric of {g}": r.rubric_id for g, r in rubrics.items()}
     return found | {
-        "judge": judging.asking_id(settings.judge, "labelling", settings.labelling.generation)
+        "judge": forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
     }
 
 
@@ -79,16 +79,16 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Labels for the sampled documents that have none on their group's rubric, by this judge."""
     groups = source_groups(lake, settings.grouping)
-    form = judging.open_form(lake, settings.judge, "labelling", settings.labelling.generation)
-    asking_id = judging.asking_id(settings.judge, "labelling", settings.labelling.generation)
+    form = forms.open_form(lake, settings.judge, "labelling", settings.labelling.generation)
+    asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
     counts: Counter[str] = Counter()
-    with judging.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
+    with desks.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
         for source_group, rubric in _signed_rubrics(lake, settings).items():
             labelling_id = labelling.labelling_id(rubric.rubric_id, asking_id)
             work = Labelling(labelling_id, rubric, form, desk)
             sources = [s for s, g in groups.items() if g == source_group]
             documents = lake.read("documents").filter(F.col("source").isin(sources))
-            documents = judging.sendable(documents, settings.judge, "labelling")
+            documents = questions.sendable_documents(documents, settings.judge, "labelling")
             counts += _label_group(lake, settings, work, documents, len(sources), run_id)
     _view(lake)
     return _outcome(counts, form.judge.name)
@@ -109,7 +109,7 @@ def _label_group(
     )
     pending = _pending(lake, work.labelling_id, sampled)
     rows = (
-        judging.with_excerpts(pending, settings.judge.window_tokens)
+        questions.with_excerpts(pending, settings.judge.window_tokens)
         .orderBy("doc_id")
         .toLocalIterator()
     )
@@ -122,7 +122,7 @@ def _label_group(
     reversed_share = chosen.reversed_documents / total
     at_work: dict[str, _Document] = {}
     requests = _requests(_chain(first, rows), work, settings, reversed_share, at_work)
-    ledger = judging.ledger(
+    ledger = desks.ledger(
         lake, work.form, group, work.rubric.rubric_id, checks.parse, settings.judge.reasks
     )
     counts: Counter[str] = Counter()
@@ -174,7 +174,7 @@ def _requests(
             purposes.append("reversed")
         at_work[row["doc_id"]] = _Document(row, len(purposes))
         for purpose in purposes:
-            yield judging.request(row, work.form, purpose, group, rubric)
+            yield questions.request(row, work.form, purpose, group, rubric)
 
 
 def _whole(
@@ -254,4 +254,4 @@ def _view(lake: Lakehouse) -> None:
 
 def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
     sections = (settings.grouping, settings.discovery, settings.judge)
-    return signed_rubrics(lake, judging.discoveries(lake, *sections))
+    return signed_rubrics(lake, forms.discoveries(lake, *sections))

@@ -19,7 +19,7 @@ from mira_spark import pipeline
 from mira_spark.errors import ConfigError, InputError, JudgeError, UnsignedError
 from mira_spark.judges.calls.pacing import JudgeUnavailable
 from mira_spark.judges.calls.spending import BudgetReached
-from mira_spark.labels import judging, planning
+from mira_spark.labels import forms, planning, questions
 from mira_spark.labels.canaries import JudgeDrift
 from mira_spark.labels.checks import parse
 from mira_spark.lake.runs import Outcome
@@ -209,13 +209,13 @@ def test_the_labels_are_those_of_the_heuristic_judge_itself(
 ) -> None:
     signed = currently.signed_rubrics(lake, judged)
     labels = labels_of(lake, judged).collect()
-    form = judging.open_form(lake, with_judge(judged, kind="heuristic").judge, "labelling")
-    documents = {
-        row["doc_id"]: row for row in judging.with_excerpts(lake.read("documents"), 1_000).collect()
-    }
+    heuristic = with_judge(judged, kind="heuristic").judge
+    form = forms.open_form(lake, heuristic, "labelling", generation=0)
+    shown = questions.with_excerpts(lake.read("documents"), 1_000)
+    documents = {row["doc_id"]: row for row in shown.collect()}
     for label in labels:
         rubric = signed[label["source_group"]]
-        request = judging.request(
+        request = questions.request(
             documents[label["doc_id"]], form, "label", label["source_group"], rubric
         )
         answer = asyncio.run(form.judge.ask(request))

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession, functions as F
 
 from mira_spark import pipeline
 from mira_spark.judges import defence
-from mira_spark.labels import judging
+from mira_spark.labels import desks, forms, questions
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.settings.root import Settings, load
@@ -94,9 +94,9 @@ def perform(lake: Lakehouse, settings: Settings, *steps: str, force: bool = Fals
 
 def codes(lake: Lakehouse, rows: list[dict[str, object]]) -> set[str]:
     """The boundaries that the judge is shown these documents within."""
-    salt = bytes.fromhex(lake.properties("judge_calls")[judging.SALT])
+    salt = bytes.fromhex(lake.properties("judge_calls")[forms.SALT])
     ids = [row["id"] for row in rows]
-    shown = judging.with_excerpts(lake.read("documents").filter(F.col("doc_id").isin(ids)), 1_000)
+    shown = questions.with_excerpts(lake.read("documents").filter(F.col("doc_id").isin(ids)), 1_000)
     texts = [defence.normalised(row["document"]) for row in shown.collect()]
     return {defence.boundary(text, salt) for text in texts}
 
@@ -121,7 +121,7 @@ def test_no_request_names_a_document_that_was_revoked(
     anew = settings.model_copy(update={"labelling": chosen})
     perform(lake, anew, "label_documents")
     perform(lake, anew, "label_documents", force=True)
-    again = anew.model_copy(update={"judge": judging.with_another_asking(lake, anew.judge)})
+    again = anew.model_copy(update={"judge": desks.with_another_asking(lake, anew.judge)})
     perform(lake, again, "label_documents", force=True)
     again = stub.calls[asked:]
     assert len(again) > DOCUMENTS - REVOKED

@@ -1,0 +1,105 @@
+"""The desk at which a run of a step asks its judge; `judge_calls` says what is answered and spent."""
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from mira_spark.judges.calls.desk import Desk
+from mira_spark.judges.calls.journal import Journal
+from mira_spark.judges.calls.journal_file import CallRow
+from mira_spark.judges.calls.ledger import Ledger
+from mira_spark.judges.calls.pacing import Pacer
+from mira_spark.judges.calls.spending import Budget
+from mira_spark.judges.protocol import Answer, Request
+from mira_spark.labels import forms, judge_calls
+from mira_spark.labels.forms import Form
+from mira_spark.labels.questions import as_replicate
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.rubrics.rubric import Rubric
+from mira_spark.settings.judge import BudgetSettings, JudgeSettings, Price
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The labelling of one group: on which rubric, how it is asked, and at which desk."""
+
+    labelling_id: str
+    rubric: Rubric
+    form: Form
+    desk: Desk
+
+
+@contextlib.contextmanager
+def open_desk(
+    lake: Lakehouse, settings: JudgeSettings, folder: Path, form: Form, run_id: str
+) -> Iterator[Desk]:
+    """The desk of one run of a step: journal, budget and pacing around the form's judge; the
+    journal is in the folder where the settings name none.
+
+    What an earlier driver left in its journal is in `judge_calls` when the block begins. Raises
+    ConfigError for a model without a price.
+    """
+    price = forms.model_price(settings, forms.task_model(settings, form.task))
+    path = settings.journal or folder.absolute() / "judge.sqlite"
+    with contextlib.ExitStack() as stack:
+
+        def sink(opening: str, batch: int, rows: Sequence[CallRow], again: bool) -> None:
+            # What was paid for is kept, whoever asks from now on: the claim is looked at after.
+            judge_calls.append(replace(lake, claim=None), rows, run_id, (opening, batch), again)
+            if lake.claim is not None:
+                lake.claim.check()
+
+        journal = stack.enter_context(Journal(path, sink))
+        clock = lake.clock("judge_calls", "answered_at")
+        budget = _budget(lake, settings.budget, form.judge.name, price, run_id, clock)
+        pacer = Pacer(settings.pacing, random.Random())
+        most_unreadable = settings.unreadable_in_a_row
+        desk = Desk(form.judge, journal, budget, pacer, run_id, clock, most_unreadable)
+        yield stack.enter_context(desk)
+
+
+def ledger(
+    lake: Lakehouse,
+    form: Form,
+    source_group: str,
+    rubric_id: str | None,
+    parse: Callable[[Request, str], _T],
+    reasks: int,
+) -> Ledger[_T]:
+    """The ledger of one group's discovery (no rubric) or labelling, over `judge_calls`."""
+
+    def known(keys: Sequence[str]) -> Mapping[str, Answer]:
+        return judge_calls.answers(lake, source_group, rubric_id, keys)
+
+    def next_replicate(request: Request) -> Request:
+        return as_replicate(request, form, request.replicate + 2)
+
+    return Ledger(known, parse, next_replicate, reasks)
+
+
+def with_another_asking(lake: Lakehouse, judge: JudgeSettings) -> JudgeSettings:
+    """Settings under which each unreadable answer is asked for once more than ever before."""
+    reasks = judge_calls.highest_replicate(lake) // 2 + 1
+    return judge.model_copy(update={"reasks": reasks})
+
+
+def _budget(
+    lake: Lakehouse,
+    caps: BudgetSettings,
+    judge: str,
+    price: Price,
+    run_id: str,
+    clock: Callable[[], datetime],
+) -> Budget:
+    """The caps with what the ledger says was spent."""
+    if caps == BudgetSettings():
+        return Budget(caps, price)  # no caps, nothing to add up
+    spent = judge_calls.spent(lake, run_id, clock().date())
+    largest = judge_calls.largest_output(lake, judge)
+    return Budget(caps, price, *spent, largest, today=lambda: clock().date())

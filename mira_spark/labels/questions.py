@@ -1,0 +1,77 @@
+"""Documents as questions to a judge: which may be sent, what of a text is shown, what is asked."""
+
+from dataclasses import replace
+
+from pyspark.sql import Column, DataFrame, Row, functions as F
+
+from mira_spark.corpus import sampling
+from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
+from mira_spark.judges import defence, prompts
+from mira_spark.judges.protocol import Purpose, Request
+from mira_spark.labels.forms import Form, Task, task_model
+from mira_spark.rubrics.rubric import Rubric
+from mira_spark.settings.judge import JudgeSettings
+
+REPLICATES: dict[Purpose, int] = {"repeat": 1}
+"""The replicate number of a first asking, 0 where not named; asked again it grows by 2."""
+
+
+def sendable_documents(documents: DataFrame, judge: JudgeSettings, task: Task) -> DataFrame:
+    """The documents that may be shown to the task's judge; the heuristic one sends nothing."""
+    if task_model(judge, task).kind == "heuristic":
+        return documents
+    allowed = documents.filter(F.col("sendable"))
+    licenses = judge.licenses
+    return allowed.filter(F.col("license").isin(list(licenses))) if licenses else allowed
+
+
+def excerpt_of_text(window_tokens: int) -> Column:
+    """What a judge sees of the column `text`."""
+    return sampling.excerpt_column(F.col("text"), window_tokens)
+
+
+def with_excerpts(documents: DataFrame, window_tokens: int) -> DataFrame:
+    """A row for each document: its `doc_id`, `source`, `content_hash`, `sendable` and `license`;
+    `document`, what the judge sees of the text, cut before it travels; and `unseen_share`, the
+    share of the text outside it, 0 to 1."""
+    excerpt = excerpt_of_text(window_tokens)
+    size = 3 * window_tokens * CHARACTERS_PER_TOKEN
+    unseen = F.greatest(F.lit(0.0), 1 - F.lit(size) / F.greatest(F.length("text"), F.lit(1)))
+    columns = ("doc_id", "source", "content_hash", "sendable", "license")
+    return documents.select(*columns, excerpt.alias("document"), unseen.alias("unseen_share"))
+
+
+def request(
+    row: Row, form: Form, purpose: Purpose, source_group: str, rubric: Rubric | None = None
+) -> Request:
+    """The question about one row of `with_excerpts`; with a rubric a labelling, else a
+    discovery."""
+    anchors = rubric.anchors if rubric else ()
+    anchors = anchors[::-1] if purpose == "reversed" else anchors
+    document = defence.normalised(row["document"])
+    code = defence.boundary(document, form.salt)
+    new = Request(
+        call_key="",
+        purpose=purpose,
+        doc_id=row["doc_id"],
+        source_group=source_group,
+        document=document,
+        anchors=anchors,
+        messages=prompts.messages(form.prompts, document, code, anchors),
+        source=row["source"],
+        rubric_id=rubric.rubric_id if rubric else None,
+        code=code,
+        sendable=row["sendable"],
+        license=row["license"],
+    )
+    return as_replicate(new, form, REPLICATES.get(purpose, 0))
+
+
+def as_replicate(request: Request, form: Form, replicate: int) -> Request:
+    """The same question under another replicate number, which is another answer."""
+    schema = prompts.schema(request.anchors)
+    identity = form.judge.identity
+    if form.generation:
+        identity = {**identity, "generation": form.generation}
+    key = prompts.call_key(identity, request.messages, schema, request.rubric_id, replicate)
+    return replace(request, call_key=key, replicate=replicate)
