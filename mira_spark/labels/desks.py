@@ -1,4 +1,4 @@
-"""The desk at which a run of a step asks its judge; `judge_calls` says what is answered and spent."""
+"""The desk at which a run of a step asks its judge; `judge_calls` has what is known and spent."""
 
 import contextlib
 import random

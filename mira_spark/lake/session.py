@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +14,15 @@ from pyspark.sql import SparkSession
 from mira_spark.errors import BusyError, ConfigError
 
 TASK_ATTEMPTS = 4
+LOG_LAYOUT = """\
+rootLogger.level = error
+rootLogger.appenderRef.file.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{HH:mm:ss} %p %c: %m%n%ex
+"""
+"""Errors alone, with their time and stack: Spark's own says much more."""
 _held: dict[Path, IO[str]] = {}
 
 
@@ -32,31 +41,51 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
 
     Raises BusyError when another process holds the folder: its catalog (Derby) admits one.
     """
-    try:
-        from delta import configure_spark_with_delta_pip
-    except ImportError as error:
-        raise ConfigError(
-            "session: local needs delta-spark: pip install 'mira-spark[spark]'"
-        ) from error
+    with_delta = _delta_configurer()
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     hold(folder)
     # It prints a traceback when the Java process has ended, which is raised where Spark is asked.
     AccumulatorTCPServer.handle_error = lambda *_: None  # type: ignore[method-assign]
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers see what this process sees
+    # A task may fail and be tried again, as on a cluster: so a document that kills it is found.
+    master = f"local[{cores or '*'},{TASK_ATTEMPTS}]"
+    builder = SparkSession.builder.master(master).appName("mira_spark")
+    for key, value in _local_options(folder, memory).items():
+        builder = builder.config(key, value)
+    log = folder / "spark.log"
+    size_before = log.stat().st_size if log.exists() else 0
+    try:
+        with _output_to(log):
+            return with_delta(builder).getOrCreate()
+    except Exception as error:
+        with log.open(errors="replace") as file:
+            file.seek(size_before)
+            error.add_note(file.read())  # why Java did not start is nowhere else
+        raise
+
+
+def _delta_configurer() -> Callable[[SparkSession.Builder], SparkSession.Builder]:
+    """The function that adds Delta's jars to a session; ConfigError without delta-spark."""
+    try:
+        from delta import configure_spark_with_delta_pip
+    except ImportError as error:
+        raise ConfigError(
+            "session: local needs delta-spark: pip install 'mira-spark[spark]'"
+        ) from error
+    return configure_spark_with_delta_pip
+
+
+def _local_options(folder: Path, memory: str) -> dict[str, str]:
+    """Spark's settings for a session in `folder`, and the file of its log's layout."""
     quiet = folder / "log4j2.properties"
-    quiet.write_text(
-        "rootLogger.level = error\nrootLogger.appenderRef.file.ref = console\n"
-        "appender.console.type = Console\nappender.console.name = console\n"
-        "appender.console.layout.type = PatternLayout\n"
-        "appender.console.layout.pattern = %d{HH:mm:ss} %p %c: %m%n%ex\n"
-    )
+    quiet.write_text(LOG_LAYOUT)
     java = (
         f"-Dderby.stream.error.file={folder}/derby.log -Dlog4j2.configurationFile={quiet.as_uri()}"
         # Spark compiles code for every query: when the cache is full, sweeping it costs most.
         " -XX:ReservedCodeCacheSize=512m"
     )
-    options = {
+    return {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.catalogImplementation": "hive",
@@ -73,21 +102,6 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
-    # A task may fail and be tried again, as on a cluster: so a document that kills it is found.
-    master = f"local[{cores or '*'},{TASK_ATTEMPTS}]"
-    builder = SparkSession.builder.master(master).appName("mira_spark")
-    for key, value in options.items():
-        builder = builder.config(key, value)
-    log = folder / "spark.log"
-    written = log.stat().st_size if log.exists() else 0
-    try:
-        with _output_to(log):
-            return configure_spark_with_delta_pip(builder).getOrCreate()
-    except Exception as error:
-        with log.open(errors="replace") as file:
-            file.seek(written)
-            error.add_note(file.read())  # why Java did not start is nowhere else
-        raise
 
 
 def hold(folder: Path) -> None:
