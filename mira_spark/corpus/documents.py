@@ -43,6 +43,27 @@ def in_our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
     how its text begins, `file` where an unreadable one stands; they are null for the others.
     `described` is a digest of domain and metadata, `unclear` whether `sendable` is no boolean.
     """
+    computed = F.sha2(F.concat_ws("\x00", "source", "text"), 256).substr(1, 32)
+    return (
+        _mapped(raw, settings)
+        .withColumns(
+            {
+                "doc_id": F.coalesce("doc_id", computed),
+                "n_bytes": F.octet_length("text").cast("bigint"),
+                "content_hash": F.unhex(F.sha2("text", 256).substr(1, 32)),
+                "described": _described(settings.columns.domain is not None),
+                "reason": _reason(settings.max_document_bytes),
+            }
+        )
+        .withColumn("bucket", F.expr(f"pmod(xxhash64(doc_id), {BUCKETS})").cast("smallint"))
+        .withColumn("beginning", F.when(F.col("reason").isNotNull(), _beginning()))
+        .withColumn("file", F.when(F.col("unreadable"), F.col("file")))
+        .drop("unreadable")
+    )
+
+
+def _mapped(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
+    """The user's columns under our names; those not mapped are `metadata`."""
     m = settings.columns
     kinds = dict(raw.dtypes)
     taken = {c for c in (m.doc_id, m.text, m.domain, m.license, m.sendable, *OF_LINES) if c}
@@ -54,7 +75,7 @@ def in_our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
     )
     text = F.coalesce(_as_string(m.text), unreadable)
     sendable = _boolean(m.sendable, kinds[m.sendable]) if m.sendable else F.lit(True)
-    named = raw.select(
+    return raw.select(
         F.nullif(_as_string(m.doc_id), F.lit("")).alias("doc_id"),
         F.nullif(F.trim(source), F.lit("")).alias("source"),
         F.make_valid_utf8(text).alias("text"),
@@ -67,22 +88,6 @@ def in_our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
         _metadata(rest, kinds).alias("metadata"),
         unreadable.isNotNull().alias("unreadable"),
         _as_string(FILE if FILE in kinds else None).alias("file"),
-    )
-    computed = F.sha2(F.concat_ws("\x00", "source", "text"), 256).substr(1, 32)
-    return (
-        named.withColumns(
-            {
-                "doc_id": F.coalesce("doc_id", computed),
-                "n_bytes": F.octet_length("text").cast("bigint"),
-                "content_hash": F.unhex(F.sha2("text", 256).substr(1, 32)),
-                "described": _described(m.domain is not None),
-                "reason": _reason(settings.max_document_bytes),
-            }
-        )
-        .withColumn("bucket", F.expr(f"pmod(xxhash64(doc_id), {BUCKETS})").cast("smallint"))
-        .withColumn("beginning", F.when(F.col("reason").isNotNull(), _beginning()))
-        .withColumn("file", F.when(F.col("unreadable"), F.col("file")))
-        .drop("unreadable")
     )
 
 

@@ -100,25 +100,12 @@ def load(
     where = str(path) if path else "settings"
     tree, problems = _read(path) if path else ({}, [])
     for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            problems.append(f"--set {override}: expected key=value, e.g. selection.budget=30%")
-            continue
-        key = key.strip()
-        try:
-            document = yaml_files.parse(value, f"--set {key}")
-            problems += [f"--set {key}: {what}" for _, what in document.problems]
-            _set(tree, key.split("."), document.value, f"--set {key}")
-        except ConfigError as error:
-            problems.append(str(error))
+        problems += _apply(tree, override)
     try:
         problems += [f"{where}: {key}: should fit in 64 bits" for key in _without_wide(tree)]
         tree = _over(_with_sections(tree, Settings), defaults or {})
-        if (
-            path
-            and isinstance(tree.get("corpus", {}), dict)
-            and not tree.get("corpus", {}).get("input")
-        ):
+        corpus = tree.get("corpus", {})
+        if path and isinstance(corpus, dict) and not corpus.get("input"):
             problems.append(f"{where}: {NO_INPUT}")
         settings = Settings.model_validate(tree)
     except ValidationError as error:
@@ -138,6 +125,21 @@ def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError(f"{path}: should hold sections of settings, found {tree!r:.60}")
     return tree or {}, [f"{path}: line {line}: {what}" for line, what in document.problems]
+
+
+def _apply(tree: dict[str, Any], override: str) -> list[str]:
+    """Put a `key=value` into the tree; what is wrong with it."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return [f"--set {override}: expected key=value, e.g. selection.budget=30%"]
+    key, problems = key.strip(), []
+    try:
+        document = yaml_files.parse(value, f"--set {key}")
+        problems += [f"--set {key}: {what}" for _, what in document.problems]
+        _set(tree, key.split("."), document.value, f"--set {key}")
+    except ConfigError as error:
+        problems.append(str(error))
+    return problems
 
 
 def _set(tree: dict[str, Any], keys: list[str], value: Any, override: str) -> None:

@@ -1,6 +1,7 @@
 """Let the judge score a larger sample on each group's rubric. Reads `documents`, `source_groups`,
 `rubrics`; writes `judge_calls`, `labels`, `judge_agreement`."""
 
+import itertools
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -108,28 +109,20 @@ def _label_group(
         documents, chosen.documents_per_source, chosen.seed, "source", chosen.documents_per_domain
     )
     pending = _pending(lake, work.labelling_id, sampled)
-    rows = (
-        questions.with_excerpts(pending, settings.judge.window_tokens)
-        .orderBy("doc_id")
-        .toLocalIterator()
-    )
+    window_tokens = settings.judge.window_tokens
+    rows = questions.with_excerpts(pending, window_tokens).orderBy("doc_id").toLocalIterator()
     first = next(rows, None)
     if first is None:
         return Counter()
-    window_tokens = settings.judge.window_tokens
     checks.check_canaries(lake, documents, sources, work, chosen, window_tokens)
     total = sampled.count()
     reversed_share = chosen.reversed_documents / total
-    at_work: dict[str, _Document] = {}
-    requests = _requests(_chain(first, rows), work, settings, reversed_share, at_work)
-    ledger = desks.ledger(
-        lake, work.form, group, work.rubric.rubric_id, checks.parse, settings.judge.reasks
-    )
+    complete = _ask(lake, settings, work, itertools.chain([first], rows), reversed_share)
     counts: Counter[str] = Counter()
     chunk = _Chunk(lake, run_id)
     unusable: list[Answer] = []
     try:
-        for done in track(_whole(answered(requests, work.desk, ledger), at_work), total, group):
+        for done in track(complete, total, group):
             answer = done.answers["label"].answer
             counts[answer.outcome] += 1
             if answer.outcome != "answered" and len(unusable) < SHOWN:
@@ -140,8 +133,8 @@ def _label_group(
     finally:  # also when the budget is reached: what was answered is labelled
         chunk.commit()
     if not counts["answered"]:
-        found = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)
-        check_usable(group, found.limit(1).count(), unusable)
+        labels = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)
+        check_usable(group, labels.limit(1).count(), unusable)
     _measure_agreement(lake, work, run_id, chosen.seed % SEEDS)
     return counts
 
@@ -152,9 +145,15 @@ def _pending(lake: Lakehouse, labelling_id: str, sampled: DataFrame) -> DataFram
     return sampled.join(done, on=["doc_id", "content_hash"], how="left_anti")
 
 
-def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
-    yield first
-    yield from rest
+def _ask(
+    lake: Lakehouse, settings: Settings, work: Labelling, rows: Iterable[Row], reversed_share: float
+) -> Iterator[_Document]:
+    """The documents of the rows with their answers, each as soon as all of its own are there."""
+    at_work: dict[str, _Document] = {}
+    requests = _requests(rows, work, settings, reversed_share, at_work)
+    group, rubric_id = work.rubric.source_group, work.rubric.rubric_id
+    ledger = desks.ledger(lake, work.form, group, rubric_id, checks.parse, settings.judge.reasks)
+    return _complete(answered(requests, work.desk, ledger), at_work)
 
 
 def _requests(
@@ -177,7 +176,7 @@ def _requests(
             yield questions.request(row, work.form, purpose, group, rubric)
 
 
-def _whole(
+def _complete(
     answers: Iterable[Answered[Labels]], at_work: dict[str, _Document]
 ) -> Iterator[_Document]:
     """The documents all of whose questions have come back."""
