@@ -97,7 +97,7 @@ def perform(
             lake.append_rows(idle, "runs", run_id)  # before a step that may fail
             idle.clear()
             with leases.write_lease(lake, settings.session, STEPS[name].WRITES) as claimed:
-                outcome = _performed(claimed, settings, run_id, plan, last, force)
+                outcome = _perform(claimed, settings, run_id, plan, last, force)
         _tell(name, outcome)
         worst = max(worst, EXIT_CODES[outcome.status])
         if outcome.status == "stopped":
@@ -106,7 +106,7 @@ def perform(
     return worst
 
 
-def _performed(
+def _perform(
     lake: Lakehouse,
     settings: Settings,
     run_id: str,

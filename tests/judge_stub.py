@@ -285,13 +285,13 @@ def by_hash(messages: Sequence[Mapping[str, str]], schema: Schema) -> str:
 
 def by_heuristic(messages: Sequence[Mapping[str, str]], schema: Schema) -> str:
     """What the heuristic judge says about the document and the rubric of the prompt."""
-    from mira_spark.judges.defence import opened
+    from mira_spark.judges.defence import document_inside
     from mira_spark.judges.heuristic.judge import HeuristicJudge
     from mira_spark.judges.protocol import Anchor, Request
 
     code = code_of(messages)
     anchors = tuple(Anchor(slot, name, "") for slot, name in slots_of(messages[0]["content"]))
-    document = opened(messages[-1]["content"], code)
+    document = document_inside(messages[-1]["content"], code)
     request = Request("", "label", "", "", document, anchors, (), code=code)
     try:
         HeuristicJudge().ask(request).send(None)

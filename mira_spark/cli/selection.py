@@ -22,7 +22,7 @@ app = typer.Typer(help="Selections: what was selected, shown, compared, dropped.
 _Name = Annotated[str, typer.Argument(help="a name, for the latest of it, or an id")]
 
 
-def _open(config: ConfigOption, overrides: Overrides) -> Lakehouse:
+def _open_lake(config: ConfigOption, overrides: Overrides) -> Lakehouse:
     lake = open_lakehouse(load(config, overrides or ()))
     create_tables(lake)
     return lake
@@ -31,7 +31,7 @@ def _open(config: ConfigOption, overrides: Overrides) -> Lakehouse:
 @app.command("list")
 def list_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """All selections, the latest first, and whether what they were made from can still be read."""
-    lake = _open(config, overrides)
+    lake = _open_lake(config, overrides)
     found = record.all_selections(lake)
     gone = record.lost_versions(lake, found)
     rows = [
@@ -50,9 +50,9 @@ def list_command(config: ConfigOption = None, overrides: Overrides = None) -> No
 @app.command("show")
 def show_command(name: _Name, config: ConfigOption = None, overrides: Overrides = None) -> None:
     """A selection: its settings and versions, and where each source is cut."""
-    lake = _open(config, overrides)
+    lake = _open_lake(config, overrides)
     one = record.selection_named(lake, name)
-    for line in _about(one):
+    for line in _selection_lines(one):
         say(line)
     headings = ("group", "source", "student", "cut", "kept documents", "of", "kept tokens", "of",
                 "quarantined", "set aside")  # fmt: skip
@@ -76,7 +76,7 @@ def say_unscored(lake: Lakehouse, one: Selection) -> None:
         say(line)
 
 
-def _about(one: Selection) -> list[str]:
+def _selection_lines(one: Selection) -> list[str]:
     lines = [
         f"{one.title}, made {one.created_at:%Y-%m-%d %H:%M}",
         f"{one.selected_documents:,} documents of {one.selected_tokens:,} tokens, budget "
@@ -107,15 +107,15 @@ def diff_command(
     a: _Name, b: _Name, config: ConfigOption = None, overrides: Overrides = None
 ) -> None:
     """What is only in A, only in B, and in both, by source and by reason."""
-    lake = _open(config, overrides)
+    lake = _open_lake(config, overrides)
     found = record.all_selections(lake)
     first, second = record.find_selection(found, a), record.find_selection(found, b)
     say(f"A: {first.title}; B: {second.title}")
-    rows = _moved(diff.diff(lake, first, second))
+    rows = _moved_rows(diff.diff(lake, first, second))
     show_table(("source", "", "reason", "documents", "tokens"), rows, texts=3)
 
 
-def _moved(found: Sequence[Moved]) -> Iterator[Sequence[str] | None]:
+def _moved_rows(found: Sequence[Moved]) -> Iterator[Sequence[str] | None]:
     for m in found:
         yield m.source, m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}"
     yield None

@@ -25,7 +25,7 @@ def show(lake: Lakehouse, settings: Settings) -> None:
 def show_rows(rows: DataFrame, most: int) -> None:
     """Print the first `most` rows as a table; says when there are more."""
     found = rows.limit(most + 1).collect()
-    show_table(rows.columns, [tuple(map(_shown, row)) for row in found[:most]])
+    show_table(rows.columns, [tuple(map(_value_text, row)) for row in found[:most]])
     if len(found) > most:
         say(f"… more than {most} rows; --rows shows more")
 
@@ -61,7 +61,7 @@ def _figures(estimates: Sequence[CallEstimate]) -> list[str]:
     return [*(f"{n:,}" for n in counts), *(f"{d:,.2f}" for d in dollars), f"{hours:.2f}"]
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -24,15 +24,15 @@ def question_answers(
             warnings.simplefilter("ignore")
             tree = ast.parse(code)
         found: dict[str, tuple[Sequence[str], Definition]] = {}
-        for parents, node in _documented(tree.body, ()):
+        for parents, node in _documented_definitions(tree.body, ()):
             found.setdefault(".".join((*parents, node.name)), (parents, node))
-        taken = sorted(sorted(found, key=_drawn)[:at_most])
+        taken = sorted(sorted(found, key=_draw_key)[:at_most])
         return [(name, _pair(*found[name], module, package)) for name in taken]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
 
 
-def _documented(
+def _documented_definitions(
     body: Sequence[ast.stmt], parents: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], Definition]]:
     for node in body:
@@ -40,10 +40,10 @@ def _documented(
             if len(ast.get_docstring(node) or "") >= MIN_ANSWER_CHARACTERS:
                 yield parents, node
             if isinstance(node, ast.ClassDef):
-                yield from _documented(node.body, (*parents, node.name))
+                yield from _documented_definitions(node.body, (*parents, node.name))
 
 
-def _drawn(name: str) -> bytes:
+def _draw_key(name: str) -> bytes:
     return hashlib.sha256(name.encode("utf-8", "backslashreplace")).digest()
 
 
@@ -56,7 +56,7 @@ def _pair(parents: Sequence[str], node: Definition, module: str, package: str | 
     else:
         asked = f"What does the function `{node.name}` do, and how is it called?"
     lines = [f"Question: {asked}", f"It is defined in the {where}:", *_signature(node)]
-    if called := _called(node):
+    if called := _called_names(node):
         lines.append(f"It calls {', '.join(f'`{name}`' for name in called)}.")
     return "\n".join(lines) + f"\n\nAnswer: {(ast.get_docstring(node) or '').strip()}"
 
@@ -77,7 +77,7 @@ def _signature_of_init(node: ast.stmt) -> list[str]:
     return _signature(node) if isinstance(node, ast.FunctionDef) else []
 
 
-def _called(node: Definition) -> list[str]:
+def _called_names(node: Definition) -> list[str]:
     """Names called in the body, in the order in which a walk by depth meets them first."""
     if isinstance(node, ast.ClassDef):
         return []

@@ -45,24 +45,24 @@ def in_our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
     """
     computed = F.sha2(F.concat_ws("\x00", "source", "text"), 256).substr(1, 32)
     return (
-        _mapped(raw, settings)
+        _our_columns(raw, settings)
         .withColumns(
             {
                 "doc_id": F.coalesce("doc_id", computed),
                 "n_bytes": F.octet_length("text").cast("bigint"),
                 "content_hash": F.unhex(F.sha2("text", 256).substr(1, 32)),
-                "described": _described(settings.columns.domain is not None),
+                "described": _metadata_digest(settings.columns.domain is not None),
                 "reason": _reason(settings.max_document_bytes),
             }
         )
         .withColumn("bucket", F.expr(f"pmod(xxhash64(doc_id), {BUCKETS})").cast("smallint"))
-        .withColumn("beginning", F.when(F.col("reason").isNotNull(), _beginning()))
+        .withColumn("beginning", F.when(F.col("reason").isNotNull(), _text_beginning()))
         .withColumn("file", F.when(F.col("unreadable"), F.col("file")))
         .drop("unreadable")
     )
 
 
-def _mapped(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
+def _our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
     """The user's columns under our names; those not mapped are `metadata`."""
     m = settings.columns
     kinds = dict(raw.dtypes)
@@ -101,7 +101,7 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _described(has_domain: bool) -> Column:
+def _metadata_digest(has_domain: bool) -> Column:
     entries = F.sort_array(F.map_entries("metadata")).alias("metadata")
     return F.sha2(F.to_json(F.struct(entries, *["domain"] * has_domain)), 256)
 
@@ -115,7 +115,7 @@ def _reason(max_bytes: int) -> Column:
     )
 
 
-def _beginning() -> Column:
+def _text_beginning() -> Column:
     return F.regexp_replace(F.substring("text", 1, 200), r"[\p{Cc}\p{Cf}]", "\ufffd")
 
 
@@ -182,7 +182,7 @@ def new_or_changed(incoming: DataFrame, documents: DataFrame, columns: ColumnMap
 
     `changed` is true where the doc_id is there already; `known_tokens` are those of the same text.
     """
-    have = documents.withColumn("described", _described(columns.domain is not None))
+    have = documents.withColumn("described", _metadata_digest(columns.domain is not None))
     names = ("content_hash", "source", "license", "sendable", "described")
     compared = [c for c in names if c not in columns.not_given]
     old = (F.col(c).alias(f"old_{c}") for c in compared)

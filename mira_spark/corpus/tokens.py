@@ -49,9 +49,9 @@ class Tokenizer:
         found: list[int | None] = []
         for some in _batches(texts):
             try:
-                found += _counted(self.definition, some)
+                found += _count_in_child(self.definition, some)
             except Died:
-                found += [_alone(self.definition, text) for text in some]
+                found += [_count_alone(self.definition, text) for text in some]
         return found
 
 
@@ -88,21 +88,21 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _alone(definition: str, text: str) -> int | None:
+def _count_alone(definition: str, text: str) -> int | None:
     try:
-        return _counted(definition, [text])[0]
+        return _count_in_child(definition, [text])[0]
     except Died:
         return None
 
 
-def _counted(definition: str, texts: Sequence[str]) -> list[int | None]:
+def _count_in_child(definition: str, texts: Sequence[str]) -> list[int | None]:
     """Tokens of the texts, by a child process; Died when they killed it."""
     pieces = [[text[i : i + _PIECE] for i in range(0, len(text), _PIECE)] for text in texts]
     flat = [piece.encode(errors="replace") for some in pieces for piece in some]
     column = pa.array(flat, pa.large_binary()).cast(pa.large_string())
     batch = pa.RecordBatch.from_arrays([column], schema=_TEXTS)
     seconds = LEAST_S + sum(map(len, texts)) / CHARACTERS_PER_S
-    answer = _child(definition).answer(batch, seconds, MEMORY)
+    answer = _tokenizer_process(definition).answer(batch, seconds, MEMORY)
     counts = iter(answer.column("tokens").to_pylist())
     found: list[int | None] = []
     for some in pieces:
@@ -112,7 +112,7 @@ def _counted(definition: str, texts: Sequence[str]) -> list[int | None]:
 
 
 @functools.lru_cache(maxsize=4)
-def _child(definition: str) -> ChildProcess:
+def _tokenizer_process(definition: str) -> ChildProcess:
     """The process that counts by this tokenizer, for as long as this one lives: what a text does
     to a tokenizer (a failed regular expression, a hang, all the memory) cannot be caught in it."""
     child = ChildProcess("mira_spark.corpus.tokens", definition, _TEXTS, "the tokenizer")
@@ -138,7 +138,7 @@ def serve(definition: str) -> None:
         os.dup2(2, 1)  # whatever a library prints is no answer
         built = _built(definition)
         # What a first text costs (on each thread) is no document's time.
-        _encoded(built, ["a first text"] * PIECES_AT_ONCE)
+        _token_counts(built, ["a first text"] * PIECES_AT_ONCE)
         out.write(b"ready\n")
         out.flush()
         with pa.ipc.new_stream(out, COUNTS) as answers:
@@ -146,20 +146,22 @@ def serve(definition: str) -> None:
                 pieces = batch.column("text").to_pylist()
                 counts: list[int | None] = []
                 for first in range(0, len(pieces), PIECES_AT_ONCE):
-                    counts += _encoded(built, pieces[first : first + PIECES_AT_ONCE])
+                    counts += _token_counts(built, pieces[first : first + PIECES_AT_ONCE])
                 column = pa.array(counts, pa.int64())
                 answers.write_batch(pa.RecordBatch.from_arrays([column], schema=COUNTS))
                 out.flush()
 
 
-def _encoded(built: Any, pieces: list[str]) -> list[int | None]:
+def _token_counts(built: Any, pieces: list[str]) -> list[int | None]:
     try:
         encoded = built.encode_batch_fast(pieces, add_special_tokens=False)
         return [len(one.ids) for one in encoded]
     except BaseException as error:  # a panic of the library's is no Exception
         if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
             raise
-        return [None] if len(pieces) == 1 else [n for p in pieces for n in _encoded(built, [p])]
+        return (
+            [None] if len(pieces) == 1 else [n for p in pieces for n in _token_counts(built, [p])]
+        )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def promote(lake: Lakehouse, place: Registry, student_id: str, force: bool) -> s
     InputError for an unknown student, for one that MLflow does not have, and for one whose gate
     failed unless `force`, which is recorded in `students`.
     """
-    row = _named(lake, student_id)
+    row = _student_row(lake, student_id)
     student_id = row["student_id"]
     if row["gate"] == "failed" and not force:
         raise InputError(
@@ -55,7 +55,7 @@ def promote(lake: Lakehouse, place: Registry, student_id: str, force: bool) -> s
     )
 
 
-def _named(lake: Lakehouse, student_id: str) -> Row:
+def _student_row(lake: Lakehouse, student_id: str) -> Row:
     """The row of the one student that is named so, in full or without its digest."""
     rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
     named = [

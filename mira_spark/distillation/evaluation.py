@@ -66,13 +66,13 @@ def measure(
     for source in [None, *sorted(set(sources))]:
         rows = np.full(len(names), True) if source is None else names == source
         for predictor, points in everyone.items():
-            found += _measured(
+            found += _measure_predictor(
                 source, predictor, points[rows], judged[rows], weights[rows], reliable
             )
     return found
 
 
-def _measured(
+def _measure_predictor(
     source: str | None,
     predictor: str,
     points: Points,

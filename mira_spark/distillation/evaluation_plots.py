@@ -45,7 +45,7 @@ def calibration(predicted: Points, judged: Points) -> "Figure":
     on the diagonal a score means what it says."""
     from plotly import graph_objects as go
 
-    guess, truth = _answered(predicted, judged)
+    guess, truth = _pairs(predicted, judged)
     bins = _bins(guess)
     rows = [truth[bins == number] for number in range(_BINS)]
     filled = [number for number in range(_BINS) if len(rows[number])]
@@ -77,7 +77,7 @@ def density(predicted: Points, judged: Points) -> "Figure":
     the outermost bins."""
     from plotly import graph_objects as go
 
-    guess, truth = _answered(predicted, judged)
+    guess, truth = _pairs(predicted, judged)
     counts = np.zeros((_LEVELS, _BINS), np.int64)
     levels = np.clip(np.rint(truth), 0, _LEVELS - 1).astype(np.intp)
     np.add.at(counts, (levels, _bins(guess)), 1)
@@ -104,7 +104,7 @@ def density(predicted: Points, judged: Points) -> "Figure":
     return figure
 
 
-def _answered(predicted: Points, judged: Points) -> tuple[Points, Points]:
+def _pairs(predicted: Points, judged: Points) -> tuple[Points, Points]:
     known = ~(np.isnan(predicted) | np.isnan(judged))
     return predicted[known], judged[known]
 

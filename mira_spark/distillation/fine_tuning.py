@@ -90,7 +90,7 @@ def fine_tune(
             after_epoch(progress.epoch, loss)
     _require_best(progress, settings)
     kept.load_best()
-    return _finished(student, model, labels)
+    return _trained_student(student, model, labels)
 
 
 def _require_best(progress: Progress, settings: EncoderSettings) -> None:
@@ -215,7 +215,7 @@ def _loss_aside(model: _Tuned, student: EncoderStudent, folder: Path, labels: _L
     return squares / max(total, 1e-9)
 
 
-def _finished(student: EncoderStudent, model: _Tuned, labels: _Labels) -> EncoderStudent:
+def _trained_student(student: EncoderStudent, model: _Tuned, labels: _Labels) -> EncoderStudent:
     """The student with the model's weights, its heads back on the scale of points."""
     heads = model.heads.weight.detach().float().cpu().numpy() * labels.spread[:, None]
     bias = model.heads.bias.detach().float().cpu().numpy() * labels.spread + labels.mean

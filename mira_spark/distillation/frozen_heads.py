@@ -75,7 +75,7 @@ def fit_heads(student: EncoderStudent, folder: Path) -> EncoderStudent:
         counts.update(batch["source"].to_pylist())
     shards.require_rows(folder, counts.total())
     fit, aside = _sums(student, folder, counts)
-    solutions = [_solved(fit, aside, slot) for slot in range(student.slots)]
+    solutions = [_solve_head(fit, aside, slot) for slot in range(student.slots)]
     heads = torch.from_numpy(np.array([s[:-1] for s in solutions], np.float32))
     bias = torch.from_numpy(np.array([s[-1] for s in solutions], np.float32))
     device = student.heads.device
@@ -100,7 +100,7 @@ def _sums(student: EncoderStudent, folder: Path, counts: Counter[str]) -> tuple[
     return fit, aside
 
 
-def _solved(fit: _Sums, aside: _Sums, slot: int) -> Doubles:
+def _solve_head(fit: _Sums, aside: _Sums, slot: int) -> Doubles:
     """Weights and bias [H + 1], with the penalty that errs least on the rows aside, or UNTRIED."""
     if aside.squares[slot, -1, -1] == 0:
         return _ridge(fit, slot, UNTRIED)

@@ -95,7 +95,7 @@ def _train(
         )  # dropout's, the same if resumed
         loss = 0.0
         for rows in _steps(examples, settings, progress.epoch):
-            loss = _accumulated(student, examples, rows)
+            loss = _accumulate_gradients(student, examples, rows)
             if not math.isfinite(loss):
                 raise InputError(
                     f"the loss is {loss} in epoch {progress.epoch + 1}; lower "
@@ -124,7 +124,9 @@ def _steps(examples: Examples, settings: GenerativeSettings, epoch: int) -> Iter
     yield step
 
 
-def _accumulated(student: GenerativeStudent, examples: Examples, rows: Sequence[int]) -> float:
+def _accumulate_gradients(
+    student: GenerativeStudent, examples: Examples, rows: Sequence[int]
+) -> float:
     """The loss of one step, its gradients added up over passes that fit in memory."""
     chosen = [examples[row] for row in rows]
     by_row = examples.weights[list(rows)]

@@ -61,7 +61,7 @@ def store_examples(student: GenerativeStudent, labels: Path, folder: Path) -> Ex
     starts, sources, digest = array("q", [0]), list[str](), hashlib.sha256()
     with paths[0].open("wb") as tokens, paths[1].open("wb") as parts:
         for rows in shards.rows(labels, "train"):
-            for source, found in _judged(student, rows):
+            for source, found in _judged_examples(student, rows):
                 tokens.write(found.tokens.data)
                 parts.write(found.parts.data)
                 digest.update(f"{source}\0".encode() + found.tokens.tobytes())
@@ -78,7 +78,9 @@ def store_examples(student: GenerativeStudent, labels: Path, folder: Path) -> Ex
     )
 
 
-def _judged(student: GenerativeStudent, rows: pa.RecordBatch) -> Iterator[tuple[str, Example]]:
+def _judged_examples(
+    student: GenerativeStudent, rows: pa.RecordBatch
+) -> Iterator[tuple[str, Example]]:
     """Source and example of the rows that have a score."""
     prompts = student.reader.ids(strings(rows["text"]))
     judged = shards.judged(rows["scores"], student.slots)

@@ -48,8 +48,8 @@ def train_linear(shards: Path, slots: int, settings: LinearSettings) -> LinearSt
         _TABLES * (1 << settings.bits) * hashing.WIDTH * 4, f"linear.bits of {settings.bits}"
     )
     with TemporaryDirectory(prefix=".hashed-", dir=shards) as folder:
-        documents = _hashed(shards, slots, settings, Path(folder))
-        return _solved(documents, slots, settings)
+        documents = _hash_documents(shards, slots, settings, Path(folder))
+        return _solve(documents, slots, settings)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Documents:
     judged: _Floats
 
 
-def _hashed(shards: Path, slots: int, settings: LinearSettings, folder: Path) -> _Documents:
+def _hash_documents(shards: Path, slots: int, settings: LinearSettings, folder: Path) -> _Documents:
     """One pass over the texts, which writes their features to two files in `folder`."""
     bounds, shapes, judged = [np.zeros(1, np.int64)], [], []
     sources: list[str] = []
@@ -107,7 +107,7 @@ def _blocks(
         features = sparse.csr_array((values[span], columns_of[span], starts), shape=shape)
         transposed = features.T.tocsr()
         arrays = [
-            _mapped(folder / f"{name}-{first}", getattr(transposed, name))
+            _memory_map(folder / f"{name}-{first}", getattr(transposed, name))
             for name in ("data", "indices", "indptr")
         ]
         blocks.append(
@@ -116,13 +116,13 @@ def _blocks(
     return blocks
 
 
-def _mapped(path: Path, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _memory_map(path: Path, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same numbers on disk instead of in memory."""
     array.tofile(path)
     return np.memmap(path, array.dtype, "c")
 
 
-def _solved(documents: _Documents, slots: int, settings: LinearSettings) -> LinearStudent:
+def _solve(documents: _Documents, slots: int, settings: LinearSettings) -> LinearStudent:
     from mira_spark.distillation import ridge
 
     centre = documents.shapes.mean(axis=0).astype(np.float32)

@@ -68,7 +68,9 @@ def train(
         case "served":
             from mira_spark.students import served
 
-            return served.opened(ServedConfig(kind="served", anchors=names, server=settings.served))
+            return served.open_student(
+                ServedConfig(kind="served", anchors=names, server=settings.served)
+            )
 
 
 def predict(student: Student, shards: Path, split: Split) -> Evaluation:

@@ -80,19 +80,19 @@ _PATTERNS = (
 )
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     gaps = re.sub(r" ~(\d) ", r"\\W++(?:\\w++[^\\w.;!?]++){0,\1}?", pattern)
     return re.compile(gaps.replace(" ", r"\W++"))
 
 
-_ADDRESSES = tuple(([words.split() for words in sets], _compiled(p)) for sets, p in _PATTERNS)
+_ADDRESSES = tuple(([words.split() for words in sets], _compile(p)) for sets, p in _PATTERNS)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{32,}")
 _MOST_DECODED = 50
 
 
 def addresses_grader(text: str) -> bool:
     """Whether a normalised text, or base64 in it, talks to the one who judges it."""
-    return _addresses(text) or any(map(_addresses, _decoded(text)))
+    return _addresses(text) or any(map(_addresses, _base64_texts(text)))
 
 
 def _addresses(text: str) -> bool:
@@ -104,7 +104,7 @@ def _addresses(text: str) -> bool:
     )
 
 
-def _decoded(text: str) -> Iterator[str]:
+def _base64_texts(text: str) -> Iterator[str]:
     """What stands in base64 in a text, where it is ASCII."""
     for run in itertools.islice(_BASE64.finditer(text), _MOST_DECODED):
         whole = run[0][: len(run[0]) // 4 * 4].translate(str.maketrans("-_", "+/"))

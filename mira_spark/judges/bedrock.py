@@ -44,7 +44,7 @@ class BedrockJudge:
             raise ConfigError("judge: bedrock needs a model")
         self._settings = settings
         self._licenses = licenses
-        self._client, self._secrets = (client, secrets) if client else _opened(settings)
+        self._client, self._secrets = (client, secrets) if client else _open_client(settings)
         if settings.answer_format == "json_schema" and not _knows_schemas(self._client):
             raise ConfigError(
                 "judge.answer_format: this boto3 knows no structured output in Converse; "
@@ -132,7 +132,7 @@ class BedrockJudge:
         return arguments
 
 
-def _opened(settings: ModelSettings) -> tuple[Any, tuple[Secret, ...]]:
+def _open_client(settings: ModelSettings) -> tuple[Any, tuple[Secret, ...]]:
     """A client of the settings' region and profile, and the keys it may send."""
     try:
         boto3 = importlib.import_module("boto3")

@@ -111,7 +111,7 @@ def enclosed(document: str, code: str) -> str:
     return f"{begin}\n{shown}\n{end}"
 
 
-def opened(block: str, code: str) -> str:
+def document_inside(block: str, code: str) -> str:
     """The normalised document that `enclosed` put into a block, or into a prompt around it.
 
     ValueError when there is not exactly one begin and one end line of that code, or a line

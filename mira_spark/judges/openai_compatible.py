@@ -55,7 +55,7 @@ class OpenAIJudge:
         self._names = _names(settings, host)
         self.name = f"openai:{settings.model}"
         self.max_output_tokens = settings.max_output_tokens
-        sent = self._named(settings.seed, settings.answer_format)
+        sent = self._server_parameters(settings.seed, settings.answer_format)
         self.identity: Mapping[str, object] = {
             "provider": "openai",
             "host": host,
@@ -97,7 +97,7 @@ class OpenAIJudge:
 
     async def _body(self, request: Request) -> str:
         """The body of a response with status 2xx; CallFailed otherwise."""
-        self._clients = self._clients or self._opened()
+        self._clients = self._clients or self._open_clients()
         self._turn = (self._turn + 1) % POOLS
         completions = self._clients[self._turn].chat.completions
         try:
@@ -108,7 +108,7 @@ class OpenAIJudge:
                     messages=[],
                     extra_headers={_REQUEST_ID: request.call_key},
                     # As arguments the SDK would walk through them, a fifth of a call's time.
-                    extra_body=self._content(request),
+                    extra_body=self._parameters(request),
                 )
                 async with call as response:
                     raw = await openai_sdk.first_bytes(response.http_response, LONGEST_BODY)
@@ -122,15 +122,18 @@ class OpenAIJudge:
         # Outside the handler: the SDK's error holds the headers, and would be this one's context.
         raise failure
 
-    def _content(self, request: Request) -> dict[str, object]:
+    def _parameters(self, request: Request) -> dict[str, object]:
         """What is sent beside the model's name."""
         # Each replicate has a seed of its own, or it would repeat the answer.
         seed = self._settings.seed
         seed = None if seed is None else seed + request.replicate
         messages = [{"role": role, "content": text} for role, text in request.messages]
-        return {"messages": messages, **self._named(seed, self._response_format(request))}
+        return {
+            "messages": messages,
+            **self._server_parameters(seed, self._response_format(request)),
+        }
 
-    def _named(self, seed: int | None, response_format: object) -> dict[str, Any]:
+    def _server_parameters(self, seed: int | None, response_format: object) -> dict[str, Any]:
         """The parameters that are sent, under the server's names."""
         values = {
             "max_tokens": self._settings.max_output_tokens,
@@ -146,7 +149,7 @@ class OpenAIJudge:
             return {"type": "json_object"}
         return _json_schema(request.anchors)
 
-    def _opened(self) -> list[Any]:
+    def _open_clients(self) -> list[Any]:
         http = openai_sdk.http(self._sdk)
         seconds = self._settings.timeout_s
         timeout = http.Timeout(seconds, connect=min(_CONNECT_S, seconds))
@@ -241,16 +244,16 @@ def _object(body: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _held(value: Any, key: str) -> Any:
+def _value_at(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, dict) else None
 
 
 def _tokens(usage: Any) -> tuple[int, int, int]:
     """(input, cached of it, output); nothing where either side of the usage is not told."""
-    sent, said = _held(usage, "prompt_tokens"), _held(usage, "completion_tokens")
+    sent, said = _value_at(usage, "prompt_tokens"), _value_at(usage, "completion_tokens")
     if not (_is_count(sent) and _is_count(said)):
         return 0, 0, 0
-    cached = _held(_held(usage, "prompt_tokens_details"), "cached_tokens")
+    cached = _value_at(_value_at(usage, "prompt_tokens_details"), "cached_tokens")
     return sent, min(cached, sent) if _is_count(cached) else 0, said
 
 
@@ -260,6 +263,6 @@ def _is_count(value: object) -> bool:
 
 def _message(body: str) -> str:
     """What the server says is wrong, on one line."""
-    error = _held(_object(body), "error")
-    said = _held(error, "message") or error
+    error = _value_at(_object(body), "error")
+    said = _value_at(error, "message") or error
     return " ".join((said if is_text(said) else body).split())

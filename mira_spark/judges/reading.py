@@ -49,7 +49,7 @@ def content(raw_response: str) -> str:
 
     Raises Unusable when there is none: refused, cut short, or no such response.
     """
-    return _unwrapped(_said(raw_response))
+    return _without_wrapping(_said(raw_response))
 
 
 def _said(raw_response: str) -> str:
@@ -116,7 +116,7 @@ def is_text(value: object) -> TypeGuard[str]:
     return True
 
 
-def _unwrapped(text: str) -> str:
+def _without_wrapping(text: str) -> str:
     """The text without one leading block of thinking, and then without one fence around it."""
     bare = text.strip()
     if bare.startswith(_THINKING) and _THOUGHT in bare:

@@ -34,11 +34,11 @@ def summary(answers: Sequence[Answer]) -> str:
     kind, count = Counter(kinds).most_common(1)[0]
     example = answers[kinds.index(kind)]
     line = f"{count:,} of {len(answers):,}: {example.reason or example.outcome}"
-    beginning = " ".join(_written(example.raw_response or "").split())[:BEGINNING]
+    beginning = " ".join(_answer_text(example.raw_response or "").split())[:BEGINNING]
     return f"{line}; it begins {beginning!r}" if beginning else line
 
 
-def _written(raw_response: str) -> str:
+def _answer_text(raw_response: str) -> str:
     """What the judge wrote, or the body where it is no envelope; nothing where that is empty."""
     try:
         return content(raw_response)

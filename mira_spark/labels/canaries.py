@@ -36,9 +36,10 @@ def check(first: Asking, now: Asking, max_shift: float, source_group: str) -> No
     """Raises JudgeDrift when another model answers or the mean score moved by more than
     `max_shift` points over what was scored both times."""
     if first.models and now.models and now.models != first.models:
+        before, after = _model_names(first.models), _model_names(now.models)
         raise JudgeDrift(
-            f"{source_group}: {_listed(now.models)} answers where {_listed(first.models)} gave the "
-            f"first labels; nothing was labelled. {_REMEDY}"
+            f"{source_group}: {after} answers where {before} gave the first labels; nothing was "
+            f"labelled. {_REMEDY}"
         )
     both = first.scores.keys() & now.scores.keys()
     if not both:
@@ -58,5 +59,5 @@ _REMEDY = (
 )
 
 
-def _listed(models: frozenset[str]) -> str:
+def _model_names(models: frozenset[str]) -> str:
     return ", ".join(sorted(models))

@@ -168,7 +168,7 @@ def _estimate(
     system = dict(prompts.messages(loaded, "", "", anchors))["system"]
     schema = str(prompts.schema(anchors))
     per_document = (row["characters"] or 0) / max(1, row["n"]) / CHARACTERS_PER_TOKEN
-    output, latency_s, is_observed = _seen(lake, judge, task, len(anchors))
+    output, latency_s, is_observed = _mean_answer(lake, judge, task, len(anchors))
     return CallEstimate(
         task=task,
         source_group=group,
@@ -183,7 +183,7 @@ def _estimate(
     )
 
 
-def _seen(lake: Lakehouse, judge: str, task: Task, slots: int) -> tuple[float, float, bool]:
+def _mean_answer(lake: Lakehouse, judge: str, task: Task, slots: int) -> tuple[float, float, bool]:
     """Mean output tokens and seconds of this judge's answers for the task; or assumed ones."""
     purpose = F.col("purpose") == "discover"
     calls = lake.read("judge_calls").filter(F.col("judge") == judge)

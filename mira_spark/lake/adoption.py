@@ -109,7 +109,7 @@ def _path_in_metastore(folder: Path) -> str:
     return location[1]
 
 
-def _rewritten(column: str, before: str, after: str) -> str:
+def _move_clauses(column: str, before: str, after: str) -> str:
     """The clauses of an UPDATE that moves a path from below `before` to below `after`, once."""
     quoted = {path: "'" + path.replace("'", "''") + "'" for path in (before, after)}
     clauses = (
@@ -123,7 +123,7 @@ def _rewritten(column: str, before: str, after: str) -> str:
 
 def _rewrite_metastore(folder: Path, old: str) -> None:
     paths = (f"file:{old}/", f"file:{folder}/")
-    _derby(folder, [f"UPDATE APP.{t} {_rewritten(c, *paths)}" for t, c in METASTORE])
+    _derby(folder, [f"UPDATE APP.{t} {_move_clauses(c, *paths)}" for t, c in METASTORE])
 
 
 def _derby(folder: Path, statements: list[str]) -> str:
@@ -150,7 +150,7 @@ def _rewrite_mlflow(folder: Path, old: str) -> None:
                 (f"{old}/", f"{folder}/"),
                 (f"{Path(old).as_uri()}/", f"{folder.as_uri()}/"),
             ):
-                database.execute(f"UPDATE {table} {_rewritten(column, *paths)}")
+                database.execute(f"UPDATE {table} {_move_clauses(column, *paths)}")
 
 
 def _path_columns(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:

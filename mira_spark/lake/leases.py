@@ -60,7 +60,7 @@ class Lease:
 
     def row_while_valid(self) -> DataFrame:
         """One row, True, while all the tables are ours, else none."""
-        mine = self.lake.read("leases").filter(self._mine()).agg(F.count("*").alias("mine"))
+        mine = self.lake.read("leases").filter(self._own_rows()).agg(F.count("*").alias("mine"))
         return mine.filter(F.col("mine") == len(self.tables)).select(F.lit(True))
 
     def check(self, within_s: float = 0) -> None:
@@ -79,13 +79,13 @@ class Lease:
 
     def renew(self) -> None:
         """Say that the holder lives."""
-        self.lake.update("leases", self._mine(), {"heartbeat_at": F.current_timestamp()})
+        self.lake.update("leases", self._own_rows(), {"heartbeat_at": F.current_timestamp()})
 
     def release(self) -> None:
         """Let the next driver have it at once."""
-        self.lake.update("leases", self._mine(), {"holder": F.lit(None).cast("string")})
+        self.lake.update("leases", self._own_rows(), {"holder": F.lit(None).cast("string")})
 
-    def _mine(self) -> Column:
+    def _own_rows(self) -> Column:
         """The rows that this taking wrote."""
         ours = ((F.col("name") == n) & (F.col("epoch") == e) for n, e in self.epochs.items())
         return (F.col("holder") == self.holder) & reduce(Column.__or__, ours)
@@ -148,9 +148,9 @@ def take_lease(
     machine that is no more, or from a driver that was silent for DEAD_AFTER_S while this watched
     it; else BusyError.
     """
-    before = _watched(lake, tables, clock, wait)
+    before = _watch_until_silent(lake, tables, clock, wait)
     for _ in range(_ATTEMPTS):
-        after = _taken(lake, tables, holder, before)
+        after = _take_rows(lake, tables, holder, before)
         mine = {t: row for t, row in after.items() if row.holder == holder}
         if len(mine) == len(tables):
             lease = Lease(lake, tables, holder, {t: row.epoch for t, row in mine.items()}, clock)
@@ -166,7 +166,7 @@ def take_lease(
     raise BusyError(f"{lake.name('leases')}: too many drivers take leases at once: try again")
 
 
-def _watched(
+def _watch_until_silent(
     lake: Lakehouse,
     tables: Collection[str],
     clock: Callable[[], float],
@@ -200,7 +200,7 @@ def _check_unchanged(lake: Lakehouse, before: Mapping[str, _Row], now: Mapping[s
             raise BusyError(f"{_who(lake, table, now[table])} works on it: wait until it ends")
 
 
-def _taken(
+def _take_rows(
     lake: Lakehouse, tables: Collection[str], holder: str, before: Mapping[str, _Row]
 ) -> dict[str, _Row]:
     """The rows after this driver tried to take those that are as `before`."""

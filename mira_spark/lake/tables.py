@@ -63,7 +63,7 @@ class Lakehouse:
             self.claim.check()  # what ended the claim is the better news
             raise
 
-    def _claimed(self, rows: DataFrame, table: str) -> DataFrame:
+    def _while_claimed(self, rows: DataFrame, table: str) -> DataFrame:
         """`rows`, which cannot be read when the claim has ended by the time they are written."""
         if self.claim is None or table == "runs":
             return rows
@@ -74,7 +74,7 @@ class Lakehouse:
         if self.claim is not None:
             self.claim.check()
 
-    def _matching(self, table: str, where: Column) -> DeltaMergeBuilder:
+    def _merge_matching(self, table: str, where: Column) -> DeltaMergeBuilder:
         """The rows of `table` that match; none when the claim has ended by the time they change."""
         source = self.spark.range(1) if self.claim is None else self.claim.row_while_valid()
         source = source.select(F.lit(True).alias("claim_is_standing"))
@@ -142,12 +142,12 @@ class Lakehouse:
         is not above the last it saw of the id. A skip does not prove that the rows are there, so
         they are looked up then, and the missing ones are appended.
         """
-        new = self._typed(rows, table)
+        new = self._cast_columns(rows, table)
         if again:
             new = self._without_known(new, table)
             if new.isEmpty():
                 return
-        if not self._committed(new, table, run_id, transaction):
+        if not self._commit(new, table, run_id, transaction):
             self.append(rows, table, run_id, again=True)
 
     def append_rows(
@@ -162,12 +162,12 @@ class Lakehouse:
         if rows:
             self.append(self._frame(rows, table), table, run_id, transaction, again)
 
-    def _committed(
+    def _commit(
         self, rows: DataFrame, table: str, run_id: str, transaction: tuple[str, int] | None
     ) -> bool:
         """Append; False when no commit came of it, because Delta had seen the transaction."""
         mark = uuid.uuid4().hex
-        writer = self._claimed(rows, table).write.format("delta").mode("append")
+        writer = self._while_claimed(rows, table).write.format("delta").mode("append")
         writer = writer.option("userMetadata", json.dumps({"run_id": run_id, "commit": mark}))
         if transaction is not None:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
@@ -203,14 +203,14 @@ class Lakehouse:
         self._overwrite(rows, table, "true", run_id)
 
     def _overwrite(self, rows: DataFrame, table: str, condition: str, run_id: str) -> None:
-        writer = self._claimed(self._typed(rows, table), table).write
+        writer = self._while_claimed(self._cast_columns(rows, table), table).write
         writer = writer.format("delta").mode("overwrite")
         writer = writer.option("replaceWhere", condition)
         writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
         with self._change(table, TRUSTED_S):
             writer.saveAsTable(self.name(table))
 
-    def _typed(self, rows: DataFrame, table: str) -> DataFrame:
+    def _cast_columns(self, rows: DataFrame, table: str) -> DataFrame:
         return rows.select(*(F.col(f.name).cast(f.dataType) for f in TABLES[table].columns))
 
     def _frame(self, rows: Sequence[Mapping[str, Any]], table: str) -> DataFrame:
@@ -221,18 +221,18 @@ class Lakehouse:
     def update(self, table: str, where: Column, changes: Mapping[str, Column]) -> None:
         """Set columns of the rows that match."""
         with self._change(table):
-            self._matching(table, where).whenMatchedUpdate(set=dict(changes)).execute()
+            self._merge_matching(table, where).whenMatchedUpdate(set=dict(changes)).execute()
             self._check_claim()
 
     def delete(self, table: str, where: Column) -> None:
         """Remove the rows that match."""
         with self._change(table):
-            self._matching(table, where).whenMatchedDelete().execute()
+            self._merge_matching(table, where).whenMatchedDelete().execute()
             self._check_claim()
 
     def remove(self, rows: DataFrame, table: str, key: str) -> None:
         """Remove the rows that `rows` has by `key`, as one commit."""
-        gone = self._claimed(rows.select(key).distinct(), table).alias("gone")
+        gone = self._while_claimed(rows.select(key).distinct(), table).alias("gone")
         target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
         with self._change(table, TRUSTED_S):
             target.merge(gone, f"old.{key} = gone.{key}").whenMatchedDelete().execute()
@@ -250,7 +250,7 @@ class Lakehouse:
         `only_if` is a condition over `old` and `new` that a replaced row must meet; `changes` are
         the columns to set of one, in the place of all.
         """
-        new = self._claimed(self._typed(rows, table), table).alias("new")
+        new = self._while_claimed(self._cast_columns(rows, table), table).alias("new")
         target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
         merge = target.merge(new, f"old.{key} = new.{key}").whenNotMatchedInsertAll()
         with self._change(table, TRUSTED_S):

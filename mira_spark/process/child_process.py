@@ -50,7 +50,7 @@ class ChildProcess:
                 self._answers = pa.ipc.open_stream(pa.PythonFile(self._pipes[1], "r"))
             return self._answers.read_next_batch()
         except (Died, OSError, pa.ArrowInvalid, StopIteration) as error:
-            death = error if isinstance(error, Died) else Died(self._ended())
+            death = error if isinstance(error, Died) else Died(self._end_reason())
             self.end()
             self._begin()
             raise death from None
@@ -82,12 +82,12 @@ class ChildProcess:
             pass
         said = self.greeting.decode(errors="replace").strip()
         if not said or error_class(said):
-            how = self._ended()
+            how = self._end_reason()
             self.end()
             kind = error_class(said) or OutageError
             where = f"a process with {self._title} could not be started"
             raise kind(f"{where}: {how}{': ' * bool(said)}{said}")
-        self._ready_bytes = _resident(self._process.pid)
+        self._ready_bytes = _resident_bytes(self._process.pid)
 
     def _wait(self, seconds: float, most_bytes: int | None) -> None:
         """Return when the child says something."""
@@ -95,10 +95,13 @@ class ChildProcess:
         while not select.select([self._pipes[1]], [], [], _POLL_S)[0]:
             if time.monotonic() > last:
                 raise Died(f"it took more than {seconds:g} s")
-            if most_bytes is not None and (found := _resident(self._process.pid)) > most_bytes:
+            if (
+                most_bytes is not None
+                and (found := _resident_bytes(self._process.pid)) > most_bytes
+            ):
                 raise Died(f"it took {found >> 20:,} MiB of memory, at most {most_bytes >> 20:,}")
 
-    def _ended(self) -> str:
+    def _end_reason(self) -> str:
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -106,7 +109,7 @@ class ChildProcess:
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _resident(process: int) -> int:
+def _resident_bytes(process: int) -> int:
     """Bytes of memory the process takes; 0 where the system does not say."""
     try:
         pages = Path(f"/proc/{process}/statm").read_text().split()[1]

@@ -86,7 +86,9 @@ def anchors(points: Sequence[JudgedPoint], settings: DiscoverySettings) -> list[
             break
         k = min(k + settings.dimensions, most)
     chosen.sort(key=lambda c: (-len(c[1]), points[c[0]].name))
-    return [_described(points[centre], [points[i] for i in m], points) for centre, m in chosen]
+    return [
+        _anchored_cluster(points[centre], [points[i] for i in m], points) for centre, m in chosen
+    ]
 
 
 def stability(
@@ -104,7 +106,7 @@ def stability(
         again = anchors(half, settings)
         if anchored and again:
             names = {a.anchor.name.casefold() for a in again}
-            cosines = _embedded(anchored) @ _embedded(again).T
+            cosines = _embed_anchors(anchored) @ _embed_anchors(again).T
             same_name = np.array([a.anchor.name.casefold() in names for a in anchored])
             times += same_name | (cosines.max(axis=1) > FOUND_AGAIN_ABOVE)
     return [float(t) for t in times / 2]
@@ -121,7 +123,7 @@ def _text(point: JudgedPoint) -> str:
     return f"{point.name}. {point.name}. {point.reason}"
 
 
-def _embedded(anchored: Sequence[Anchored]) -> Vectors:
+def _embed_anchors(anchored: Sequence[Anchored]) -> Vectors:
     return embed([_text(a.anchor) for a in anchored])
 
 
@@ -155,7 +157,7 @@ def _is_new(
     )
 
 
-def _described(
+def _anchored_cluster(
     anchor: JudgedPoint, members: Sequence[JudgedPoint], points: Sequence[JudgedPoint]
 ) -> Anchored:
     documents = _documents(members)

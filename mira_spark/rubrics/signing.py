@@ -23,7 +23,7 @@ def export(lake: Lakehouse, discoveries: Discoveries) -> str:
         found[rows[0]["source_group"]] = rows  # the signed ones come last
     if not found:
         raise InputError(f"{lake.name('rubrics')} has no rubric yet: run discover_rubrics first")
-    return rubrics.to_yaml([_exported(rows) for _, rows in sorted(found.items())])
+    return rubrics.to_yaml([_rubric_export(rows) for _, rows in sorted(found.items())])
 
 
 def import_drafts(lake: Lakehouse, discoveries: Discoveries, text: str, run_id: str) -> list[str]:
@@ -66,7 +66,7 @@ def approve(lake: Lakehouse, discoveries: Discoveries, ids: Sequence[str], by: s
     """
     there = _by_rubric(lake, discoveries, "draft", "approved", "retired")
     chosen = (
-        {i: there[i][0]["source_group"] for i in ids if i in there} if ids else _unsigned(there)
+        {i: there[i][0]["source_group"] for i in ids if i in there} if ids else _unsigned_ids(there)
     )
     problems = [f"{i}: there is no such rubric under these settings" for i in ids if i not in there]
     groups = list(chosen.values())
@@ -86,7 +86,7 @@ def approve(lake: Lakehouse, discoveries: Discoveries, ids: Sequence[str], by: s
     return [f"{group}: {rubric_id} is approved by {by}" for rubric_id, group in chosen.items()]
 
 
-def _unsigned(there: Mapping[str, Sequence[Row]]) -> dict[str, str]:
+def _unsigned_ids(there: Mapping[str, Sequence[Row]]) -> dict[str, str]:
     """Id to group of what waits for a signature: a group's drafts, else what no person signed."""
     drafts = {i: r[0]["source_group"] for i, r in there.items() if r[0]["status"] == "draft"}
     automatic = {
@@ -116,7 +116,7 @@ def _by_rubric(lake: Lakehouse, discoveries: Discoveries, *status: str) -> dict[
     return found
 
 
-def _exported(rows: Sequence[Row]) -> RubricExport:
+def _rubric_export(rows: Sequence[Row]) -> RubricExport:
     evidence = tuple(
         Evidence(**{name: row[name] for name in EVIDENCE}) if row["cluster_size"] else None
         for row in rows

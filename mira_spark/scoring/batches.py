@@ -172,14 +172,14 @@ def rate_scores(
         for reason, none in zip(reasons, unrated.tolist(), strict=True)
     ]
     return {
-        "raw_scores": _where(_listed(raw), good),
-        "dimension_scores": _where(_listed(dimension_scores), good),
+        "raw_scores": _where(_list_column(raw), good),
+        "dimension_scores": _where(_list_column(dimension_scores), good),
         "quality": _where(pa.array(quality), good & counted),
         "reason": pa.array(why, pa.string()),
     }
 
 
-def _listed(values: npt.NDArray[np.int16]) -> pa.Array:
+def _list_column(values: npt.NDArray[np.int16]) -> pa.Array:
     lists = pa.FixedSizeListArray.from_arrays(values.ravel(), values.shape[1])
     return lists.cast(pa.list_(pa.int16()))
 
@@ -208,7 +208,7 @@ def rate_by_group(
         rows = (groups == group) & texts.notna()
         if rows.any():
             text, source = (pa.array(series[rows], pa.string()) for series in (texts, sources))
-            scores, manifest = _remembered(text, scorer, folder), load_student(scorer)[1]
+            scores, manifest = _scores_with_memo(text, scorer, folder), load_student(scorer)[1]
             rated = rate_scores(scores, [None] * len(scores), source, manifest)
             for name in columns:
                 found.loc[rows, name] = pd.Series(
@@ -217,7 +217,7 @@ def rate_by_group(
     return found
 
 
-def _remembered(texts: pa.Array, scorer: Scorer, folder: Path | None) -> Scores:
+def _scores_with_memo(texts: pa.Array, scorer: Scorer, folder: Path | None) -> Scores:
     """Scores float32 [rows, slots], NaN in a row without; equal texts are scored once."""
     student, _ = load_student(scorer)
 

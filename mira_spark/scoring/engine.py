@@ -108,7 +108,7 @@ class Engine:
             self._require("batches", (rows,), (len(texts),))
             return Encoded(len(texts), batches, {})
         if len(texts) == 1:
-            return Encoded(1, [], {0: self._blamed(reason)})
+            return Encoded(1, [], {0: self._blame(reason)})
         middle = len(texts) // 2
         left, right = self.encoded(texts.slice(0, middle)), self.encoded(texts.slice(middle))
         moved = [Batch(b.rows + middle, b.inputs, b.shared) for b in right.batches]
@@ -147,7 +147,7 @@ class Engine:
             elif failure.outage:
                 _mark(reasons, [batch], Outage(failure.reason))
             else:
-                reason = self._blamed(failure.reason)
+                reason = self._blame(failure.reason)
                 _mark(reasons, [batch], reason)
                 if isinstance(reason, Outage):  # what fails with every text is not asked the rest
                     _mark(reasons, waiting, reason)
@@ -183,7 +183,7 @@ class Engine:
             release()
         return failure
 
-    def _blamed(self, reason: str) -> str:
+    def _blame(self, reason: str) -> str:
         """The reason why a document failed alone; as an Outage when a plain text fails too."""
         try:
             with self._watch.busy():
@@ -258,11 +258,11 @@ def windows(batches: Iterable[pa.RecordBatch], rows: int | None) -> Iterator[pa.
             held.append(batch.slice(first, step))
             count, size = sum(b.num_rows for b in held), sum(b.nbytes for b in held)
             if rows is None or count >= rows or size >= WINDOW_BYTES:
-                yield _joined(held)
+                yield _join_batches(held)
                 held = []
     if held:
-        yield _joined(held)
+        yield _join_batches(held)
 
 
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+def _join_batches(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)

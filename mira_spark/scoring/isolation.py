@@ -56,7 +56,7 @@ def score_isolated(
                     parts.append(_scores(child, piece, slots, limits.piece_s, limits.memory))
                 except Died:
                     alone = (piece.slice(i, 1) for i in range(len(piece)))
-                    parts += [_alone(child, text, slots, limits) for text in alone]
+                    parts += [_score_alone(child, text, slots, limits) for text in alone]
             if parts:
                 scores, reasons = zip(*parts, strict=True)
                 yield batch, np.concatenate(scores), [r for some in reasons for r in some]
@@ -64,7 +64,7 @@ def score_isolated(
         child.end()
 
 
-def _alone(
+def _score_alone(
     child: ChildProcess, text: pa.Array, slots: int, limits: IsolationLimits
 ) -> tuple[Scores, Reasons]:
     try:

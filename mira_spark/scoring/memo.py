@@ -30,7 +30,7 @@ def keys(artefact_sha256: str, texts: pa.Array) -> list[_Key]:
 def lookup(folder: Path, wanted: Sequence[_Key]) -> dict[_Key, bytes]:
     """What is known of the wanted keys."""
     known: dict[_Key, bytes] = {}
-    with contextlib.suppress(OSError, sqlite3.Error), _opened(folder) as memo:
+    with contextlib.suppress(OSError, sqlite3.Error), _open_memo(folder) as memo:
         for key in wanted:
             row = memo.execute("SELECT value FROM memo WHERE key = ?", (key,)).fetchone()
             if row:
@@ -40,14 +40,14 @@ def lookup(folder: Path, wanted: Sequence[_Key]) -> dict[_Key, bytes]:
 
 def store(folder: Path, values: Mapping[_Key, bytes]) -> None:
     """Let the executor's other workers find these."""
-    with contextlib.suppress(OSError, sqlite3.Error), _opened(folder) as memo:
+    with contextlib.suppress(OSError, sqlite3.Error), _open_memo(folder) as memo:
         memo.executemany("INSERT OR IGNORE INTO memo (key, value) VALUES (?, ?)", values.items())
         last = "(SELECT max(number) FROM memo)"
         memo.execute(f"DELETE FROM memo WHERE number <= {last} - ?", (MOST,))
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
+def _open_memo(folder: Path) -> Iterator[sqlite3.Connection]:
     """The table, in one transaction. OSError where the folder is not ours alone."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     state = folder.stat()

@@ -76,7 +76,7 @@ def _known(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> _Known:
         one=one,
         documents=documents,
         later=later,
-        listed=_listed(lake, one, doc_ids),
+        listed=_listed_ids(lake, one, doc_ids),
         cutoffs=cutoffs,
         candidates=_candidates(lake, one, list(documents.values())),
         students=students,
@@ -97,7 +97,7 @@ def _documents(lake: Lakehouse, doc_ids: Sequence[str], version: int | None) -> 
     return _by(rows.select("doc_id", "source", "bucket", "content_hash"), "doc_id")
 
 
-def _listed(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> frozenset[str] | None:
+def _listed_ids(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> frozenset[str] | None:
     if one.settings.is_predicate:
         return None
     items = record.listed_documents(lake, one).filter(F.col("doc_id").isin(list(doc_ids)))

@@ -192,7 +192,7 @@ def _problems(error: ValidationError) -> Iterator[str]:
     for found in error.errors():
         key = ".".join(_short(str(part)) for part in found["loc"])
         if found["type"] == "extra_forbidden":
-            yield _unknown(found["loc"])
+            yield _unknown_setting(found["loc"])
         elif found["type"] == "missing":
             yield f"{key}: is missing"
         else:
@@ -219,7 +219,7 @@ def _short(text: str) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
-def _unknown(location: tuple[int | str, ...]) -> str:
+def _unknown_setting(location: tuple[int | str, ...]) -> str:
     *section, name = [_short(str(part)) for part in location]
     model: type[BaseModel] = Settings
     for part in section:

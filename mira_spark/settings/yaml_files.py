@@ -78,7 +78,7 @@ def parse(text: str, where: str, as_text: bool = False) -> YamlDocument:
     except RecursionError:
         raise ConfigError(f"{where}: is nested deeper than {_DEEPEST} levels") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: {_described(error, text)}") from None
+        raise ConfigError(f"{where}: {_problem_line(error, text)}") from None
 
 
 def _problems(root: yaml.Node) -> Iterator[tuple[int, str]]:
@@ -111,7 +111,7 @@ def _problem(text: str, node: yaml.Node) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=text, problem_mark=node.start_mark)
 
 
-def _described(error: yaml.YAMLError, text: str) -> str:
+def _problem_line(error: yaml.YAMLError, text: str) -> str:
     """The problem and its line; without the names in it, and without the lines around."""
     if isinstance(error, yaml.MarkedYAMLError):
         problem, line = error.problem or error.context, getattr(error.problem_mark, "line", 0)

@@ -59,18 +59,18 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     corpus.check_columns(chosen, raw.columns)
     mapped = corpus.in_our_columns(raw, chosen)
     with contextlib.ExitStack() as kept:
-        keys = kept.enter_context(_held(mapped.select(*_KEYS)))
+        keys = kept.enter_context(_persisted(mapped.select(*_KEYS)))
         repeated = corpus.repeated_ids(keys)
         if not repeated.isEmpty():
             mapped = corpus.without_repeats(mapped, repeated)
-            keys = kept.enter_context(_held(corpus.without_repeats(keys, repeated)))
+            keys = kept.enter_context(_persisted(corpus.without_repeats(keys, repeated)))
         good, bad = keys.filter("reason IS NULL"), keys.filter("reason IS NOT NULL")
         rejected = _reject(lake, bad, run_id)
         if good.isEmpty() and chosen.removed == "withdraw":
             raise InputError(EMPTY)
         added, changed, uncounted = _take_in(lake, mapped, good, chosen, tokenizer, run_id)
         _revoke(lake, bad)
-        gone = _removed(lake, good, chosen.removed, run_id)
+        gone = _count_removed(lake, good, chosen.removed, run_id)
         unclear = keys.filter("unclear").count()
     if added or changed:
         doubled.check_repeated(lake)
@@ -91,7 +91,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
 
 
 @contextlib.contextmanager
-def _held(rows: DataFrame) -> Iterator[DataFrame]:
+def _persisted(rows: DataFrame) -> Iterator[DataFrame]:
     """`rows`, kept while in use and no longer: Spark takes two plans over one path for the same,
     whatever files came since, and would answer the next run from this one's cache."""
     kept = rows.persist()
@@ -117,7 +117,7 @@ def _take_in(
     unknown = {"changed": F.lit(False), "known_tokens": F.lit(None).cast("bigint")}
     new = good if is_first else corpus.new_or_changed(good, documents, chosen.columns)
     new = (new.withColumns(unknown) if is_first else new).select(*_NEW)
-    with _held(new) as new:
+    with _persisted(new) as new:
         counts = _by_change(new)
         if is_first:
             accepted = accepted.withColumns(unknown)
@@ -125,14 +125,16 @@ def _take_in(
             accepted = accepted.join(new.select("doc_id", "known_tokens"), on="doc_id")
         if counts[True]:
             changes = _changes(chosen.columns)
-            lake.upsert(_finished(accepted, tokenizer), "documents", "doc_id", changes=changes)
+            lake.upsert(
+                _with_token_counts(accepted, tokenizer), "documents", "doc_id", changes=changes
+            )
         elif counts[False]:
-            lake.append(_finished(accepted, tokenizer), "documents", run_id)
+            lake.append(_with_token_counts(accepted, tokenizer), "documents", run_id)
         if tokenizer.definition is None:
             return counts[False], counts[True], 0
         there = lake.read("documents").select("doc_id", "content_hash")
         missed = new.join(there, on=["doc_id", "content_hash"], how="left_anti")
-        with _held(missed) as missed:
+        with _persisted(missed) as missed:
             counts -= _by_change(missed)
             uncounted = _reject(lake, _because("uncountable", missed), run_id)
             _revoke(lake, missed)
@@ -156,10 +158,10 @@ def _revoke(lake: Lakehouse, bad: DataFrame) -> None:
         lake.upsert(rows, "documents", "doc_id", changes={"sendable": F.lit(False)})
 
 
-def _removed(lake: Lakehouse, good: DataFrame, removed: str, run_id: str) -> int:
+def _count_removed(lake: Lakehouse, good: DataFrame, removed: str, run_id: str) -> int:
     """How many documents the input no longer holds; withdrawn if so chosen."""
     gone = lake.read("documents").join(good, on="doc_id", how="left_anti")
-    with _held(gone.select("doc_id", "source", "n_bytes")) as gone:
+    with _persisted(gone.select("doc_id", "source", "n_bytes")) as gone:
         count = gone.count()
         if count and removed == "withdraw":
             _reject(lake, _because("withdrawn", gone), run_id)
@@ -226,7 +228,7 @@ def _reject(lake: Lakehouse, rejected: DataFrame, run_id: str) -> int:
     return count
 
 
-def _finished(new: DataFrame, tokenizer: tokens.Tokenizer) -> DataFrame:
+def _with_token_counts(new: DataFrame, tokenizer: tokens.Tokenizer) -> DataFrame:
     """With tokens counted and in the order (source, bucket), so that files can be skipped; without
     the documents that the tokenizer cannot count."""
     rows = new.repartitionByRange("source", "bucket")  # before: it looks at its rows twice

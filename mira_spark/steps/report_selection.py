@@ -35,7 +35,7 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """The driver receives sums, small tables, and the beginnings of a handful of documents."""
-    data = _collected(lake, settings)
+    data = _report_data(lake, settings)
     path = (settings.report.path or settings.folder / "report.html").absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page.render(data), encoding="utf-8")
@@ -57,7 +57,7 @@ def _selection(lake: Lakehouse, settings: Settings) -> dict[str, Any]:
     return latest[0]
 
 
-def _collected(lake: Lakehouse, settings: Settings) -> ReportData:
+def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
     """What the report of the latest selection shows, at the versions it was made from."""
     selection = _selection(lake, settings)
     versions = {name: selection[name] for name in ("documents_version", "scores_version")}

@@ -82,11 +82,11 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     note = partial(_note, settings)
     documents = tallies(work.documents())
     _check_grouped(lake, {source for source, _ in documents}, work.groups)
-    again = _reaggregated(work, note)
+    again = _recalibrate(work, note)
     planned = work.planned(documents, work.scorers)
     done = _each(planned, partial(_score, work), "scoring", note)
     reach("units.done")
-    scored, quarantined = _reconciled(work, documents, done.unscored)
+    scored, quarantined = _reconcile(work, documents, done.unscored)
     _view(work)
     reach("view.replaced")
     return _outcome(work, planned, again, scored, quarantined, done)
@@ -141,7 +141,7 @@ def _note(settings: Settings, line: str) -> None:
         under_way.leave_note(settings.folder, line)
 
 
-def _reaggregated(work: Work, note: Note) -> int:
+def _recalibrate(work: Work, note: Note) -> int:
     """Score from the stored raw scores what a student of the same weights has scored; how many."""
     count = 0
     for group, other in equal_students(work.lake, work.scorers).items():
@@ -201,7 +201,7 @@ def _unlike(work: Work, where: str, wanted: Tally, found: Tally) -> str:
     )
 
 
-def _reconciled(work: Work, documents: Mapping[Bucket, Tally], unscored: int) -> tuple[int, int]:
+def _reconcile(work: Work, documents: Mapping[Bucket, Tally], unscored: int) -> tuple[int, int]:
     """(rows scored, rows quarantined) of the current scores; ReconciliationError unless they are
     the documents of the scored groups, each once, but for those left unscored. What was found is
     recorded."""

@@ -44,21 +44,21 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
     """That the selection was dropped, or parts of it are gone, if so."""
-    wanted = _pinned(lake, settings).selection_id(settings.selection)
+    wanted = _pinned_state(lake, settings).selection_id(settings.selection)
     here = F.col("selection_id") == wanted
     found = lake.read("selections").filter(here).select("selected_documents").collect()
     cuts = lake.read("selection_cutoffs").filter(here).agg(F.sum("kept_documents")).collect()[0]
-    sums = [cuts[0]] if settings.selection.is_predicate else [cuts[0], _listed(lake, wanted)]
+    sums = [cuts[0]] if settings.selection.is_predicate else [cuts[0], _count_listed(lake, wanted)]
     whole = len(found) == 1 and all(found[0][0] == documents for documents in sums)
     return [] if whole else ["its selection is not there"]
 
 
-def _pinned(lake: Lakehouse, settings: Settings) -> Pinned:
+def _pinned_state(lake: Lakehouse, settings: Settings) -> Pinned:
     sections = (settings.grouping, settings.student_registry, settings.selection)
     return pinned_state(lake, *sections)
 
 
-def _listed(lake: Lakehouse, selection_id: str) -> int:
+def _count_listed(lake: Lakehouse, selection_id: str) -> int:
     """How many documents the list of the selection has."""
     return lake.read("selected_documents").filter(F.col("selection_id") == selection_id).count()
 
@@ -68,7 +68,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     chosen = settings.selection
     if chosen.materialize != "text":
         retention.check(lake, ("documents", "scores"), chosen.keep_days)
-    state = _pinned(lake, settings)
+    state = _pinned_state(lake, settings)
     rows = pinned_candidates(lake, grouping_id(settings.grouping), chosen, state)
     found = histogram.counted_bins(lake, chosen, state, lambda: rows, run_id)
     reach("histogram.written")

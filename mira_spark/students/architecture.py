@@ -44,7 +44,7 @@ _LARGEST = 10_000_000
 def described(model: Any) -> Architecture:
     """The architecture of a transformers model; ArtefactError when its type is not on the list."""
     found = model.config.to_diff_dict()
-    known = _known(type(model.config))  # what older versions wrote beside it means nothing now
+    known = _known_keys(type(model.config))  # what older versions wrote beside it means nothing now
     plain = {key: value for key, value in found.items() if key in known}
     return {"model_type": model.config.model_type} | plain
 
@@ -91,7 +91,7 @@ def _built(architecture: Architecture, family: Family) -> Any:
         raise ArtefactError(off_list(model_type, family, "config.json"))
     config_class, model_class = (getattr(transformers, name) for name in names)
     given = {key: value for key, value in architecture.items() if key != "model_type"}
-    known = _known(config_class)
+    known = _known_keys(config_class)
     problems = [f"{key} is not of {model_type}" for key in given if key not in known]
     problems += [f"{key} is {value!r}" for key, value in given.items() if not _plain(value)]
     if problems:
@@ -102,7 +102,7 @@ def _built(architecture: Architecture, family: Family) -> Any:
         raise ArtefactError(f"config.json: architecture: {str(error).strip()}") from error
 
 
-def _known(config_class: Any) -> set[str]:
+def _known_keys(config_class: Any) -> set[str]:
     return set(config_class().to_dict()) - _LEFT_OUT
 
 

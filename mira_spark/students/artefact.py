@@ -82,14 +82,14 @@ def read_manifest(folder: Path, digest: str | None = None) -> Manifest:
     content = _read(folder / MANIFEST)
     if digest is not None:
         _check_digest(folder / MANIFEST, content, digest)
-    return _parsed(TypeAdapter(Manifest), folder / MANIFEST, content)
+    return _validate(TypeAdapter(Manifest), folder / MANIFEST, content)
 
 
 def read_config(folder: Path, digest: str) -> Config:
     """What kind of student the artefact with this digest is; its weights are not looked at."""
     manifest, content = read_manifest(folder, digest), _read(folder / _CONFIG)
     _check_digest(folder / _CONFIG, content, manifest.files.get(_CONFIG, "none"))
-    config: Config = _parsed(TypeAdapter(Config), folder / _CONFIG, content)
+    config: Config = _validate(TypeAdapter(Config), folder / _CONFIG, content)
     return config
 
 
@@ -109,17 +109,17 @@ def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
     contents = {name: _in_memory(folder / name) for name in sorted(names - {MANIFEST})}
     for name, found in contents.items():
         _check_digest(folder / name, found, manifest.files[name])
-    config: Config = _parsed(TypeAdapter(Config), folder / _CONFIG, bytes(contents[_CONFIG]))
+    config: Config = _validate(TypeAdapter(Config), folder / _CONFIG, bytes(contents[_CONFIG]))
     _check_slots(folder, manifest, config)
     has_tokenizer = TOKENIZER in names
     if has_tokenizer != isinstance(config, EncoderConfig | GenerativeConfig):
         verb = "has" if has_tokenizer else "lacks"
         raise ArtefactError(f"{folder}: {verb} {TOKENIZER}, its kind is {config.kind}")
     tensors = weights.read(folder / MODEL, contents[MODEL], _layout(config), _dtype(config))
-    return _restored(config, tensors, bytes(contents.get(TOKENIZER, b""))), manifest
+    return _restore_student(config, tensors, bytes(contents.get(TOKENIZER, b""))), manifest
 
 
-def _restored(config: Config, tensors: dict[str, FloatArrays], tokenizer: bytes) -> Student:
+def _restore_student(config: Config, tensors: dict[str, FloatArrays], tokenizer: bytes) -> Student:
     match config:
         case LinearConfig():
             return linear.restored(config, tensors)
@@ -134,7 +134,7 @@ def _restored(config: Config, tensors: dict[str, FloatArrays], tokenizer: bytes)
         case ServedConfig():
             from mira_spark.students import served
 
-            return served.opened(config)
+            return served.open_student(config)
 
 
 def _layout(config: Config) -> Shapes:
@@ -205,7 +205,7 @@ def _check_slots(folder: Path, manifest: Manifest, config: Config) -> None:
 Model = TypeVar("Model")
 
 
-def _parsed(model: TypeAdapter[Model], path: Path, content: bytes) -> Model:
+def _validate(model: TypeAdapter[Model], path: Path, content: bytes) -> Model:
     try:
         return model.validate_json(content)
     except ValidationError as error:
@@ -222,13 +222,13 @@ def _json_bytes(model: BaseModel) -> bytes:
 
 
 def _read(path: Path) -> bytes:
-    with _opened(path) as file:
+    with _open_file(path) as file:
         return file.read()
 
 
 def _in_memory(path: Path) -> memoryview:
     """The file's bytes, read once, read-only, from the start of a page on."""
-    with _opened(path) as file:
+    with _open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             return memoryview(b"")
@@ -238,11 +238,11 @@ def _in_memory(path: Path) -> memoryview:
 
 
 def _file_sha256(path: Path) -> str:
-    with _opened(path) as file:
+    with _open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _opened(path: Path) -> BufferedReader:
+def _open_file(path: Path) -> BufferedReader:
     try:
         return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
     except OSError as error:

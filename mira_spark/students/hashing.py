@@ -105,7 +105,7 @@ def _jit(function: Callable[..., Any]) -> Any:
 
 
 @_jit
-def _mixed(value: Any) -> Any:
+def _mix(value: Any) -> Any:
     value = (value ^ (value >> _HALF)) * _MIX
     return value ^ (value >> _HALF)
 
@@ -147,7 +147,7 @@ def _word(data: Any, position: Any, end: Any, tallies: Any) -> Any:
         hashed = (hashed ^ folded) * _PRIME
         position += 1
     tallies[_WORDS] += 1
-    return position, _mixed(hashed)
+    return position, _mix(hashed)
 
 
 @_jit
@@ -163,7 +163,7 @@ def _line(data: Any, position: Any, end: Any, tallies: Any) -> Any:
     tallies[_SPACE] += indent
     tallies[_INDENT] += indent
     tallies[_LINE_TOKENS] = tallies[_TOKENS] + 1
-    return position, _mixed(_LINE + np.uint64(min(indent, _WIDEST_INDENT)))
+    return position, _mix(_LINE + np.uint64(min(indent, _WIDEST_INDENT)))
 
 
 @_jit
@@ -197,8 +197,8 @@ def _hash_some(
         else:
             tallies[kind] += 1
             position += 1
-            hashed = _mixed((_START ^ np.uint64(byte)) * _PRIME)
-        pair = _mixed(last * _PAIR + hashed)
+            hashed = _mix((_START ^ np.uint64(byte)) * _PRIME)
+        pair = _mix(last * _PAIR + hashed)
         tallies[_TOKENS] += 1
         tallies[_NEW_PAIRS] += _first_time(seen, _SEEN_WORDS + (pair >> _PAIR_SHIFT))
         features[n] = hashed >> shift
@@ -219,7 +219,7 @@ def _hash_grams(data: Any, position: Any, end: Any, shift: Any, features: Any) -
         gram = _GRAM
         for byte in data[position : position + 4]:
             gram = (gram ^ np.uint64(byte)) * _PRIME
-        features[n] = _mixed(gram) >> shift
+        features[n] = _mix(gram) >> shift
         n += 1
         position += 1
     return position, n

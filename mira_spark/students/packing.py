@@ -78,8 +78,8 @@ def pooled(model: Any, batch: Batch) -> Tensor:
     is_token_BT = np.arange(ids_BT.shape[1]) < lengths_B[:, None]
     if not is_token_BT.any():
         return torch.zeros((len(lengths_B), config.hidden_size), device=device)
-    ids_N = _sent(ids_BT[is_token_BT], device)
-    lengths = _sent(lengths_B, device)
+    ids_N = _to_device(ids_BT[is_token_BT], device)
+    lengths = _to_device(lengths_B, device)
     ends = nn.functional.pad(lengths.cumsum(0), (1, 0))
     places_N = torch.arange(len(ids_N), device=device)
     places_N -= ends[:-1].repeat_interleave(lengths, output_size=len(ids_N))
@@ -95,7 +95,7 @@ def pooled(model: Any, batch: Batch) -> Tensor:
     return sums / lengths.clamp(min=1)[:, None]
 
 
-def _sent(numbers: npt.NDArray[np.int32], device: torch.device) -> Tensor:
+def _to_device(numbers: npt.NDArray[np.int32], device: torch.device) -> Tensor:
     """On the device as int64; from pinned memory, or the copy would wait for all work before it."""
     sent = torch.from_numpy(numbers.astype(np.int64))
     return (sent.pin_memory() if device.type == "cuda" else sent).to(device, non_blocking=True)

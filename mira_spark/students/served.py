@@ -41,7 +41,7 @@ class NotScored(MiraError):
 
 @dataclass(frozen=True)
 class ServedStudent:
-    """A scorer that computes nothing itself; `opened` makes one."""
+    """A scorer that computes nothing itself; `open_student` makes one."""
 
     config: ServedConfig
     requests: Requests = field(repr=False)
@@ -138,7 +138,7 @@ class ServedStudent:
         """For each prompt the log probabilities of the likeliest next tokens."""
         if not prompts:
             return []
-        said = self._asked(prompts)
+        said = self._ask_server(prompts)
         try:
             choices = sorted(said["choices"], key=lambda choice: choice["index"])
             found = [dict(choice["logprobs"]["top_logprobs"][0]) for choice in choices]
@@ -153,7 +153,7 @@ class ServedStudent:
             raise OutageError("the answers are not one to each prompt")
         return found
 
-    def _asked(self, prompts: Sequence[str]) -> Any:
+    def _ask_server(self, prompts: Sequence[str]) -> Any:
         server = self.config.server
         wanted = {"model": server.model, "prompt": list(prompts), "max_tokens": 1,
                   "temperature": 0, "logprobs": LIKELIEST}  # fmt: skip
@@ -171,7 +171,9 @@ class ServedStudent:
         raise NotScored(reason) if refused else OutageError(reason)
 
 
-def opened(config: ServedConfig, environment: Mapping[str, str] = os.environ) -> ServedStudent:
+def open_student(
+    config: ServedConfig, environment: Mapping[str, str] = os.environ
+) -> ServedStudent:
     """A student that asks this server; nothing is sent yet. For one process: it is not pickled.
 
     ConfigError when the SDK or the key is missing or the URL may not be asked.

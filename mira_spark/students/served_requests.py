@@ -60,14 +60,14 @@ class Requests:
             self._throttle.probing = self._throttle.cautious
             attempt += 1
             try:
-                body = self._sent(path, content)
+                body = self._send_once(path, content)
                 self._throttle.answered(running=1)
                 return body
             except CallFailed as failure:
-                due = self._failed(failure, attempt)
+                due = self._retry_time(failure, attempt)
             self._wait(due)
 
-    def _failed(self, failure: CallFailed, attempt: int) -> float:
+    def _retry_time(self, failure: CallFailed, attempt: int) -> float:
         """When to try again; raises where not."""
         asked = min(retry_after_s(failure.retry_after, datetime.now(UTC)), LONGEST_WAIT_S)
         backoff = random.uniform(0.5, 1) * self._server.pause_s * 2.0 ** (attempt - 1)
@@ -83,7 +83,7 @@ class Requests:
     def _wait(self, until: float) -> None:
         time.sleep(max(0.0, until - time.monotonic()))
 
-    def _sent(self, path: str, content: Mapping[str, Any]) -> bytes:
+    def _send_once(self, path: str, content: Mapping[str, Any]) -> bytes:
         """One attempt."""
         most = BYTES_PER_PROMPT * max(1, len(content.get("prompt", ())))
         raw = json.dumps(content).encode()

@@ -52,7 +52,7 @@ class Reader:
             flat = [piece for of_text in pieces for piece in of_text]
             encoded = self.tokenizer.encode_batch_fast(flat, add_special_tokens=False)
             each = iter(self._as_text(encoding.ids) for encoding in encoded)
-            found += [self._framed([next(each) for _ in of_text]) for of_text in pieces]
+            found += [self._frame([next(each) for _ in of_text]) for of_text in pieces]
         return found
 
     def text_ids(self, text: str) -> list[int]:
@@ -64,7 +64,7 @@ class Reader:
             return ids
         return [part for token in ids for part in self.spelt.get(token, [token])]
 
-    def _framed(self, pieces: list[list[int]]) -> Ids:
+    def _frame(self, pieces: list[list[int]]) -> Ids:
         room, window = self.most - len(self.before) - len(self.after), self.window
         if len(pieces) == 1 and len(pieces[0]) <= room:
             kept = pieces[0]

@@ -186,7 +186,7 @@ def test_memory_is_flat_in_the_labels_texts_and_features(
         ]
         shards = staged(tmp_path / str(count), rows)
         tracemalloc.start()
-        documents = linear._hashed(shards, 5, SETTINGS, shards)
+        documents = linear._hash_documents(shards, 5, SETTINGS, shards)
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert sum(block.features.nnz for block in documents.blocks) > 1_000 * count

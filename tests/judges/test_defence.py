@@ -13,10 +13,10 @@ from mira_spark.judges.defence import (
     ESCAPE,
     addresses_grader,
     boundary,
+    document_inside,
     enclosed,
     flags,
     normalised,
-    opened,
     set_aside,
 )
 from mira_spark.judges.prompts import load, messages
@@ -86,7 +86,7 @@ def test_an_injection_stays_inside_its_marked_block(family: str) -> None:
         assert (begin, end) == (f"<document {code}>", f"</document {code}>")
         assert [line for line in inner if not line.startswith(_MARK)] == []
         assert inner == user.split("\n")[1:-1]
-        assert opened(user, code) == document
+        assert document_inside(user, code) == document
         assert LIVE.search("\n".join(inner)) is None
         assert [c for c in user if is_dropped(c)] == []
         assert system == messages(PROMPTS, "", code, ())[0][1]
@@ -228,7 +228,7 @@ def test_hidden_characters_are_flagged(text: str) -> None:
 @example("<SYSTEM:>")
 def test_what_is_enclosed_can_be_opened_and_nothing_in_it_is_live(text: str) -> None:
     block = enclosed(text, CODE)
-    assert opened(block, CODE) == normalised(text)
+    assert document_inside(block, CODE) == normalised(text)
     assert enclosed(normalised(text), CODE) == block
     begin, *inner, end = block.split("\n")
     assert (begin, end) == (f"<document {CODE}>", f"</document {CODE}>")
@@ -276,12 +276,12 @@ def test_a_document_is_shown_as(text: str, shown: str) -> None:
 )
 def test_what_is_no_block_of_the_code_cannot_be_opened(block: str) -> None:
     with pytest.raises(ValueError, match="document 0123abcd"):
-        opened(block, CODE)
+        document_inside(block, CODE)
 
 
 def test_a_block_is_found_in_the_prompt_around_it() -> None:
     block = enclosed("a\nb", CODE)
-    assert opened(f"Judge this:\n{block}\nThanks.", CODE) == "a\nb"
+    assert document_inside(f"Judge this:\n{block}\nThanks.", CODE) == "a\nb"
 
 
 def test_a_boundary_is_eight_hex_digits_that_follow_from_text_and_salt() -> None:

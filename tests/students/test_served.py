@@ -21,7 +21,7 @@ from mira_spark.scoring.engine import Engine, Outage
 from mira_spark.settings.students import ServedSettings
 from mira_spark.students import answers
 from mira_spark.students.configs import ServedConfig
-from mira_spark.students.served import NotScored, ServedStudent, opened
+from mira_spark.students.served import NotScored, ServedStudent, open_student
 from tests.judge_stub import ENVIRONMENT
 
 KEY = "sk-canary-A1b2C3d4E5f6G7h8"
@@ -112,7 +112,7 @@ def student(server: Server, anchors: tuple[str, ...] = ANCHORS, **changes: Any) 
              "timeout_s": 10, "pause_s": 0.01}  # fmt: skip
     asked = ServedSettings.model_validate(given | changes)
     config = ServedConfig(kind="served", anchors=anchors, server=asked)
-    return opened(config, {"SERVER_KEY": KEY})
+    return open_student(config, {"SERVER_KEY": KEY})
 
 
 def scores(asked: ServedStudent, texts: list[str | None]) -> np.ndarray[Any, Any]:
@@ -309,7 +309,7 @@ def test_a_server_that_is_slow_or_gone_is_named(server: Server) -> None:
 
 def test_what_may_not_be_asked_is_refused_before_anything_is_sent(server: Server) -> None:
     with pytest.raises(ConfigError, match="env:SERVER_KEY is not set"):
-        opened(student(server).config, {})
+        open_student(student(server).config, {})
     with pytest.raises(ConfigError, match=r"host 127\.0\.0\.1 is not in hosts"):
         student(server, hosts=("elsewhere.example",))
     with pytest.raises(ConfigError, match="https only"):

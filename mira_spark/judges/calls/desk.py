@@ -190,11 +190,11 @@ class Desk:
         try:
             answer, _ = await self._pacer.call(partial(self._attempt, call))
         except GaveUp as error:
-            answer = _failed(error)
+            answer = _failed_answer(error)
         except BaseException as error:
             self._stop(error)
             if call.sent:
-                await self._journal.record(self._row(call, _failed(error)))
+                await self._journal.record(self._row(call, _failed_answer(error)))
             raise
         answer = call.total(answer)
         await self._journal.record(self._row(call, answer))
@@ -265,7 +265,7 @@ class Desk:
         )
 
 
-def _failed(error: BaseException) -> Answer:
+def _failed_answer(error: BaseException) -> Answer:
     return Answer(None, "failed", _reason(error))
 
 

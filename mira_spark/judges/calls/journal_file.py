@@ -103,9 +103,9 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
         with _errors_with_remedy(path, ConfigError):
-            self._held = _held(path)
+            self._held = _lock_files(path)
             try:
-                self._connection = _connected(path)
+                self._connection = _connect(path)
             except BaseException:
                 _close(self._held)
                 raise
@@ -189,7 +189,7 @@ def _errors_with_remedy(path: Path, kind: type[MiraError]) -> Iterator[None]:
         ) from error
 
 
-def _held(path: Path) -> list[IO[bytes]]:
+def _lock_files(path: Path) -> list[IO[bytes]]:
     """Open files whose locks say that the journal is in use; they end with the process.
 
     A file beside it keeps this process from opening the journal twice, since closing any handle of
@@ -216,7 +216,7 @@ def _close(files: Iterable[IO[bytes]]) -> None:
         file.close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
         # Not every file system has the shared memory that WAL needs.

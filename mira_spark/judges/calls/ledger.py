@@ -131,12 +131,14 @@ class _Run(Generic[_T]):
             if key in self._waiting:
                 self._waiting[key].append(item)
             elif key in found:
-                known.append((item, *self._read(item.asked, found[key])))
+                known.append((item, *self._parsed_answer(item.asked, found[key])))
             else:
                 unknown.setdefault(key, []).append(item)
-        self._desk.ask([same[0].asked for same in unknown.values()], self._read, self._done)
+        self._desk.ask(
+            [same[0].asked for same in unknown.values()], self._parsed_answer, self._done
+        )
         self._waiting |= unknown
-        yield from self._settled(known)
+        yield from self._settle(known)
 
     def _find(self, keys: Sequence[str]) -> dict[str, Answer]:
         wanted = [key for key in dict.fromkeys(keys) if key not in self._waiting]
@@ -155,9 +157,9 @@ class _Run(Generic[_T]):
             return
         if asked.answer.outcome == "failed":
             self._failed[asked.request.call_key] = asked.answer
-        yield from self._settled([(item, asked.answer, asked.value) for item in items])
+        yield from self._settle([(item, asked.answer, asked.value) for item in items])
 
-    def _settled(
+    def _settle(
         self, answers: Iterable[tuple[_Item[_T], Answer, _T | None]]
     ) -> Iterator[Answered[_T]]:
         """What is handed out; the others are to be asked again."""
@@ -171,7 +173,7 @@ class _Run(Generic[_T]):
                 self._held -= 1
                 yield item.best if answer.outcome == "failed" and item.best else result
 
-    def _read(self, request: Request, answer: Answer) -> tuple[Answer, _T | None]:
+    def _parsed_answer(self, request: Request, answer: Answer) -> tuple[Answer, _T | None]:
         """The answer as today's parser sees it."""
         if answer.outcome == "failed":
             return answer, None

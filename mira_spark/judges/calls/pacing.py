@@ -104,7 +104,7 @@ class Pacer:
                 self._throttle.answered(self._running)
                 return result, n
             except CallFailed as failure:
-                reason, due = str(failure), self._failed(failure, n, deadline)
+                reason, due = str(failure), self._retry_time(failure, n, deadline)
             finally:
                 self._leave()
 
@@ -154,7 +154,7 @@ class Pacer:
         self._running -= 1
         self._admit()
 
-    def _failed(self, failure: CallFailed, n: int, deadline: float) -> float:
+    def _retry_time(self, failure: CallFailed, n: int, deadline: float) -> float:
         """When to try again; raises GaveUp or JudgeUnavailable where not."""
         settings, status, now = self._settings, failure.status, _time()
         asked = min(retry_after_s(failure.retry_after, self._now()), settings.retry_after_cap_s)

@@ -138,7 +138,7 @@ class Budget:
         granted: asyncio.Future[Reservation | None] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(source, input_tokens, output_limit, granted)
         if self._waiting:  # a call that can never fit does not wait for its turn to hear so
-            needed = self._needed(waiting)
+            needed = self._reservation(waiting)
             self._refuse_what_never_fits(needed.accounts, needed.most)
         self._waiting.append(waiting)
         self._serve()
@@ -196,7 +196,7 @@ class Budget:
             self._sources[source] = _Account("per_source", caps, spent, source)
         return self._run, self._day, self._sources[source]
 
-    def _needed(self, waiting: _Waiting) -> Reservation:
+    def _reservation(self, waiting: _Waiting) -> Reservation:
         """What the call would reserve now."""
         sent, limit = waiting.input_tokens, waiting.output_limit
         output = max(limit, self._largest_output[limit])
@@ -214,7 +214,7 @@ class Budget:
         while self._waiting:
             first = self._waiting[0]
             if not first.granted.done():  # else its caller was cancelled
-                needed = self._needed(first)
+                needed = self._reservation(first)
                 accounts, need = needed.accounts, needed.most
                 fits = not any(a.passed(a.spent + a.reserved + need) for a in accounts)
                 if not fits:
