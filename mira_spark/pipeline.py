@@ -161,16 +161,16 @@ def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """Per step: `done`, `degraded: with what`, `stale: why`, or `waiting: for what` when its inputs
     are not there yet."""
     finished = runs.last_finished(lake, settings.selection.name)
-    found = {}
+    states = {}
     for name in STEPS:
         last = finished.get(name)
         try:
             reasons = _reasons(lake, settings, step_inputs(lake, settings, name), last)
         except (InputError, ConfigError) as error:
-            found[name] = f"waiting: {error}"
+            states[name] = f"waiting: {error}"
             continue
         if reasons or last is None:
-            found[name] = f"stale: {'; '.join(reasons)}"
+            states[name] = f"stale: {'; '.join(reasons)}"
         else:
-            found[name] = "done" if last["status"] == "done" else f"degraded: {last['message']}"
-    return found
+            states[name] = "done" if last["status"] == "done" else f"degraded: {last['message']}"
+    return states

@@ -32,18 +32,18 @@ def _open_lake(config: ConfigOption, overrides: Overrides) -> Lakehouse:
 def list_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """All selections, the latest first, and whether what they were made from can still be read."""
     lake = _open_lake(config, overrides)
-    found = record.all_selections(lake)
-    gone = record.lost_versions(lake, found)
+    selections = record.all_selections(lake)
+    lost = record.lost_versions(lake, selections)
     rows = [
         (
             one.name, one.selection_id, one.settings.policy, one.settings.budget,
             f"{one.selected_documents:,} documents, {one.selected_tokens:,} tokens",
-            f"{one.created_at:%Y-%m-%d %H:%M}", "no" if one.selection_id in gone else "yes",
+            f"{one.created_at:%Y-%m-%d %H:%M}", "no" if one.selection_id in lost else "yes",
         )
-        for one in found
+        for one in selections
     ]  # fmt: skip
     show_table(("name", "id", "policy", "budget", "kept", "made", "readable"), rows)
-    for line in gone.values():
+    for line in lost.values():
         say(line)
 
 
@@ -108,8 +108,8 @@ def diff_command(
 ) -> None:
     """What is only in A, only in B, and in both, by source and by reason."""
     lake = _open_lake(config, overrides)
-    found = record.all_selections(lake)
-    first, second = record.find_selection(found, a), record.find_selection(found, b)
+    selections = record.all_selections(lake)
+    first, second = record.find_selection(selections, a), record.find_selection(selections, b)
     say(f"A: {first.title}; B: {second.title}")
     rows = _moved_rows(diff.diff(lake, first, second))
     show_table(("source", "", "reason", "documents", "tokens"), rows, texts=3)
@@ -123,36 +123,35 @@ def _moved_rows(found: Sequence[Moved]) -> Iterator[Sequence[str] | None]:
         yield "all", side, reason, f"{documents:,}", f"{tokens:,}"
 
 
-def show_explanation(found: Explanation) -> None:
+def show_explanation(explanation: Explanation) -> None:
     """Print the verdict, the dimensions, where the quality stands, and the versions of it all."""
-    say((found.doc_id, "bold"), f" {verdict(found)}")
-    if found.dimensions:
+    say((explanation.doc_id, "bold"), f" {verdict(explanation)}")
+    if explanation.dimensions:
         counts = {True: "yes", False: "no", None: "unknown, its student's folder is gone"}
-        rows = [(d.name, _points(d.score), counts[d.is_counted]) for d in found.dimensions]
-        show_table(("dimension", "score", f"counts in {found.source}"), rows)
-    for line in _places(found):
+        rows = [(d.name, _points(d.score), counts[d.is_counted]) for d in explanation.dimensions]
+        show_table(("dimension", "score", f"counts in {explanation.source}"), rows)
+    for line in _places(explanation):
         say(line)
 
 
-def _places(found: Explanation) -> list[str]:
-    lines = []
-    if found.quality is not None:
-        lines.append(f"quality {_points(found.quality)}")
-        if found.level != found.quality:
-            lines[-1] += f"; it competes by {found.selection.settings.score}: {found.level}"
-    if found.better_than is not None:
-        of_source, of_group = found.better_than
+def _places(explanation: Explanation) -> list[str]:
+    lines, one = [], explanation.selection
+    if explanation.quality is not None:
+        lines.append(f"quality {_points(explanation.quality)}")
+        if explanation.level != explanation.quality:
+            lines[-1] += f"; it competes by {one.settings.score}: {explanation.level}"
+    if explanation.better_than is not None:
+        of_source, of_group = explanation.better_than
         lines.append(
-            f"better than {of_source:.1%} of what competes of {found.source}, than "
-            f"{of_group:.1%} of {found.source_group}"
+            f"better than {of_source:.1%} of what competes of {explanation.source}, than "
+            f"{of_group:.1%} of {explanation.source_group}"
         )
-    if found.cut is not None and 0 <= found.cut.quality_cut <= FULL_SCALE:
-        lines.append(f"the cut of {found.source}: {_points(found.cut.quality_cut)}")
-    one = found.selection
+    if explanation.cut is not None and 0 <= explanation.cut.quality_cut <= FULL_SCALE:
+        lines.append(f"the cut of {explanation.source}: {_points(explanation.cut.quality_cut)}")
     lines.append(f"{one.title}: {one.made_from}")
-    if found.student_id:
-        rubric = f", rubric {found.rubric_id}" if found.rubric_id else ""
-        lines.append(f"{found.source_group}: student {found.student_id}{rubric}")
+    if explanation.student_id:
+        rubric = f", rubric {explanation.rubric_id}" if explanation.rubric_id else ""
+        lines.append(f"{explanation.source_group}: student {explanation.student_id}{rubric}")
     return lines
 
 

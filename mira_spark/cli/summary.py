@@ -93,11 +93,11 @@ def _shares(lake: Lakehouse) -> None:
         )
         for row in rows
     ]
-    kept, total = (sum(r[c] for r in rows) for c in ("kept_tokens", "total_tokens"))
+    selected, total = (sum(r[c] for r in rows) for c in ("kept_tokens", "total_tokens"))
     documents = [sum(r[c] for r in rows) for c in ("total_documents", "kept_documents")]
     cells += [None, (
         "all", "", f"{documents[0]:,}", f"{total:,}", "", "",
-        f"{documents[1] / max(1, documents[0]):.0%}", f"{kept / max(1, total):.0%}",
+        f"{documents[1] / max(1, documents[0]):.0%}", f"{selected / max(1, total):.0%}",
     )]  # fmt: skip
     headings = ("group", "source", "documents", "tokens", "mean quality", "cut", "kept documents",
                 "kept tokens")  # fmt: skip

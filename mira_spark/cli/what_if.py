@@ -21,16 +21,16 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     asked = alternatives(chosen, budgets, policies)
     candidates.check(chosen)
     state = pinned_state(lake, settings.grouping, settings.student_registry, chosen)
-    found = histogram.recorded_bins(lake, chosen, state)
-    if found is None:
+    bins = histogram.recorded_bins(lake, chosen, state)
+    if bins is None:
         say("there is no histogram of these scores yet: it is counted and recorded")
         counted = partial(pinned_candidates, lake, grouping_id(settings.grouping), chosen, state)
         with leases.write_lease(lake, settings.session, histogram.WRITES) as claimed:
-            found = histogram.counted_bins(claimed, chosen, state, counted, run_id)
+            bins = histogram.counted_bins(claimed, chosen, state, counted, run_id)
     groups = source_groups(lake, settings.grouping)
-    left = unscored.count_unscored(lake, groups, state, found)
+    left = unscored.count_unscored(lake, groups, state, bins)
     left.check(chosen)
-    for answer in answers(found, asked, left.corpus_tokens):
+    for answer in answers(bins, asked, left.corpus_tokens):
         _show_answer(answer)
     for line in left.lines():
         say(line)

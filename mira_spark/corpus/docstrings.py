@@ -23,11 +23,11 @@ def question_answers(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(code)
-        found: dict[str, tuple[Sequence[str], Definition]] = {}
+        definitions: dict[str, tuple[Sequence[str], Definition]] = {}
         for parents, node in _documented_definitions(tree.body, ()):
-            found.setdefault(".".join((*parents, node.name)), (parents, node))
-        taken = sorted(sorted(found, key=_draw_key)[:at_most])
-        return [(name, _pair(*found[name], module, package)) for name in taken]
+            definitions.setdefault(".".join((*parents, node.name)), (parents, node))
+        taken = sorted(sorted(definitions, key=_draw_key)[:at_most])
+        return [(name, _pair(*definitions[name], module, package)) for name in taken]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
 
@@ -65,8 +65,8 @@ def _signature(node: Definition) -> list[str]:
     decorators = [f"@{_one_line(item)}" for item in node.decorator_list]
     if isinstance(node, ast.ClassDef):
         bases = ", ".join(_one_line(item) for item in (*node.bases, *node.keywords))
-        made = [item for item in node.body if getattr(item, "name", "") == "__init__"]
-        inside = [f"    {line}" for item in made[:1] for line in _signature_of_init(item)]
+        constructors = [item for item in node.body if getattr(item, "name", "") == "__init__"]
+        inside = [f"    {line}" for item in constructors[:1] for line in _signature_of_init(item)]
         return [*decorators, f"class {node.name}" + (f"({bases}):" if bases else ":"), *inside]
     word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
     returns = f" -> {_one_line(node.returns)}" if node.returns else ""

@@ -21,16 +21,16 @@ def named_input(settings: CorpusSettings) -> Input:
     return settings.input
 
 
-def check_columns(settings: CorpusSettings, found: list[str]) -> None:
+def check_columns(settings: CorpusSettings, columns: list[str]) -> None:
     """Raise InputError naming every mapped column the input does not have."""
     mapped = settings.columns.model_dump()
     if settings.source is not None:
         mapped.pop("source")
-    has = ", ".join(c for c in found if c not in OF_LINES)
+    has = ", ".join(c for c in columns if c not in OF_LINES)
     problems = [
         f"corpus.columns.{ours}: the input has no column {theirs}; it has: {has or 'none'}"
         for ours, theirs in mapped.items()
-        if theirs is not None and theirs not in found
+        if theirs is not None and theirs not in columns
     ]
     if problems:
         raise InputError(joined(problems))

@@ -63,8 +63,8 @@ def group(sources: Sequence[Source], settings: GroupingSettings) -> dict[str, st
         clusters.setdefault(int(label), []).append(sources[i])
     members = [*clusters.values(), *([sources[i]] for i in sorted(alone))]
     members.sort(key=lambda m: (-sum(s.tokens for s in m), min(s.name for s in m)))
-    found = {s.name: group_name(i) for i, m in enumerate(members) for s in m}
-    return found | {s: g for s, g in settings.mapping.items() if s in found}
+    groups = {s.name: group_name(i) for i, m in enumerate(members) for s in m}
+    return groups | {s: g for s, g in settings.mapping.items() if s in groups}
 
 
 def group_name(index: int) -> str:

@@ -12,11 +12,11 @@ def source_groups(lake: Lakehouse, settings: GroupingSettings) -> dict[str, str]
     """Source to group; InputError when nothing was grouped under these settings."""
     wanted = grouping_id(settings)
     rows = lake.read("source_groups").filter(F.col("grouping_id") == wanted)
-    found = {
+    groups = {
         r["source"]: r["source_group"] for r in rows.select("source", "source_group").collect()
     }
-    if not found:
+    if not groups:
         raise InputError(
             f"{lake.name('source_groups')} has no grouping yet: run group_sources first"
         )
-    return found
+    return groups

@@ -46,13 +46,13 @@ class Tokenizer:
         """
         if self.definition is None:
             return [-(-len(text.encode("utf-8", "surrogatepass")) // 4) for text in texts]
-        found: list[int | None] = []
+        token_counts: list[int | None] = []
         for some in _batches(texts):
             try:
-                found += _count_in_child(self.definition, some)
+                token_counts += _count_in_child(self.definition, some)
             except Died:
-                found += [_count_alone(self.definition, text) for text in some]
-        return found
+                token_counts += [_count_alone(self.definition, text) for text in some]
+        return token_counts
 
 
 def tokenizer(name: str) -> Tokenizer:
@@ -104,11 +104,11 @@ def _count_in_child(definition: str, texts: Sequence[str]) -> list[int | None]:
     seconds = LEAST_S + sum(map(len, texts)) / CHARACTERS_PER_S
     answer = _tokenizer_process(definition).answer(batch, seconds, MEMORY)
     counts = iter(answer.column("tokens").to_pylist())
-    found: list[int | None] = []
+    token_counts: list[int | None] = []
     for some in pieces:
         of_text = [next(counts) for _ in some]
-        found.append(None if None in of_text else sum(of_text))
-    return found
+        token_counts.append(None if None in of_text else sum(of_text))
+    return token_counts
 
 
 @functools.lru_cache(maxsize=4)

@@ -40,13 +40,13 @@ def rank_correlations(
 ) -> Figures:
     """Spearman of each resample [B]; NaN where one side is constant in it."""
     sides = _levels(a), _levels(b)
-    found = []
+    correlations = []
     for block in _blocks(weights):
         drawn = weights[:, block].astype(np.float64)
         (of_a, spread_a), (of_b, spread_b) = (_ranks(side, drawn) for side in sides)
         covariance = np.einsum("nb,nb,nb->b", drawn, of_a, of_b)
-        found.append(ratio(covariance, np.sqrt(spread_a * spread_b)))
-    return np.clip(np.concatenate(found), -1, 1)
+        correlations.append(ratio(covariance, np.sqrt(spread_a * spread_b)))
+    return np.clip(np.concatenate(correlations), -1, 1)
 
 
 def aucs(values: npt.NDArray[Any], codes: npt.NDArray[Any], weights: npt.NDArray[Any]) -> Figures:
@@ -54,7 +54,7 @@ def aucs(values: npt.NDArray[Any], codes: npt.NDArray[Any], weights: npt.NDArray
     `codes` and `weights` [n, B] or [n, 1]."""
     codes, weights = np.broadcast_arrays(codes, weights)
     order, starts, _ = _levels(values)
-    found = []
+    areas = []
     for block in _blocks(weights):
         own, drawn = codes[order, block], weights[order, block]
         counts = [
@@ -63,13 +63,13 @@ def aucs(values: npt.NDArray[Any], codes: npt.NDArray[Any], weights: npt.NDArray
         ]
         below = [count.cumsum(axis=0) - count / 2 for count in counts]
         totals = [count.sum(axis=0) for count in counts]
-        found.append(
+        areas.append(
             [
                 ratio((counts[a] * below[b]).sum(axis=0), totals[a] * totals[b])
                 for a, b in combinations(range(len(counts)), 2)
             ]
         )
-    return np.concatenate(found, axis=1)
+    return np.concatenate(areas, axis=1)
 
 
 def mean(figures: Figures) -> Figures:

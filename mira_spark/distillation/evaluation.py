@@ -62,14 +62,14 @@ def measure(
         raise ValueError(f"{JUDGE!r} is measured from repeat_judged: expected another name")
     weights = bootstrap.resamples(sources, rounds, seed)
     names = np.asarray(sources, object)
-    found: list[Measured] = []
+    measurements: list[Measured] = []
     for source in [None, *sorted(set(sources))]:
         rows = np.full(len(names), True) if source is None else names == source
         for predictor, points in everyone.items():
-            found += _measure_predictor(
+            measurements += _measure_predictor(
                 source, predictor, points[rows], judged[rows], weights[rows], reliable
             )
-    return found
+    return measurements
 
 
 def _measure_predictor(
@@ -92,8 +92,8 @@ def _measure_predictor(
         ranks[slot] = bootstrap.rank_correlations(guess, truth, drawn)
 
     def cell(slot: int | None, n: int, mae: Figures, rank: Figures) -> Measured:
-        found = bootstrap.estimate(mae, n), bootstrap.estimate(rank, n)
-        return Measured(source, slot, predictor, n, *found)
+        estimates = bootstrap.estimate(mae, n), bootstrap.estimate(rank, n)
+        return Measured(source, slot, predictor, n, *estimates)
 
     whole = int(known[:, reliable].any(axis=1).sum())
     yield cell(None, whole, bootstrap.mean(maes[reliable]), bootstrap.mean(ranks[reliable]))
@@ -145,17 +145,17 @@ def metrics(measured: Sequence[Measured], others: Mapping[str, Estimate]) -> dic
     figures are left out. All cells are in `frame`.
     """
     slugs = _slugs(sorted({m.source for m in measured if m.source is not None}))
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for m in measured:
         place = m.predictor if m.source is None else f"{m.predictor}/source/{slugs[m.source]}"
         if m.slot is None:
-            found |= _flat(f"{place}/mae", m.mae) | _flat(f"{place}/spearman", m.spearman)
+            values |= _flat(f"{place}/mae", m.mae) | _flat(f"{place}/spearman", m.spearman)
         elif m.source is None:
             slot = f"{place}/slot_{m.slot:02d}"
-            found |= {f"{slot}/mae": m.mae.value, f"{slot}/spearman": m.spearman.value}
+            values |= {f"{slot}/mae": m.mae.value, f"{slot}/spearman": m.spearman.value}
     for name, estimate in others.items():
-        found |= _flat(name, estimate)
-    return {name: value for name, value in found.items() if value is not None}
+        values |= _flat(name, estimate)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def frame(measured: Sequence[Measured]) -> pd.DataFrame:

@@ -73,10 +73,10 @@ def fine_tune(
     packing.unpack(student.model)
     model = _Tuned(student).to(student.heads.device).float()
     optimiser = descent.adamw(model, _BETAS)
-    kept = Checkpoints(
+    saved = Checkpoints(
         checkpoints / identity(settings, student.config, labels.digest), model, optimiser
     )
-    progress = kept.resumed()
+    progress = saved.resumed()
     while progress.epoch < settings.epochs and progress.worse <= settings.patience:
         _epoch(model, optimiser, student, folder, labels, settings, progress)
         loss = _loss_aside(model, student, folder, labels)
@@ -84,12 +84,12 @@ def fine_tune(
         progress.epoch += 1
         if loss < progress.best:
             progress.best = loss
-            kept.keep_best()
-        kept.keep(progress)
+            saved.keep_best()
+        saved.keep(progress)
         if after_epoch is not None:
             after_epoch(progress.epoch, loss)
     _require_best(progress, settings)
-    kept.load_best()
+    saved.load_best()
     return _trained_student(student, model, labels)
 
 
@@ -219,10 +219,10 @@ def _trained_student(student: EncoderStudent, model: _Tuned, labels: _Labels) ->
     """The student with the model's weights, its heads back on the scale of points."""
     heads = model.heads.weight.detach().float().cpu().numpy() * labels.spread[:, None]
     bias = model.heads.bias.detach().float().cpu().numpy() * labels.spread + labels.mean
-    made = replace(
+    trained = replace(
         student,
         model=model.encoder.eval(),
         heads=torch.from_numpy(heads),
         bias=torch.from_numpy(bias),
     )
-    return encoder.placed(made)
+    return encoder.placed(trained)

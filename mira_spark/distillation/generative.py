@@ -86,8 +86,8 @@ def _train(
     """Change the student's model, in float32; it is left in training mode."""
     model = student.model.train()
     optimiser = descent.adamw(model, _BETAS)
-    kept = Checkpoints(place, model, optimiser)
-    progress = kept.resumed()
+    saved = Checkpoints(place, model, optimiser)
+    progress = saved.resumed()
     planned = settings.epochs * len(examples)
     while progress.epoch < settings.epochs:
         torch.manual_seed(
@@ -105,7 +105,7 @@ def _train(
             descent.step(model, optimiser, settings.learning_rate, done)
             progress.rows += len(rows)
         progress.epoch += 1
-        kept.keep(progress)
+        saved.keep(progress)
         if after_epoch is not None:
             after_epoch(progress.epoch, loss)
 

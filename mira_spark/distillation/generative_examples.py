@@ -61,12 +61,12 @@ def store_examples(student: GenerativeStudent, labels: Path, folder: Path) -> Ex
     starts, sources, digest = array("q", [0]), list[str](), hashlib.sha256()
     with paths[0].open("wb") as tokens, paths[1].open("wb") as parts:
         for rows in shards.rows(labels, "train"):
-            for source, found in _judged_examples(student, rows):
-                tokens.write(found.tokens.data)
-                parts.write(found.parts.data)
-                digest.update(f"{source}\0".encode() + found.tokens.tobytes())
-                digest.update(found.parts.data)
-                starts.append(starts[-1] + len(found.tokens))
+            for source, judged in _judged_examples(student, rows):
+                tokens.write(judged.tokens.data)
+                parts.write(judged.parts.data)
+                digest.update(f"{source}\0".encode() + judged.tokens.tobytes())
+                digest.update(judged.parts.data)
+                starts.append(starts[-1] + len(judged.tokens))
                 sources.append(sys.intern(source))
     shards.require_rows(labels, len(sources))
     return Examples(
@@ -84,8 +84,8 @@ def _judged_examples(
     """Source and example of the rows that have a score."""
     prompts = student.reader.ids(strings(rows["text"]))
     judged = shards.judged(rows["scores"], student.slots)
-    told = (rows[name].to_pylist() for name in ("source", "reasons"))
-    for prompt, points, source, reasons in zip(prompts, judged, *told, strict=True):
+    columns = (rows[name].to_pylist() for name in ("source", "reasons"))
+    for prompt, points, source, reasons in zip(prompts, judged, *columns, strict=True):
         if reasons and len(reasons) != student.slots:
             raise InputError(f"a label row has {len(reasons)} reasons, expected {student.slots}")
         scores = [None if np.isnan(score) else int(score) for score in points]
@@ -102,10 +102,12 @@ def example(
     """Tokenised piece by piece, as scoring forces it; cut where the model can attend no further."""
     answered = [score is not None for score in scores]
     # A reason without its score is not even shown: later reasons would be learnt as following it.
-    told = [(reason or "") * known for reason, known in zip(reasons, answered, strict=False)]
-    lines = answers.reason_pieces(told, student.config.anchors) if any(told) else []
+    reason_texts = [
+        (reason or "") * known for reason, known in zip(reasons, answered, strict=False)
+    ]
+    lines = answers.reason_pieces(reason_texts, student.config.anchors) if any(reason_texts) else []
     pieces = [(p, SCORE * k) for p, k in zip(answers.score_pieces(scores), answered, strict=True)]
-    pieces += [(p, REASON * bool(t.strip())) for p, t in zip(lines, told, strict=False)]
+    pieces += [(p, REASON * bool(t.strip())) for p, t in zip(lines, reason_texts, strict=False)]
     tokens, parts = prompt.tolist(), [0] * len(prompt)
     for piece, part in pieces:
         ids = student.tokens(piece)

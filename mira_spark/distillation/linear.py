@@ -73,10 +73,10 @@ def _hash_documents(shards: Path, slots: int, settings: LinearSettings, folder: 
     paths = folder / "features", folder / "shares"
     with paths[0].open("wb") as features, paths[1].open("wb") as shares:
         for rows in training.rows(shards, "train"):
-            bound, found, share, shape = hashing.hash_documents(
+            bound, feature, share, shape = hashing.hash_documents(
                 *utf8_spans(rows["text"]), settings.bits, settings.byte_grams
             )
-            features.write(found.data)
+            features.write(feature.data)
             shares.write(share.data)
             bounds.append(bounds[-1][-1] + bound[1:])
             shapes.append(shape)

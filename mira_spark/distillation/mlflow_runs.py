@@ -81,8 +81,8 @@ def log_figures(
 
     now = int(time.time() * 1000)
     numbers = [Metric(name, value, now, 0) for name, value in metrics.items()]
-    told = [Param(name, str(value)) for name, value in parameters.items()]
-    client.log_batch(run_id, metrics=numbers, params=told)
+    params = [Param(name, str(value)) for name, value in parameters.items()]
+    client.log_batch(run_id, metrics=numbers, params=params)
 
 
 def log_inputs(client: Any, run_id: str, versions: Mapping[str, int]) -> None:

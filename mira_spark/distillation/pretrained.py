@@ -35,7 +35,7 @@ def model(name: str, family: Family, copies: int = 1) -> nn.Module:
             memory.require_memory(
                 4 * weights * copies, f"{name}: {weights:,} weights, {copies} times,"
             )
-        found: nn.Module = model_class.from_pretrained(
+        loaded: nn.Module = model_class.from_pretrained(
             name,
             local_files_only=_is_folder(name),
             trust_remote_code=False,
@@ -44,7 +44,7 @@ def model(name: str, family: Family, copies: int = 1) -> nn.Module:
         )
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{name}: no model can be read: {str(error).strip()}") from error
-    return found
+    return loaded
 
 
 def tokenizer(name: str) -> bytes:

@@ -100,8 +100,8 @@ def add_version(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     tags = {DIGEST_TAG: digest}
-    made = client.create_model_version(name, source, run_id, tags, model_id=model_id)
-    return str(made.version)
+    version = client.create_model_version(name, source, run_id, tags, model_id=model_id)
+    return str(version.version)
 
 
 def promote(place: Registry, student: str) -> None:

@@ -77,8 +77,8 @@ def solve(
         gradient -= rate * image
         before, size = size, _dot(gradient, free * gradient)
         step = free * gradient + _ratio(size, before) * step
-    found: _Floats = solution.numpy()
-    return found
+    coefficients: _Floats = solution.numpy()
+    return coefficients
 
 
 def _tensors(block: Block) -> tuple[Tensor, Tensor]:

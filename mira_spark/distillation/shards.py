@@ -39,10 +39,10 @@ def judged(scores: pa.ListArray, slots: int) -> Floats:
     lengths = set(scores.drop_null().value_lengths().to_pylist())
     if lengths - {slots}:
         raise InputError(f"label rows have {sorted(lengths)} scores, expected {slots}")
-    found = np.full((len(scores), slots), np.nan, np.float32)
+    judged_points = np.full((len(scores), slots), np.nan, np.float32)
     points = scores.drop_null().flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-    found[~absent] = points.reshape(-1, slots)
-    return found
+    judged_points[~absent] = points.reshape(-1, slots)
+    return judged_points
 
 
 def averaged(batch: pa.RecordBatch, slots: int) -> Floats:

@@ -79,13 +79,13 @@ def predict(student: Student, shards: Path, split: Split) -> Evaluation:
     doc_ids: list[str] = []
     sources: list[str] = []
     sizes = [np.empty(0, np.int64)]
-    found = [[np.empty((0, student.slots), np.float32)] for _ in range(3)]
+    columns = [[np.empty((0, student.slots), np.float32)] for _ in range(3)]
     for rows in training.rows(shards, split):
         doc_ids += rows["doc_id"].to_pylist()
         sources += rows["source"].to_pylist()
         sizes.append(pc.fill_null(pc.binary_length(rows["text"]), 0).to_numpy())
-        found[0].append(score(student, rows["text"]))
-        found[1].append(training.judged(rows["scores"], student.slots))
-        found[2].append(training.judged(rows["repeat_scores"], student.slots))
+        columns[0].append(score(student, rows["text"]))
+        columns[1].append(training.judged(rows["scores"], student.slots))
+        columns[2].append(training.judged(rows["repeat_scores"], student.slots))
     n_bytes = np.concatenate(sizes).astype(np.int64)
-    return Evaluation(doc_ids, sources, n_bytes, *(np.concatenate(parts) for parts in found))
+    return Evaluation(doc_ids, sources, n_bytes, *(np.concatenate(parts) for parts in columns))

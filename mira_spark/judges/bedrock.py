@@ -97,10 +97,10 @@ class BedrockJudge:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                found: dict[str, Any] = await loop.run_in_executor(
+                response: dict[str, Any] = await loop.run_in_executor(
                     self._threads, lambda: self._client.converse(**self._request(request))
                 )
-                return found
+                return response
         except TimeoutError:
             failure = CallFailed(f"no answer in {self._settings.timeout_s:g} s", lost=True)
         except errors.ClientError as error:
@@ -155,8 +155,8 @@ def _open_client(settings: ModelSettings) -> tuple[Any, tuple[Secret, ...]]:
     try:
         session = boto3.Session(profile_name=settings.profile, region_name=settings.region)
         client = session.client("bedrock-runtime", endpoint_url=endpoint, config=config)
-        found = session.get_credentials()
-        keys = found.get_frozen_credentials() if found else None
+        credentials = session.get_credentials()
+        keys = credentials.get_frozen_credentials() if credentials else None
     except (errors.BotoCoreError, errors.ClientError) as error:
         raise ConfigError(f"judge: bedrock cannot be opened: {error}") from None
     bearer = os.environ.get("AWS_BEARER_TOKEN_BEDROCK")

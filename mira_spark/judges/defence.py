@@ -87,8 +87,8 @@ def flags(text: str) -> tuple[str, ...]:
     `addresses_grader`: it talks to the one who judges it, see `addressing`.
     """
     hides = not text.isascii() and _HIDDEN.search(_ORDINARY.sub("", text))
-    found = {"hidden_characters": hides, "addresses_grader": addresses_grader(normalised(text))}
-    return tuple(name for name, holds in found.items() if holds)
+    signs = {"hidden_characters": hides, "addresses_grader": addresses_grader(normalised(text))}
+    return tuple(name for name, holds in signs.items() if holds)
 
 
 def boundary(text: str, salt: bytes) -> str:

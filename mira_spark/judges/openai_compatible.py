@@ -73,13 +73,13 @@ class OpenAIJudge:
         check_sendable(request, self._licenses)
         started = time.perf_counter()
         body = scrubbed(await self._body(request), [self._secret])
-        told = _object(body)
-        if told is not None and not told.get("choices"):
+        envelope = _object(body)
+        if envelope is not None and not envelope.get("choices"):
             failure = f"status 200 without choices: {_message(body)}"[:200]
             raise CallFailed(failure, status=200, lost=True)
-        told = told or {}
-        sent, cached, said = _tokens(told.get("usage"))
-        model = told.get("model")
+        envelope = envelope or {}
+        sent, cached, said = _tokens(envelope.get("usage"))
+        model = envelope.get("model")
         return Answer(
             raw_response=body,
             latency_ms=round(1000 * (time.perf_counter() - started)),
@@ -162,7 +162,7 @@ class OpenAIJudge:
                         limits=limits, verify=_certificates(http), trust_env=False
                     ),
                     self._secret,
-                    kept=(_REQUEST_ID,),
+                    passed_on=(_REQUEST_ID,),
                 ),
                 follow_redirects=False,
                 trust_env=False,

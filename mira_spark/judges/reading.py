@@ -179,10 +179,10 @@ def _check_end(why: Any) -> None:
 
 def _of_blocks(blocks: Any) -> str:
     """The text blocks in one; blocks of reasoning are no part of the answer."""
-    found = [block for block in blocks if isinstance(block, dict)] if _is_list(blocks) else []
-    if any(block.get("type") == "refusal" for block in found):
+    objects = [block for block in blocks if isinstance(block, dict)] if _is_list(blocks) else []
+    if any(block.get("type") == "refusal" for block in objects):
         raise Unusable("refused", "the judge refused")
-    text = "".join(block["text"] for block in found if isinstance(block.get("text"), str))
+    text = "".join(block["text"] for block in objects if isinstance(block.get("text"), str))
     if not text:
         raise Unusable("invalid", "a message without text")
     return text

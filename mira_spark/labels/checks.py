@@ -90,13 +90,13 @@ def agreement_rows(
     work: Labelling, labels: Sequence[Row], run_id: str, seed: int
 ) -> list[dict[str, object]]:
     """Rows of `judge_agreement` from the group's rows of `labels` that were asked twice."""
-    found: list[Agreement] = []
+    agreements: list[Agreement] = []
     for kind, column in REPEATED.items():
         both = [row for row in labels if row[column] is not None]
         if both:
             first = np.array([row["scores"] for row in both], dtype=np.float64)
             second = np.array([row[column] for row in both], dtype=np.float64)
-            found += agreement.by_slot(first, second, kind, seed)
+            agreements += agreement.by_slot(first, second, kind, seed)
     constant = {
         "labelling_id": work.labelling_id,
         "rubric_id": work.rubric.rubric_id,
@@ -105,7 +105,7 @@ def agreement_rows(
         "run_id": run_id,
         "created_at": datetime.now(UTC),
     }
-    return [constant | _figures(each, work.rubric) for each in found]
+    return [constant | _figures(each, work.rubric) for each in agreements]
 
 
 def _figures(each: Agreement, rubric: Rubric) -> dict[str, object]:

@@ -88,8 +88,8 @@ def estimates(lake: Lakehouse, settings: Sections) -> list[CallEstimate]:
         group: [s for s, g in groups.items() if g == group]
         for group in sorted(set(groups.values()))
     }
-    found = list(_discoveries(lake, settings, by_group))
-    return found + list(_labellings(lake, settings, by_group))
+    discoveries = list(_discoveries(lake, settings, by_group))
+    return discoveries + list(_labellings(lake, settings, by_group))
 
 
 def _discoveries(

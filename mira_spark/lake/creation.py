@@ -22,22 +22,22 @@ def create_tables(lake: Lakehouse, names: Iterable[str] = tuple(TABLES)) -> None
     _create_missing(
         lake, f"CREATE SCHEMA IF NOT EXISTS {lake.namespace}", partial(_has_schema, lake)
     )
-    found = {
+    existing = {
         row["tableName"] for row in lake.spark.sql(f"SHOW TABLES IN {lake.namespace}").collect()
     }
     problems = [
         problem
         for name, table in TABLES.items()
-        if name in found
+        if name in existing
         for problem in differences(lake.name(name), table, lake.spark.table(lake.name(name)))
     ]
     if problems:
         raise SchemaError(joined(problems))
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in existing]
     for name in missing:
         statement = create_statement(lake.name(name), TABLES[name])
         _create_missing(lake, statement, partial(lake.spark.catalog.tableExists, lake.name(name)))
-    if missing and found:
+    if missing and existing:
         _drop_views_at_versions(lake, missing)
 
 

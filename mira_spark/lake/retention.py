@@ -40,7 +40,7 @@ def _days(interval: str | None, default: float) -> float:
 
 def unreadable_versions(lake: Lakehouse, table: str, versions: Iterable[int]) -> dict[int, str]:
     """The versions of `table` that cannot be read any more, with what became of them."""
-    found = {}
+    reasons = {}
     wanted = sorted(set(versions))
     live = set(lake.read(table).inputFiles()) if wanted else set()
     for version in wanted:
@@ -48,7 +48,7 @@ def unreadable_versions(lake: Lakehouse, table: str, versions: Iterable[int]) ->
             files = set(lake.read(table, version).inputFiles())
         except AnalysisException as error:
             late = "RETENTION_DURATION" in (error.getCondition() or "")
-            found[version] = (
+            reasons[version] = (
                 "it is older than the table's delta.deletedFileRetentionDuration"
                 if late
                 else "its log was cleaned or the table was made anew"
@@ -58,5 +58,5 @@ def unreadable_versions(lake: Lakehouse, table: str, versions: Iterable[int]) ->
             if files - live:
                 lake.spark.read.format("binaryFile").load(sorted(files - live))
         except AnalysisException:
-            found[version] = "its files were removed by VACUUM"
-    return found
+            reasons[version] = "its files were removed by VACUUM"
+    return reasons

@@ -33,9 +33,9 @@ def create_statement(name: str, table: Table) -> str:
     )
 
 
-def differences(name: str, table: Table, found: DataFrame) -> list[str]:
+def differences(name: str, table: Table, stored: DataFrame) -> list[str]:
     """What keeps `found` from being this table: missing, extra and differently typed columns."""
-    have = {field.name: field.dataType.simpleString() for field in found.schema}
+    have = {field.name: field.dataType.simpleString() for field in stored.schema}
     want = {field.name: field.dataType.simpleString() for field in table.columns}
     wrong = [f"{name}: column {c} ({want[c]}) is missing" for c in want if c not in have]
     wrong += [f"{name}: column {c} is not one of ours" for c in have if c not in want]

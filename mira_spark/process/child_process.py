@@ -95,11 +95,8 @@ class ChildProcess:
         while not select.select([self._pipes[1]], [], [], _POLL_S)[0]:
             if time.monotonic() > last:
                 raise Died(f"it took more than {seconds:g} s")
-            if (
-                most_bytes is not None
-                and (found := _resident_bytes(self._process.pid)) > most_bytes
-            ):
-                raise Died(f"it took {found >> 20:,} MiB of memory, at most {most_bytes >> 20:,}")
+            if most_bytes is not None and (used := _resident_bytes(self._process.pid)) > most_bytes:
+                raise Died(f"it took {used >> 20:,} MiB of memory, at most {most_bytes >> 20:,}")
 
     def _end_reason(self) -> str:
         try:

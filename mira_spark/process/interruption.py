@@ -169,7 +169,7 @@ def _descendants(process: int) -> list[int]:
             state, parent = file.read_text().rpartition(")")[2].split()[:2]
             if state not in "ZX":
                 children.setdefault(int(parent), []).append(int(file.parent.name))
-    found = list(children.get(process, []))
-    for child in found:  # it grows
-        found += children.get(child, [])
-    return found
+    processes = list(children.get(process, []))
+    for child in processes:  # it grows
+        processes += children.get(child, [])
+    return processes

@@ -71,15 +71,15 @@ def groups(
     size_of = {r["source"]: (r["documents"], r["tokens"]) for r in sources}
     cutoff_of = {r["source"]: r for r in cutoffs}
     bins_of = by(histogram, "source")
-    found: dict[str, list[SourceFigures]] = {}
+    by_group: dict[str, list[SourceFigures]] = {}
     for source, source_group in group_of.items():
         cutoff = cutoff_of.get(source)
         sums = _sums(size_of.get(source, (0, 0)), cutoff, bins_of.get(source, []))
         figures = SourceFigures(source, sums, cutoff["quality_cut"] if cutoff else None)
-        found.setdefault(source_group, []).append(figures)
+        by_group.setdefault(source_group, []).append(figures)
     return [
-        GroupFigures(name, tuple(sorted(found[name], key=lambda s: (-s.sums.tokens, s.name))))
-        for name in sorted(found)
+        GroupFigures(name, tuple(sorted(by_group[name], key=lambda s: (-s.sums.tokens, s.name))))
+        for name in sorted(by_group)
     ]
 
 
@@ -119,7 +119,7 @@ def examples(rows: Sequence[ReportRow]) -> dict[str, dict[str, list[ReportRow]]]
     slot order, `dimensions` (names), `dimension_scores` and `reliable` (counts in the quality).
     Best and worst are (name, thousandths) among the slots that count.
     """
-    found: dict[str, dict[str, list[ReportRow]]] = {}
+    by_source: dict[str, dict[str, list[ReportRow]]] = {}
     for row in rows:
         slots = zip(row["dimensions"], row["dimension_scores"], row["reliable"], strict=True)
         counted = [
@@ -129,5 +129,5 @@ def examples(rows: Sequence[ReportRow]) -> dict[str, dict[str, list[ReportRow]]]
             "best": max(counted, key=lambda d: d[1], default=None),
             "worst": min(counted, key=lambda d: d[1], default=None),
         }
-        found.setdefault(row["source"], {}).setdefault(row["end"], []).append(named)
-    return found
+        by_source.setdefault(row["source"], {}).setdefault(row["end"], []).append(named)
+    return by_source

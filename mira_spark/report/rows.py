@@ -88,12 +88,12 @@ def best_and_worst(scores: DataFrame, sources: Sequence[str]) -> DataFrame:
     """The EXAMPLES highest and lowest scored documents of each source; `end` says which."""
     scored = scores.filter(F.col("status") == "scored")
     quality = F.col("quality")
-    found = [
+    ends = [
         _first(scored.filter(F.col("source") == source), order, end)
         for source in sources
         for end, order in (("highest", quality.desc()), ("lowest", quality.asc()))
     ]
-    return reduce(DataFrame.unionByName, found)
+    return reduce(DataFrame.unionByName, ends)
 
 
 def _first(scores: DataFrame, order: Column, end: str) -> DataFrame:
@@ -127,7 +127,7 @@ def example_sources(cutoffs: Sequence[Row]) -> list[str]:
 
 
 def examples(
-    found: Sequence[Row],
+    ends: Sequence[Row],
     shown: Mapping[str, str],
     students: Sequence[Row],
     reliability: Sequence[Row],
@@ -143,7 +143,7 @@ def examples(
         if cell["reliable"]:
             slots.setdefault((cell["student_id"], cell["source"]), set()).add(cell["slot"])
     rows: list[Row] = []
-    for row in found:
+    for row in ends:
         student = row["student_id"]
         reliable = slots.get((student, row["source"])) or slots.get((student, None), set())
         names = dimensions[student]

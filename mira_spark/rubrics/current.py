@@ -28,12 +28,12 @@ def signed_rubrics(lake: Lakehouse, discoveries: Mapping[str, str]) -> dict[str,
     """Group to its approved rubric of the group's discovery. InputError when a group has none yet;
     UnsignedError when all that is missing are signatures."""
     signed = rubrics(lake, discoveries, "approved")
-    found: dict[str, Rubric] = {}
+    by_group: dict[str, Rubric] = {}
     for rubric in signed:  # the last one signed counts
-        found[rubric.source_group] = rubric
-    missing = sorted(set(discoveries) - set(found))
+        by_group[rubric.source_group] = rubric
+    missing = sorted(set(discoveries) - set(by_group))
     if not missing:
-        return found
+        return by_group
     drafts = {r.source_group for r in rubrics(lake, discoveries, "draft")}
     problems = [
         f"{g}: its rubric waits to be signed: read it with mira rubrics export --out FILE, sign it "
@@ -54,7 +54,7 @@ def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> li
     rows = lake.read("rubrics").filter(F.col("discovery_id").isin(list(discoveries.values())))
     rows = rows.filter(F.col("status").isin(list(status)))
     ordered = rows.orderBy(F.col("approved_at").asc_nulls_last(), "rubric_id", "slot").collect()
-    found = []
+    listed = []
     for rubric_id, slots in itertools.groupby(ordered, key=lambda row: row["rubric_id"]):
         rubric = rubric_from_rows(list(slots))
         if rubric_id_of(rubric.source_group, rubric.anchors) != rubric_id:
@@ -62,8 +62,8 @@ def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> li
                 f"{lake.name('rubrics')}: rubric {rubric_id} of {rubric.source_group} is not what "
                 "its id says: it was changed in the table, not by mira rubrics export and import"
             )
-        found.append(rubric)
-    return found
+        listed.append(rubric)
+    return listed
 
 
 def rubric_from_rows(rows: Sequence[Row]) -> Rubric:

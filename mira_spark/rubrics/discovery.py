@@ -134,13 +134,13 @@ def _documents(points: Iterable[JudgedPoint]) -> frozenset[tuple[str, str]]:
 def _clusters(vectors: Vectors, k: int, seed: int) -> list[npt.NDArray[np.intp]]:
     """The members of each cluster, nearest to the centre first; largest cluster first."""
     fitted = KMeans(k, n_init=3, random_state=seed % SEEDS).fit(vectors)
-    found = []
+    clusters = []
     for label, centre in enumerate(fitted.cluster_centers_):
         members = np.flatnonzero(fitted.labels_ == label)
         if len(members):
             distances = np.linalg.norm(vectors[members] - centre, axis=1)
-            found.append(members[np.argsort(distances, kind="stable")])
-    return sorted(found, key=lambda members: (-len(members), members[0]))
+            clusters.append(members[np.argsort(distances, kind="stable")])
+    return sorted(clusters, key=lambda members: (-len(members), members[0]))
 
 
 def _is_new(

@@ -100,8 +100,8 @@ def _problems(what: str, text: str, longest: int) -> Iterator[str]:
         yield f"the {what} holds an address"
     if _INSTRUCTION.search(text) or addresses_grader(text):
         yield f"the {what} gives an instruction"
-    if found := _JUDGE.search(text):
-        yield f"the {what} speaks of the judge or its work: {found[0]!r}"
+    if mention := _JUDGE.search(text):
+        yield f"the {what} speaks of the judge or its work: {mention[0]!r}"
     if names := list(_proper_names(text, in_title=what == "name")):
         yield f"the {what} holds a proper name: {', '.join(names)}"
 

@@ -128,9 +128,9 @@ def from_yaml(text: str) -> list[Draft]:
         drafts = _File.model_validate(tree).rubrics
     except ValidationError as error:
         problems += _invalid(error)
-    found = [*document.problems, *((_line(root, place), what) for place, what in problems)]
-    if found:
-        raise ConfigError(joined(f"line {line}: {what}" for line, what in sorted(found)))
+    lines = [*document.problems, *((_line(root, place), what) for place, what in problems)]
+    if lines:
+        raise ConfigError(joined(f"line {line}: {what}" for line, what in sorted(lines)))
     return drafts
 
 
@@ -212,13 +212,13 @@ def _mappings(below: object) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _invalid(error: ValidationError) -> Iterator[tuple[Place, str]]:
-    for found in error.errors():
-        place = found["loc"]
+    for problem in error.errors():
+        place = problem["loc"]
         key = next(part for part in reversed(place) if isinstance(part, str))
-        message = found["msg"].split(" or instance of")[0]
-        if found["type"] == "extra_forbidden":
+        message = problem["msg"].split(" or instance of")[0]
+        if problem["type"] == "extra_forbidden":
             message = "is not a key that belongs here"
-        shown = f", found {found['input']!r:.60}" if isinstance(found["input"], str) else ""
+        shown = f", found {problem['input']!r:.60}" if isinstance(problem["input"], str) else ""
         yield place, f"{key}: {message}{shown}"
 
 
@@ -230,8 +230,8 @@ def _line(root: yaml.Node, place: Place) -> int:
             root = root.value[part]
             line = root.start_mark.line
         elif isinstance(root, yaml.MappingNode):
-            found = [(key, value) for key, value in root.value if key.value == part]
-            if not found:
+            nodes = [(key, value) for key, value in root.value if key.value == part]
+            if not nodes:
                 break
-            line, root = found[-1][0].start_mark.line, found[-1][1]
+            line, root = nodes[-1][0].start_mark.line, nodes[-1][1]
     return line + 1

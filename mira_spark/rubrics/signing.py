@@ -110,10 +110,10 @@ def _by_rubric(lake: Lakehouse, discoveries: Discoveries, *status: str) -> dict[
     rows = lake.read("rubrics").filter(F.col("discovery_id").isin(list(discoveries.values())))
     rows = rows.filter(F.col("status").isin(list(status)))
     ordered = rows.orderBy(F.col("approved_at").asc_nulls_first(), "rubric_id", "slot")
-    found: dict[str, list[Row]] = {}
+    by_rubric: dict[str, list[Row]] = {}
     for row in ordered.collect():
-        found.setdefault(row["rubric_id"], []).append(row)
-    return found
+        by_rubric.setdefault(row["rubric_id"], []).append(row)
+    return by_rubric
 
 
 def _rubric_export(rows: Sequence[Row]) -> RubricExport:

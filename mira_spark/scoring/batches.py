@@ -94,14 +94,14 @@ def score(
             limits = IsolationLimits(
                 piece_s=hung_after_s, document_s=min(hung_after_s, IsolationLimits().document_s)
             )
-            found = isolation.score_isolated(
+            results = isolation.score_isolated(
                 batches, scorer.artefact_uri, scorer.artefact_sha256, limits
             )
         else:
             student, manifest = load_student(scorer, batching)
             windows = engine.windows(batches, student.window)
-            found = Engine(student, hung_after_s).overlapped(windows)
-        for window, scores, reasons in found:
+            results = Engine(student, hung_after_s).overlapped(windows)
+        for window, scores, reasons in results:
             rated = rate_scores(scores, reasons, window.column("source"), manifest)
             yield _output(window, rated, [isinstance(reason, Outage) for reason in reasons])
 
@@ -203,7 +203,7 @@ def rate_by_group(
     """
     columns = ["dimension_scores", "quality"]
     nothing = pd.Series([None] * len(texts), texts.index, object)
-    found = pd.DataFrame({name: nothing for name in columns})
+    table = pd.DataFrame({name: nothing for name in columns})
     for group, scorer in scorers.items():
         rows = (groups == group) & texts.notna()
         if rows.any():
@@ -211,10 +211,10 @@ def rate_by_group(
             scores, manifest = _scores_with_memo(text, scorer, folder), load_student(scorer)[1]
             rated = rate_scores(scores, [None] * len(scores), source, manifest)
             for name in columns:
-                found.loc[rows, name] = pd.Series(
-                    rated[name].to_pylist(), found.index[rows], object
+                table.loc[rows, name] = pd.Series(
+                    rated[name].to_pylist(), table.index[rows], object
                 )
-    return found
+    return table
 
 
 def _scores_with_memo(texts: pa.Array, scorer: Scorer, folder: Path | None) -> Scores:
@@ -232,8 +232,8 @@ def _scores_with_memo(texts: pa.Array, scorer: Scorer, folder: Path | None) -> S
     known = memo.lookup(folder, keys)
     new = {key: row for row, key in enumerate(keys) if key not in known}
     scores = scored(texts.take(pa.array(new.values(), pa.int64())))
-    made = {key: row.tobytes() for key, row in zip(new, scores, strict=True)}
+    new_values = {key: row.tobytes() for key, row in zip(new, scores, strict=True)}
     lost = {key for key, row in zip(new, scores, strict=True) if not np.isfinite(row).all()}
-    memo.store(folder, {key: made[key] for key in new if key not in lost})
-    known |= made
+    memo.store(folder, {key: new_values[key] for key in new if key not in lost})
+    known |= new_values
     return np.array([np.frombuffer(known[key], np.float32) for key in keys])

@@ -67,9 +67,9 @@ def record_check(
     is_known = row and (_snapshots(row), row["all_belong"]) == (now, all_belong)
     if row and is_known and set(students) <= set(row["students"]):
         return
-    found = {f"{table}_{part}": value for table in _TABLES for part, value in _parts(now[table])}
-    found |= {"all_belong": all_belong, "students": students, "run_id": run_id}
-    lake.append_rows([found | {"checked_at": datetime.now(UTC)}], "score_checks", run_id)
+    state = {f"{table}_{part}": value for table in _TABLES for part, value in _parts(now[table])}
+    state |= {"all_belong": all_belong, "students": students, "run_id": run_id}
+    lake.append_rows([state | {"checked_at": datetime.now(UTC)}], "score_checks", run_id)
 
 
 def _latest(lake: Lakehouse, now: dict[str, Snapshot]) -> Row | None:
@@ -83,8 +83,8 @@ def _latest(lake: Lakehouse, now: dict[str, Snapshot]) -> Row | None:
     students = F.array_distinct(F.flatten(F.collect_list("students"))).alias("students")
     proved = rows.groupBy(*state).agg(F.max("all_belong").alias("all_belong"), students)
     ordered = proved.orderBy(F.desc("scores_version"), F.desc("documents_version"), *state)
-    found = ordered.limit(1).collect()
-    return found[0] if found else None
+    newest = ordered.limit(1).collect()
+    return newest[0] if newest else None
 
 
 def _snapshots(row: Row) -> dict[str, Snapshot]:

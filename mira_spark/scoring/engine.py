@@ -160,9 +160,9 @@ class Engine:
         scores = np.full((len(reasons), self.student.slots), np.nan, np.float32)
         for rows, part in forwarded.parts:
             with self._watch.busy():
-                found = np.asarray(part)
-            self._require("scores", found.shape, (len(rows), self.student.slots))
-            scores[rows] = found
+                values = np.asarray(part)
+            self._require("scores", values.shape, (len(rows), self.student.slots))
+            scores[rows] = values
         unusable = ~np.isfinite(scores).all(axis=1)
         scores[unusable] = np.nan
         for row in np.flatnonzero(unusable).tolist():

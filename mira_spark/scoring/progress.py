@@ -46,8 +46,8 @@ class Advance:
             text += f", {rate / 1e6:,.2f} M/s, {_duration(left)} left"
         text += f", {self.quarantined:,} quarantined"
         shares = {s: self.done.get(s, 0) / max(n, 1) for s, n in self.wanted.items()}
-        begun = sorted(shares, key=lambda s: (shares[s] in (0, 1), s))[:5]
-        return text + "; " + ", ".join(f"{source} {shares[source]:.0%}" for source in begun)
+        sources = sorted(shares, key=lambda s: (shares[s] in (0, 1), s))[:5]
+        return text + "; " + ", ".join(f"{source} {shares[source]:.0%}" for source in sources)
 
 
 def _duration(seconds: float) -> str:

@@ -26,15 +26,15 @@ def equal_students(lake: Lakehouse, scorers: Mapping[str, Scorer]) -> dict[str, 
     """Group to the latest other student that gives every text the raw scores this one does, its
     files being the same but for the manifest; groups without one are absent."""
     files = {group: _files(scorer) for group, scorer in scorers.items()}
-    weights = [found[artefact.MODEL] for found in files.values() if found]
+    weights = [digests[artefact.MODEL] for digests in files.values() if digests]
     alike = lake.read("students").filter(F.col("weights_sha256").isin(weights))
     alike = alike.filter(F.col("kind") != "served").orderBy("created_at", "student_id")
-    found = {}
+    equal = {}
     for row in alike.collect():
         group, other = row["source_group"], _scorer(row)
         if group in scorers and other != scorers[group] and _files(other) == files[group]:
-            found[group] = other.student_id
-    return found
+            equal[group] = other.student_id
+    return equal
 
 
 def _scorer(row: Row) -> Scorer:

@@ -15,13 +15,13 @@ _T = TypeVar("_T")
 def run_ahead(items: Iterable[_T], most: int) -> Iterator[_T]:
     """The items, made by a thread of its own that is at most `most` ahead; its errors are raised
     here. When nobody asks any more the thread ends with the item it is at."""
-    made: queue.Queue[tuple[_T | None, BaseException | None, bool]] = queue.Queue(most)
+    results: queue.Queue[tuple[_T | None, BaseException | None, bool]] = queue.Queue(most)
     left = threading.Event()
 
     def put(item: _T | None, error: BaseException | None = None, last: bool = False) -> bool:
         while not left.is_set():
             try:
-                made.put((item, error, last), timeout=_POLL_S)
+                results.put((item, error, last), timeout=_POLL_S)
                 return True
             except queue.Full:
                 pass
@@ -39,7 +39,7 @@ def run_ahead(items: Iterable[_T], most: int) -> Iterator[_T]:
     threading.Thread(target=work, daemon=True).start()
     try:
         while True:
-            item, error, last = made.get()
+            item, error, last = results.get()
             if error is not None:
                 raise error
             if last:

@@ -36,12 +36,14 @@ def progress_line(lake: Lakehouse, grouping: GroupingSettings, place: Registry) 
     quarantined = F.count_if(own & (F.col("status") == "quarantined"))
     sums = (F.count_if(own), F.sum(F.when(own, F.col("n_tokens"))), quarantined, F.count("*"),
             F.sum("n_tokens"))  # fmt: skip
-    found = {source: counts for source, *counts in scores.groupBy("source").agg(*sums).collect()}
+    by_source = {
+        source: counts for source, *counts in scores.groupBy("source").agg(*sums).collect()
+    }
     documents = lake.read("documents", version).groupBy("source")
     advance = Advance({}, 0, started=rows[0]["at"])
     wanted = {}
     for source, count, tokens in documents.agg(F.count("*"), F.sum("n_tokens")).collect():
-        new, new_tokens, bad, scored, scored_tokens = found.get(source, (0, 0, 0, 0, 0))
+        new, new_tokens, bad, scored, scored_tokens = by_source.get(source, (0, 0, 0, 0, 0))
         wanted[source] = count - scored + new
         advance.tokens += tokens - scored_tokens + (new_tokens or 0)
         advance.done[source] = new

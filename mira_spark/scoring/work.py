@@ -146,14 +146,14 @@ class UnscoredCounter:
 
     def counted(self) -> UnscoredRows:
         """Of the rows written; nothing where none were, because Delta had them already."""
-        found: list[dict[str, Any]] = []
+        metrics: list[dict[str, Any]] = []
         # Without a write there is nothing to wait for, and Spark would wait for ever.
-        asking = threading.Thread(target=lambda: found.append(self._observation.get), daemon=True)
+        asking = threading.Thread(target=lambda: metrics.append(self._observation.get), daemon=True)
         asking.start()
         asking.join(OBSERVED_WITHIN_S)
-        if not found:
+        if not metrics:
             return UnscoredRows()
-        row = found[0]
+        row = metrics[0]
         tally = _tally(row["documents"], row["tokens"], row["checksum"])
         return UnscoredRows(tally, row["reason"] or "")
 

@@ -48,34 +48,34 @@ class ModelSettings(BaseModel):
         return self
 
     def _problems(self) -> list[str]:
-        found = []
+        problems = []
         if self.kind != "heuristic" and self.model is None:
-            found.append(f"{self.kind} needs a model")
+            problems.append(f"{self.kind} needs a model")
         if self.kind == "openai" and self.url is None:
-            found.append("openai needs a url, usually ending in /v1")
+            problems.append("openai needs a url, usually ending in /v1")
         if self.kind == "bedrock" and self.seed is not None:
-            found.append("bedrock knows no seed")
+            problems.append("bedrock knows no seed")
         if self.kind == "bedrock" and self.parameters:
-            found.append("bedrock knows no parameters: what Converse is sent has fixed names")
-        found += self._problems_of_parameters()
+            problems.append("bedrock knows no parameters: what Converse is sent has fixed names")
+        problems += self._problems_of_parameters()
         if self.url is not None:
             try:
                 checked_url(self.url, self.hosts)
             except ConfigError as error:
-                found.append(str(error))
+                problems.append(str(error))
         if not is_reference(self.secret):
-            found.append(f"secret should be {FORMS}; never the key itself")
-        return found
+            problems.append(f"secret should be {FORMS}; never the key itself")
+        return problems
 
     def _problems_of_parameters(self) -> list[str]:
         names = {name: name for name in get_args(Parameter)} | dict(self.parameters)
         sent = [name for name in names.values() if name is not None]
-        found = []
+        problems = []
         if names["max_tokens"] is None:
-            found.append("parameters.max_tokens cannot be null: it bounds what a call may cost")
+            problems.append("parameters.max_tokens cannot be null: it bounds what a call may cost")
         if clash := sorted({name for name in sent if name in TAKEN or sent.count(name) > 1}):
-            found.append(f"parameters: {', '.join(clash)} would be sent twice")
-        return found
+            problems.append(f"parameters: {', '.join(clash)} would be sent twice")
+        return problems
 
 
 class Price(BaseModel):

@@ -189,20 +189,20 @@ def _over(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
-    for found in error.errors():
-        key = ".".join(_short(str(part)) for part in found["loc"])
-        if found["type"] == "extra_forbidden":
-            yield _unknown_setting(found["loc"])
-        elif found["type"] == "missing":
+    for problem in error.errors():
+        key = ".".join(_short(str(part)) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            yield _unknown_setting(problem["loc"])
+        elif problem["type"] == "missing":
             yield f"{key}: is missing"
         else:
-            message = found["msg"].removeprefix("Value error, ")
-            is_of_a_judge = {"judge", "served"} & set(found["loc"][:2])
-            may_be_a_key = is_of_a_judge or found["loc"][:1] == ("registry",)
-            may_be_a_key = may_be_a_key and isinstance(found["input"], str)
-            is_hidden = may_be_a_key or holds_key(str(found["input"]))
-            is_shown = not isinstance(found["input"], Mapping) and not is_hidden
-            shown = f", found {_short(repr(found['input']))}" if is_shown else ""
+            message = problem["msg"].removeprefix("Value error, ")
+            is_of_a_judge = {"judge", "served"} & set(problem["loc"][:2])
+            may_be_a_key = is_of_a_judge or problem["loc"][:1] == ("registry",)
+            may_be_a_key = may_be_a_key and isinstance(problem["input"], str)
+            is_hidden = may_be_a_key or holds_key(str(problem["input"]))
+            is_shown = not isinstance(problem["input"], Mapping) and not is_hidden
+            shown = f", found {_short(repr(problem['input']))}" if is_shown else ""
             yield f"{key}: {message}{shown}" if key else message
 
 

@@ -51,9 +51,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             discovery_id = discoveries[source_group]
             sources = [s for s, g in groups.items() if g == source_group]
             sample = _sample(lake, settings, sources)
-            found = _points(lake, settings, sample, source_group, form, desk, counts)
-            _record_points(lake, found, discovery_id, source_group, run_id)
-            points = [point for point, _ in found]
+            keyed_points = _points(lake, settings, sample, source_group, form, desk, counts)
+            _record_points(lake, keyed_points, discovery_id, source_group, run_id)
+            points = [point for point, _ in keyed_points]
             anchored = discovery.anchors(points, settings.discovery)
             if len(anchored) < rubric.MIN_DIMENSIONS:
                 raise JudgeError(
@@ -96,7 +96,7 @@ def _points(
     rows = sample.orderBy("doc_id").toLocalIterator()
     requests = (questions.request(row, form, "discover", source_group) for row in rows)
     ledger = desks.ledger(lake, form, source_group, None, parse, settings.judge.reasks)
-    found = []
+    keyed_points = []
     unusable: list[Answer] = []
     total = settings.discovery.documents_per_group
     for done in track(answered(requests, desk, ledger), total, source_group):
@@ -106,20 +106,20 @@ def _points(
         for place, (name, reason, score) in enumerate(done.value or []):
             of = done.request
             point = JudgedPoint(of.source, of.doc_id, place, name, reason, score)
-            found.append((point, done.call_key))
-    check_usable(source_group, len(found), unusable)
-    return sorted(found, key=lambda each: (each[0].doc_id, each[0].point))
+            keyed_points.append((point, done.call_key))
+    check_usable(source_group, len(keyed_points), unusable)
+    return sorted(keyed_points, key=lambda each: (each[0].doc_id, each[0].point))
 
 
 def _record_points(
     lake: Lakehouse,
-    found: list[tuple[JudgedPoint, str]],
+    keyed_points: list[tuple[JudgedPoint, str]],
     discovery_id: str,
     source_group: str,
     run_id: str,
 ) -> None:
     constant = {"discovery_id": discovery_id, "source_group": source_group}
-    rows = [vars(point) | constant | {"call_key": key} for point, key in found]
+    rows = [vars(point) | constant | {"call_key": key} for point, key in keyed_points]
     lake.replace_rows(rows, "judgement_points", "discovery_id", discovery_id, run_id)
 
 

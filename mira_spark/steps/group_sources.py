@@ -51,18 +51,18 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     before = {r["source"]: (r["source_group"], np.array(r["embedding"])) for r in table.collect()}
     sources = _sources(lake, settings, set(before))
     if before:
-        found = {
+        groups_of_new = {
             s.name: settings.grouping.mapping.get(s.name) or grouping.join_nearest(s, before)
             for s in sources
         }
     else:
-        found = grouping.group(sources, settings.grouping)
+        groups_of_new = grouping.group(sources, settings.grouping)
     vectors = {name: vector for name, (_, vector) in before.items()}
     vectors |= {s.name: s.vector for s in sources}
-    rows = _rows(sources, found, vectors, grouping_id)
+    rows = _rows(sources, groups_of_new, vectors, grouping_id)
     lake.append_rows(rows, "source_groups", run_id)
     _view(lake, grouping_id)
-    groups = {*found.values(), *(g for g, _ in before.values())}
+    groups = {*groups_of_new.values(), *(g for g, _ in before.values())}
     message = f"{len(rows)} sources into {len(groups)} groups"
     if len(vectors) == 1:
         message += " (one source is one group: there is nothing to compare)"
@@ -80,11 +80,11 @@ def _sources(lake: Lakehouse, settings: Settings, known: set[str]) -> list[Sourc
     chosen = settings.grouping
     sampled = sampling.sample(of_new, chosen.documents_per_source, chosen.seed)
     ordered = with_excerpts(sampled, WINDOW_TOKENS).orderBy("source", "doc_id").toLocalIterator()
-    found = {
+    vectors = {
         name: grouping.source_vector(row["document"] for row in rows)
         for name, rows in itertools.groupby(ordered, key=itemgetter("source"))
     }
-    return [Source(r["source"], r["documents"], r["tokens"], *found[r["source"]]) for r in new]
+    return [Source(r["source"], r["documents"], r["tokens"], *vectors[r["source"]]) for r in new]
 
 
 def _rows(

@@ -58,19 +58,19 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     chosen, raw = _raw(lake, settings.corpus, staging)
     corpus.check_columns(chosen, raw.columns)
     mapped = corpus.in_our_columns(raw, chosen)
-    with contextlib.ExitStack() as kept:
-        keys = kept.enter_context(_persisted(mapped.select(*_KEYS)))
+    with contextlib.ExitStack() as caches:
+        keys = caches.enter_context(_persisted(mapped.select(*_KEYS)))
         repeated = corpus.repeated_ids(keys)
         if not repeated.isEmpty():
             mapped = corpus.without_repeats(mapped, repeated)
-            keys = kept.enter_context(_persisted(corpus.without_repeats(keys, repeated)))
+            keys = caches.enter_context(_persisted(corpus.without_repeats(keys, repeated)))
         good, bad = keys.filter("reason IS NULL"), keys.filter("reason IS NOT NULL")
         rejected = _reject(lake, bad, run_id)
         if good.isEmpty() and chosen.removed == "withdraw":
             raise InputError(EMPTY)
         added, changed, uncounted = _take_in(lake, mapped, good, chosen, tokenizer, run_id)
         _revoke(lake, bad)
-        gone = _count_removed(lake, good, chosen.removed, run_id)
+        removed = _count_removed(lake, good, chosen.removed, run_id)
         unclear = keys.filter("unclear").count()
     if added or changed:
         doubled.check_repeated(lake)
@@ -84,9 +84,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         message += f"; {rejected:,} rejected, see rejected_documents"
     if unclear:
         message += f"; {unclear:,} not sendable: corpus.columns.sendable holds no boolean there"
-    if gone:
+    if removed:
         done = "withdrawn" if chosen.removed == "withdraw" else "kept (corpus.removed: keep)"
-        message += f"; {gone:,} no longer in the input: {done}"
+        message += f"; {removed:,} no longer in the input: {done}"
     return Outcome(message, rows_out=added + changed, rows_rejected=rejected)
 
 
@@ -160,12 +160,12 @@ def _revoke(lake: Lakehouse, bad: DataFrame) -> None:
 
 def _count_removed(lake: Lakehouse, good: DataFrame, removed: str, run_id: str) -> int:
     """How many documents the input no longer holds; withdrawn if so chosen."""
-    gone = lake.read("documents").join(good, on="doc_id", how="left_anti")
-    with _persisted(gone.select("doc_id", "source", "n_bytes")) as gone:
-        count = gone.count()
+    missing = lake.read("documents").join(good, on="doc_id", how="left_anti")
+    with _persisted(missing.select("doc_id", "source", "n_bytes")) as missing:
+        count = missing.count()
         if count and removed == "withdraw":
-            _reject(lake, _because("withdrawn", gone), run_id)
-            lake.remove(gone, "documents", "doc_id")
+            _reject(lake, _because("withdrawn", missing), run_id)
+            lake.remove(missing, "documents", "doc_id")
     return count
 
 
@@ -195,16 +195,16 @@ def _pin(lake: Lakehouse, tokenizer: tokens.Tokenizer) -> None:
 
     The keys avoid the word token: Spark shows values of such keys redacted.
     """
-    found = lake.properties("documents").get("mira.counted_by.sha256")
-    if found is None:
+    digest = lake.properties("documents").get("mira.counted_by.sha256")
+    if digest is None:
         lake.set_properties(
             "documents",
             {"mira.counted_by": tokenizer.name, "mira.counted_by.sha256": tokenizer.digest},
         )
-    elif found != tokenizer.digest:
+    elif digest != tokenizer.digest:
         name = lake.properties("documents").get("mira.counted_by")
         raise ConfigError(
-            f"corpus.tokenizer: {lake.name('documents')} was counted with {name} ({found:.12}), "
+            f"corpus.tokenizer: {lake.name('documents')} was counted with {name} ({digest:.12}), "
             f"this is {tokenizer.name} ({tokenizer.digest:.12}): set it back, or use another "
             "namespace"
         )

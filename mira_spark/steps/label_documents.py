@@ -221,9 +221,9 @@ def _measure_agreement(lake: Lakehouse, work: Labelling, run_id: str, seed: int)
     labels = labels.join(lake.read("documents"), on="doc_id", how="left_semi")
     twice = labels.filter("repeat_scores IS NOT NULL OR reversed_scores IS NOT NULL")
     rows = twice.select("scores", *checks.REPEATED.values()).collect()
-    found = checks.agreement_rows(work, rows, run_id, seed)
-    if found:
-        lake.replace_rows(found, "judge_agreement", "labelling_id", work.labelling_id, run_id)
+    agreements = checks.agreement_rows(work, rows, run_id, seed)
+    if agreements:
+        lake.replace_rows(agreements, "judge_agreement", "labelling_id", work.labelling_id, run_id)
 
 
 def _outcome(counts: Counter[str], judge: str) -> Outcome:

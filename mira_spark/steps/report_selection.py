@@ -132,8 +132,8 @@ def _examples(
     by = {c["student_id"] for c in cutoffs}
     pinned = versions["documents_version"], versions["scores_version"]
     scores = current_scores(lake, grouping_id(settings.grouping), by, *pinned)
-    found = _rows(report_rows.best_and_worst(scores, sources))
+    ends = _rows(report_rows.best_and_worst(scores, sources))
     documents = lake.read("documents", versions["documents_version"])
-    shown = _rows(report_rows.excerpts(documents, found)) if found else []
+    shown = _rows(report_rows.excerpts(documents, ends)) if ends else []
     excerpts = {row["doc_id"]: row["excerpt"] for row in shown}
-    return report_rows.examples(found, excerpts, students, reliability)
+    return report_rows.examples(ends, excerpts, students, reliability)

@@ -183,11 +183,11 @@ def _score(work: Work, unit: Unit) -> Done:
     )
     left = UnscoredCounter()
     work.append(left.taken_out(scored), unit, "documents")
-    found, quarantined = scoring_work.tally(unit_rows(work.scores(), unit))
-    unscored = left.counted() if found != unit.there else UnscoredRows()
-    if found.plus(unscored.tally) != unit.there:
+    scores, quarantined = scoring_work.tally(unit_rows(work.scores(), unit))
+    unscored = left.counted() if scores != unit.there else UnscoredRows()
+    if scores.plus(unscored.tally) != unit.there:
         buckets = f"{unit.source}, buckets {unit.first} to {unit.last}"
-        raise ReconciliationError(_unlike(work, buckets, unit.there, found))
+        raise ReconciliationError(_unlike(work, buckets, unit.there, scores))
     reach("unit.reconciled")
     return Done(quarantined, unscored.tally.documents, unscored.reason)
 
@@ -206,16 +206,16 @@ def _reconcile(work: Work, documents: Mapping[Bucket, Tally], unscored: int) -> 
     the documents of the scored groups, each once, but for those left unscored. What was found is
     recorded."""
     lake, version = work.lake, work.lake.version("scores")
-    found, quarantined = scoring_work.tally(work.scores(version))
+    scores, quarantined = scoring_work.tally(work.scores(version))
     scored_sources = {s for s, g in work.groups.items() if g in work.scorers}
     wanted = units.total(t for (source, _), t in documents.items() if source in scored_sources)
-    if wanted.documents - unscored != found.documents or (wanted != found and not unscored):
-        raise ReconciliationError(_unlike(work, "all sources", wanted, found))
+    if wanted.documents - unscored != scores.documents or (wanted != scores and not unscored):
+        raise ReconciliationError(_unlike(work, "all sources", wanted, scores))
     # Where the join had to tell what counts, it may not have to the next time.
     belong = work.all_belong or checks.orphans(lake, work.version, version).isEmpty()
     students = () if unscored else work.students
     checks.record_check(lake, work.pinned, students, belong, work.run_id)
-    return found.documents - quarantined, quarantined
+    return scores.documents - quarantined, quarantined
 
 
 def _outcome(

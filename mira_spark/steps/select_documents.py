@@ -46,10 +46,10 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
     """That the selection was dropped, or parts of it are gone, if so."""
     wanted = _pinned_state(lake, settings).selection_id(settings.selection)
     here = F.col("selection_id") == wanted
-    found = lake.read("selections").filter(here).select("selected_documents").collect()
+    selections = lake.read("selections").filter(here).select("selected_documents").collect()
     cuts = lake.read("selection_cutoffs").filter(here).agg(F.sum("kept_documents")).collect()[0]
     sums = [cuts[0]] if settings.selection.is_predicate else [cuts[0], _count_listed(lake, wanted)]
-    whole = len(found) == 1 and all(found[0][0] == documents for documents in sums)
+    whole = len(selections) == 1 and all(selections[0][0] == documents for documents in sums)
     return [] if whole else ["its selection is not there"]
 
 
@@ -70,24 +70,24 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         retention.check(lake, ("documents", "scores"), chosen.keep_days)
     state = _pinned_state(lake, settings)
     rows = pinned_candidates(lake, grouping_id(settings.grouping), chosen, state)
-    found = histogram.counted_bins(lake, chosen, state, lambda: rows, run_id)
+    bins = histogram.counted_bins(lake, chosen, state, lambda: rows, run_id)
     reach("histogram.written")
-    left = unscored.count_unscored(lake, source_groups(lake, settings.grouping), state, found)
+    left = unscored.count_unscored(lake, source_groups(lake, settings.grouping), state, bins)
     left.check(chosen)
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
-    made = choice.choose(lake, chosen, state, found, competing, left.corpus_tokens)
-    digest = None if chosen.is_predicate else _list(lake, made, competing, run_id)
+    selected = choice.choose(lake, chosen, state, bins, competing, left.corpus_tokens)
+    digest = None if chosen.is_predicate else _list(lake, selected, competing, run_id)
     reach("list.written")
-    here = ("selection_id", made.selection_id, run_id)
-    lake.replace_rows(_cutoffs(made, found), "selection_cutoffs", *here)
+    here = ("selection_id", selected.selection_id, run_id)
+    lake.replace_rows(_cutoffs(selected, bins), "selection_cutoffs", *here)
     reach("cutoffs.written")
     now = lake.clock("selections", "created_at")()
-    lake.replace_rows([_row(made, digest, now)], "selections", *here)
+    lake.replace_rows([_row(selected, digest, now)], "selections", *here)
     reach("selection.written")
-    views.replace_views(lake, grouping_id(settings.grouping), made)
+    views.replace_views(lake, grouping_id(settings.grouping), selected)
     idle = _idle_exclusions(lake, settings, state)
-    message = "; ".join([_message(made, found, left.corpus_tokens), *idle, *left.lines()])
-    return Outcome(message, rows_in=found.documents, rows_out=made.documents)
+    message = "; ".join([_message(selected, bins, left.corpus_tokens), *idle, *left.lines()])
+    return Outcome(message, rows_in=bins.documents, rows_out=selected.documents)
 
 
 def _idle_exclusions(lake: Lakehouse, settings: Settings, state: Pinned) -> list[str]:
@@ -102,18 +102,18 @@ def _idle_exclusions(lake: Lakehouse, settings: Settings, state: Pinned) -> list
     ]
 
 
-def _list(lake: Lakehouse, made: Choice, competing: DataFrame, run_id: str) -> str:
+def _list(lake: Lakehouse, selected: Choice, competing: DataFrame, run_id: str) -> str:
     """Write the list of the selected documents, with their texts if so chosen; its digest: SHA-256
     over those of the buckets' sorted ids."""
-    rows = choice.selected_rows(lake, competing, made.cuts, made.settings.seed)
-    if made.settings.materialize == "text":
-        documents = lake.read("documents", made.state.versions[0])
+    rows = choice.selected_rows(lake, competing, selected.cuts, selected.settings.seed)
+    if selected.settings.materialize == "text":
+        documents = lake.read("documents", selected.state.versions[0])
         rows = rows.join(documents.select(*SCORE_KEY, "text"), on=SCORE_KEY)
     else:
         rows = rows.withColumn("text", F.lit(None).cast("string"))
-    rows = rows.withColumn("selection_id", F.lit(made.selection_id))
-    lake.replace(rows, "selected_documents", "selection_id", made.selection_id, run_id)
-    listed = lake.read("selected_documents").filter(F.col("selection_id") == made.selection_id)
+    rows = rows.withColumn("selection_id", F.lit(selected.selection_id))
+    lake.replace(rows, "selected_documents", "selection_id", selected.selection_id, run_id)
+    listed = lake.read("selected_documents").filter(F.col("selection_id") == selected.selection_id)
     ids = F.concat_ws("\n", F.sort_array(F.collect_list("doc_id")))
     buckets = listed.groupBy("bucket").agg(F.sha2(ids, 256).alias("sha256"))
     joined = F.concat_ws(
@@ -123,18 +123,18 @@ def _list(lake: Lakehouse, made: Choice, competing: DataFrame, run_id: str) -> s
     return str(buckets.agg(F.sha2(joined, 256)).collect()[0][0])
 
 
-def _cutoffs(made: Choice, found: Bins) -> list[dict[str, object]]:
-    rows, groups = [], found.groups
-    for source, of_source in sorted(found.by_source().items()):
+def _cutoffs(selected: Choice, bins: Bins) -> list[dict[str, object]]:
+    rows, groups = [], bins.groups
+    for source, of_source in sorted(bins.by_source().items()):
         group = groups[source]
         aside = of_source.set_aside
-        cut, (documents, tokens) = made.cuts[source], made.kept.get(source, (0, 0))
+        cut, (documents, tokens) = selected.cuts[source], selected.kept.get(source, (0, 0))
         rows.append(
             {
-                "selection_id": made.selection_id,
+                "selection_id": selected.selection_id,
                 "source_group": group,
                 "source": source,
-                "student_id": made.state.students[group],
+                "student_id": selected.state.students[group],
                 **vars(cut),
                 "kept_documents": documents,
                 "kept_tokens": tokens,
@@ -147,30 +147,31 @@ def _cutoffs(made: Choice, found: Bins) -> list[dict[str, object]]:
     return rows
 
 
-def _row(made: Choice, digest: str | None, now: datetime) -> dict[str, object]:
+def _row(selected: Choice, digest: str | None, now: datetime) -> dict[str, object]:
     return {
-        "selection_id": made.selection_id,
-        "name": made.settings.name,
-        "policy": made.settings.policy,
-        "candidates": made.state.candidates_id(made.settings),
-        "settings": record.settings_text(made.settings, made.state),
-        "documents_version": made.state.versions[0],
-        "scores_version": made.state.versions[1],
-        "seed": made.settings.seed,
-        "budget_tokens": made.budget,
-        "selected_tokens": made.tokens,
-        "selected_documents": made.documents,
+        "selection_id": selected.selection_id,
+        "name": selected.settings.name,
+        "policy": selected.settings.policy,
+        "candidates": selected.state.candidates_id(selected.settings),
+        "settings": record.settings_text(selected.settings, selected.state),
+        "documents_version": selected.state.versions[0],
+        "scores_version": selected.state.versions[1],
+        "seed": selected.settings.seed,
+        "budget_tokens": selected.budget,
+        "selected_tokens": selected.tokens,
+        "selected_documents": selected.documents,
         "digest": digest,
         "created_at": now,
     }
 
 
-def _message(made: Choice, found: Bins, tokens: int) -> str:
-    total = found.documents
+def _message(selected: Choice, bins: Bins, tokens: int) -> str:
+    total = bins.documents
     message = (
-        f"{made.documents:,} of {total:,} documents, {made.tokens:,} of {made.budget:,} tokens"
+        f"{selected.documents:,} of {total:,} documents, "
+        f"{selected.tokens:,} of {selected.budget:,} tokens"
     )
-    if made.budget >= tokens:
+    if selected.budget >= tokens:
         message += f"; the budget holds the whole corpus of {tokens:,} tokens"
-    aside = sorted(found.set_aside.items())
+    aside = sorted(bins.set_aside.items())
     return message + "".join(f"; {count:,} {why}" for why, count in aside)

@@ -81,12 +81,12 @@ def parse(text: str, slots: int) -> tuple[list[int | None], list[str]]:
     two reasons for a slot the first counts.
     """
     first, *lines = text.lstrip().split(END)
-    found = [_score(word) for word in first.rpartition(":")[2].split(SEPARATOR)[:slots]]
+    numbers = [_score(word) for word in first.rpartition(":")[2].split(SEPARATOR)[:slots]]
     reasons: dict[int, str] = {}
     for line in lines:
         if match := _REASON.fullmatch(line):
             reasons.setdefault(int(match[1]), " ".join(match[3].split()))
-    scores = found + [None] * (slots - len(found))
+    scores = numbers + [None] * (slots - len(numbers))
     return scores, [reasons.get(slot, "") for slot in range(slots)]
 
 

@@ -62,9 +62,9 @@ class Manifest(BaseModel):
 def write(folder: Path, student: Student, manifest: Manifest) -> str:
     """Write the artefact into a new or empty folder and give its digest, the manifest's SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = sorted(os.listdir(folder))
-    if found:
-        raise ArtefactError(f"{folder}: found {', '.join(found)}, expected an empty folder")
+    present = sorted(os.listdir(folder))
+    if present:
+        raise ArtefactError(f"{folder}: found {', '.join(present)}, expected an empty folder")
     config, tensors, shapes = student.config, student.tensors(), _layout(student.config)
     _check_slots(folder, manifest, config)
     (folder / _CONFIG).write_bytes(_json_bytes(config))
@@ -107,8 +107,8 @@ def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
             f"expected {', '.join(sorted(names - {MANIFEST}))}"
         )
     contents = {name: _in_memory(folder / name) for name in sorted(names - {MANIFEST})}
-    for name, found in contents.items():
-        _check_digest(folder / name, found, manifest.files[name])
+    for name, content in contents.items():
+        _check_digest(folder / name, content, manifest.files[name])
     config: Config = _validate(TypeAdapter(Config), folder / _CONFIG, bytes(contents[_CONFIG]))
     _check_slots(folder, manifest, config)
     has_tokenizer = TOKENIZER in names
@@ -233,8 +233,8 @@ def _in_memory(path: Path) -> memoryview:
         if size == 0:
             return memoryview(b"")
         memory = mmap.mmap(-1, size)
-        found = file.readinto(memory)
-        return memoryview(memory).toreadonly()[:found]
+        n_read = file.readinto(memory)
+        return memoryview(memory).toreadonly()[:n_read]
 
 
 def _file_sha256(path: Path) -> str:

@@ -60,14 +60,14 @@ class Choices:
     def from_tokens(cls, written: Sequence[Sequence[int]], device: torch.device) -> Self:
         """Those written with these tokens; ArtefactError when they cannot be told apart."""
         try:
-            found = probes([tuple(tokens) for tokens in written])
+            probed = probes([tuple(tokens) for tokens in written])
         except ValueError as error:
             raise ArtefactError(f"tokenizer.json: cannot write the integers: {error}") from error
         longest = max(map(len, written))
         gaps = [longest - len(tokens) for tokens in written]
         padded = [[0] * gap + list(one) for gap, one in zip(gaps, written, strict=True)]
         mask = [[0] * gap + [1] * (longest - gap) for gap in gaps]
-        return cls(found, torch.tensor(padded, device=device), torch.tensor(mask, device=device))
+        return cls(probed, torch.tensor(padded, device=device), torch.tensor(mask, device=device))
 
     def likelihood(self, decoder: Decoder, tokens: Tensor, mask: Tensor) -> Tensor:
         """Probabilities float32 [B, N] of the integers after what was read and these tokens.

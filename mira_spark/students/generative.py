@@ -87,8 +87,8 @@ class GenerativeStudent:
                 scores.append((likelihood * integers).sum(1).clamp(0, POINTS))
                 chosen = likelihood.argmax(1)
                 tokens, mask = choices.tokens[chosen], choices.mask[chosen]
-            found: Scores = torch.stack(scores, 1).cpu().numpy()
-        return found
+            points: Scores = torch.stack(scores, 1).cpu().numpy()
+        return points
 
     def shorter(self, batch: Batch) -> Batch | None:
         """The batch with half as many tokens of each document, its instruction whole."""
@@ -176,13 +176,13 @@ def explained(
     Greedy; an answer ends with its last line or after `new_tokens`. What cannot be read of it is
     None or empty. These scores are integers: `forward` has the expected values.
     """
-    found: list[_Explanation] = [([], []) for _ in range(len(texts))]
+    explanations: list[_Explanation] = [([], []) for _ in range(len(texts))]
     for batch in student.encode(texts):
         for row, text in zip(
             batch.rows.tolist(), _answers(student, batch, new_tokens), strict=True
         ):
-            found[row] = answers.parse(text, student.slots)
-    return found
+            explanations[row] = answers.parse(text, student.slots)
+    return explanations
 
 
 def _answers(student: GenerativeStudent, batch: Batch, new_tokens: int) -> list[str]:

@@ -94,12 +94,12 @@ _SEEN = ((1 << 14) + (1 << 16)) // 64
 def _jit(function: Callable[..., Any]) -> Any:
     """Compiled on its first call, not on import, and kept on disk where there is a place for it."""
     try:
-        kept = numba.njit(nogil=True, cache=True)(function)
+        compiled = numba.njit(nogil=True, cache=True)(function)
         # From inside a zip numba would find out only when it writes.
-        folder = str(kept.stats.cache_path)
+        folder = str(compiled.stats.cache_path)
         os.makedirs(folder, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-        return kept
+        return compiled
     except (OSError, RuntimeError):  # an executor without a writable home: each process compiles
         return numba.njit(nogil=True)(function)
 

@@ -39,13 +39,13 @@ def probes(written: Sequence[Tokens]) -> tuple[Probe, ...]:
     branches = _branches(written)
     places = [branch.prefix for branch in branches]
     longest = [p for p in places if not any(q != p and q[: len(p)] == p for q in places)]
-    found: list[Probe] = []
+    probed: list[Probe] = []
     met: set[Tokens] = set()
     for tokens in longest:
         new = [b for b in branches if tokens[: len(b.prefix)] == b.prefix and b.prefix not in met]
         met |= {branch.prefix for branch in new}
-        found.append(Probe(tokens, tuple(new)))
-    return tuple(found)
+        probed.append(Probe(tokens, tuple(new)))
+    return tuple(probed)
 
 
 def _branches(written: Sequence[Tokens]) -> list[Branch]:
@@ -53,12 +53,12 @@ def _branches(written: Sequence[Tokens]) -> list[Branch]:
         for other, longer in enumerate(written):
             if value != other and longer[: len(tokens)] == tokens:
                 raise ValueError(f"the tokens of {other} begin with those of {value}")
-    found = []
+    branches = []
     for prefix in sorted({tokens[:end] for tokens in written for end in range(len(tokens))}):
         values = [v for v, tokens in enumerate(written) if tokens[: len(prefix)] == prefix]
         following = [written[value][len(prefix)] for value in values]
         children = sorted(set(following))
         if len(children) > 1:
             which = tuple(children.index(token) for token in following)
-            found.append(Branch(prefix, tuple(children), tuple(values), which))
-    return found
+            branches.append(Branch(prefix, tuple(children), tuple(values), which))
+    return branches

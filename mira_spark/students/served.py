@@ -111,28 +111,26 @@ class ServedStudent:
 
     def _likelihood(self, prompts: Sequence[str], end: str) -> npt.NDArray[np.float64]:
         """Probabilities [rows, 11] of the integers that may follow each prompt."""
-        found = np.zeros((len(prompts), POINTS + 1))
+        likelihood = np.zeros((len(prompts), POINTS + 1))
         for row, said in enumerate(self._likeliest(prompts)):
             for token, logprob in said.items():
                 if match := _NUMBER.fullmatch(token):
-                    found[row, int(match[1])] += math.exp(logprob)
-            if not found[row].sum():
+                    likelihood[row, int(match[1])] += math.exp(logprob)
+            if not likelihood[row].sum():
                 raise NotScored(
                     f"no integer 0-10 among the likeliest tokens, found {list(said)}"[:300]
                 )
-        found /= found.sum(axis=1, keepdims=True)
+        likelihood /= likelihood.sum(axis=1, keepdims=True)
         # Where 10 is no token of its own, a 1 may be its beginning.
-        begun = np.flatnonzero((found[:, 1] >= TEN_MATTERS) & (found[:, 10] == 0)).tolist()
-        for row, said in zip(
-            begun, self._likeliest([f"{prompts[r]}1" for r in begun]), strict=True
-        ):
+        ones = np.flatnonzero((likelihood[:, 1] >= TEN_MATTERS) & (likelihood[:, 10] == 0)).tolist()
+        for row, said in zip(ones, self._likeliest([f"{prompts[r]}1" for r in ones]), strict=True):
             zero, ended = (
                 sum(math.exp(p) for token, p in said.items() if token.startswith(start))
                 for start in ("0", end)
             )
             share = zero / (zero + ended) if zero else 0.0
-            found[row, [1, 10]] = found[row, 1] * np.array([1 - share, share])
-        return found
+            likelihood[row, [1, 10]] = likelihood[row, 1] * np.array([1 - share, share])
+        return likelihood
 
     def _likeliest(self, prompts: Sequence[str]) -> list[dict[str, float]]:
         """For each prompt the log probabilities of the likeliest next tokens."""
@@ -141,17 +139,17 @@ class ServedStudent:
         said = self._ask_server(prompts)
         try:
             choices = sorted(said["choices"], key=lambda choice: choice["index"])
-            found = [dict(choice["logprobs"]["top_logprobs"][0]) for choice in choices]
-            if not all(math.isfinite(float(p)) for each in found for p in each.values()):
+            likeliest = [dict(choice["logprobs"]["top_logprobs"][0]) for choice in choices]
+            if not all(math.isfinite(float(p)) for each in likeliest for p in each.values()):
                 raise ValueError("a likelihood is no number")
         except (KeyError, IndexError, TypeError, ValueError) as error:
             reason = "the answer has no top_logprobs; the server must give them"
             raise OutageError(reason) from error
-        if len(found) != len(prompts):
-            raise OutageError(f"{len(found)} answers to {len(prompts)} prompts")
+        if len(likeliest) != len(prompts):
+            raise OutageError(f"{len(likeliest)} answers to {len(prompts)} prompts")
         if [choice["index"] for choice in choices] != list(range(len(prompts))):
             raise OutageError("the answers are not one to each prompt")
-        return found
+        return likeliest
 
     def _ask_server(self, prompts: Sequence[str]) -> Any:
         server = self.config.server

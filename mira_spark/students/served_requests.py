@@ -106,11 +106,11 @@ class Requests:
     def _read(self, response: Any, most: int) -> bytes:
         """At most so many bytes, as they were sent: a body that is compressed is no answer."""
         last = time.monotonic() + self._server.timeout_s
-        found = bytearray()
+        content = bytearray()
         for chunk in response.iter_raw():
-            found += chunk
-            if len(found) >= most:
+            content += chunk
+            if len(content) >= most:
                 break
             if time.monotonic() > last:
                 raise TimeoutError(f"no whole answer in {self._server.timeout_s:g} s")
-        return bytes(found[:most])
+        return bytes(content[:most])

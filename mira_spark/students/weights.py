@@ -38,8 +38,8 @@ def read(path: Path, content: Bytes, shapes: Shapes, dtype: Dtype) -> dict[str, 
     header, stored = _header(shapes, dtype), DTYPES[dtype]
     size = len(header) + stored.itemsize * sum(int(np.prod(shape)) for shape in shapes.values())
     if content[: len(header)] != header:
-        found = bytes(content[: min(len(header), 1_000)]).rstrip()
-        raise ArtefactError(f"{path}: header is {found!r}, expected {header[:1_000].rstrip()!r}")
+        start = bytes(content[: min(len(header), 1_000)]).rstrip()
+        raise ArtefactError(f"{path}: header is {start!r}, expected {header[:1_000].rstrip()!r}")
     if len(content) != size:
         raise ArtefactError(f"{path}: has {len(content)} bytes, expected {size}")
     tensors, offset = {}, len(header)

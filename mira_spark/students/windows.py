@@ -46,14 +46,14 @@ class Reader:
 
     def ids(self, texts: Sequence[str]) -> list[Ids]:
         """Each text's token ids; of a text too long its begin, middle and end, marked between."""
-        found: list[Ids] = []
+        documents: list[Ids] = []
         for first in range(0, len(texts), _AT_ONCE):
             pieces = [configs.pieces(text, self.piece) for text in texts[first : first + _AT_ONCE]]
             flat = [piece for of_text in pieces for piece in of_text]
             encoded = self.tokenizer.encode_batch_fast(flat, add_special_tokens=False)
             each = iter(self._as_text(encoding.ids) for encoding in encoded)
-            found += [self._frame([next(each) for _ in of_text]) for of_text in pieces]
-        return found
+            documents += [self._frame([next(each) for _ in of_text]) for of_text in pieces]
+        return documents
 
     def text_ids(self, text: str) -> list[int]:
         """The ids of all of a text, with nothing around it."""
@@ -67,13 +67,13 @@ class Reader:
     def _frame(self, pieces: list[list[int]]) -> Ids:
         room, window = self.most - len(self.before) - len(self.after), self.window
         if len(pieces) == 1 and len(pieces[0]) <= room:
-            kept = pieces[0]
+            inner = pieces[0]
         else:
             begin, middle, end = pieces if len(pieces) == 3 else pieces * 3
             first = max(len(middle) - window, 0) // 2
             middle = middle[first : first + window]
-            kept = [*begin[:window], *self.mark, *middle, *self.mark, *end[-window:]]
-        return np.array([*self.before, *kept, *self.after], np.int32)
+            inner = [*begin[:window], *self.mark, *middle, *self.mark, *end[-window:]]
+        return np.array([*self.before, *inner, *self.after], np.int32)
 
 
 def reader(content: bytes, most: int) -> Reader:
@@ -92,10 +92,10 @@ def reader(content: bytes, most: int) -> Reader:
     mark = tokenizer.encode(_MARK, add_special_tokens=False).ids
     piece = configs.piece(most)
     frame = probe.ids[:first], probe.ids[last:]
-    made = Reader(tokenizer, most, piece, *frame, mark, _spelt(tokenizer))
-    if made.window < 1:
+    whole = Reader(tokenizer, most, piece, *frame, mark, _spelt(tokenizer))
+    if whole.window < 1:
         raise ArtefactError(f"max_tokens is {most}, too few for three windows and their marks")
-    return made
+    return whole
 
 
 def _spelt(tokenizer: Tokenizer) -> dict[int, list[int]]:
@@ -128,11 +128,11 @@ def shorter(batch: Batch, reader: Reader) -> Batch | None:
     most = frame + (ids.shape[1] - frame) // 2
     if most <= frame:
         return None
-    kept = np.zeros((len(ids), most), np.int32)
+    shortened = np.zeros((len(ids), most), np.int32)
     for row, length in enumerate(lengths.tolist()):
         whole, short = ids[row, :length], min(length, most)
-        kept[row, :short] = np.concatenate([whole[: short - end], whole[length - end :]])
-    return Batch(batch.rows, {"ids": kept, "lengths": np.minimum(lengths, most)})
+        shortened[row, :short] = np.concatenate([whole[: short - end], whole[length - end :]])
+    return Batch(batch.rows, {"ids": shortened, "lengths": np.minimum(lengths, most)})
 
 
 def batches(documents: Sequence[Ids], most_tokens: int) -> Iterator[Batch]:

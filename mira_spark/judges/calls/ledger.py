@@ -124,14 +124,14 @@ class _Run(Generic[_T]):
     def _look_up(self) -> Iterator[Answered[_T]]:
         """Those whose answer is known; the others are handed to the desk."""
         items, self._next = self._next[:_CHUNK], self._next[_CHUNK:]
-        found = self._find([item.asked.call_key for item in items])
+        known_answers = self._find([item.asked.call_key for item in items])
         known, unknown = [], dict[str, list[_Item[_T]]]()
         for item in items:
             key = item.asked.call_key
             if key in self._waiting:
                 self._waiting[key].append(item)
-            elif key in found:
-                known.append((item, *self._parsed_answer(item.asked, found[key])))
+            elif key in known_answers:
+                known.append((item, *self._parsed_answer(item.asked, known_answers[key])))
             else:
                 unknown.setdefault(key, []).append(item)
         self._desk.ask(
@@ -142,13 +142,13 @@ class _Run(Generic[_T]):
 
     def _find(self, keys: Sequence[str]) -> dict[str, Answer]:
         wanted = [key for key in dict.fromkeys(keys) if key not in self._waiting]
-        found = {key: self._failed[key] for key in wanted if key in self._failed}
+        answers = {key: self._failed[key] for key in wanted if key in self._failed}
         # The journal first: what leaves it meanwhile is in the table by then.
-        found |= self._desk.find(wanted)
-        if missing := [key for key in wanted if key not in found]:
+        answers |= self._desk.find(wanted)
+        if missing := [key for key in wanted if key not in answers]:
             known = self._ledger.known(missing)
-            found |= {k: a for k, a in known.items() if a.outcome != "failed"}
-        return found
+            answers |= {k: a for k, a in known.items() if a.outcome != "failed"}
+        return answers
 
     def _take(self, asked: Asked[_T]) -> Iterator[Answered[_T]]:
         items = self._waiting.pop(asked.request.call_key)

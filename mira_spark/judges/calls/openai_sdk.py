@@ -34,7 +34,7 @@ def connection_errors(sdk: Any) -> tuple[type[Exception], ...]:
     return (sdk.APIConnectionError, http(sdk).RequestError, end, OSError)
 
 
-def with_own_headers(transport: Any, secret: Secret, kept: Collection[str] = ()) -> Any:
+def with_own_headers(transport: Any, secret: Secret, passed_on: Collection[str] = ()) -> Any:
     """The transport of an HTTP client, which sends our headers from now on and no other but `kept`,
     those that the caller sets on every request.
 
@@ -55,7 +55,7 @@ def with_own_headers(transport: Any, secret: Secret, kept: Collection[str] = ())
             "Content-Type": "application/json",
             "Content-Length": str(len(request.content)),
             "User-Agent": "mira-spark",
-            **{name: request.headers[name] for name in kept},
+            **{name: request.headers[name] for name in passed_on},
         }
         copied = type(request)(
             request.method,
@@ -72,10 +72,10 @@ def with_own_headers(transport: Any, secret: Secret, kept: Collection[str] = ())
 
 async def first_bytes(response: Any, most: int) -> bytes:
     """At most so many bytes of a body, as they were sent; the rest is left unread."""
-    found = bytearray()
+    content = bytearray()
     async with aclosing(response.aiter_raw()) as chunks:
         async for chunk in chunks:
-            found += chunk
-            if len(found) >= most:
+            content += chunk
+            if len(content) >= most:
                 break
-    return bytes(found[:most])
+    return bytes(content[:most])

@@ -118,13 +118,13 @@ class Pacer:
         self._resting.clear()
         self._due.clear()
 
-    async def _turn(self, made: int, due: float, deadline: float) -> str | None:
+    async def _turn(self, attempts: int, due: float, deadline: float) -> str | None:
         """Wait until the next attempt may be made; returns why there will be none, or None."""
         if self._over is not None:
             raise JudgeUnavailable(self._over)
         given: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         turn = _Turn(due, next(self._number), deadline, given)
-        if made == 0:
+        if attempts == 0:
             self._new.append(turn)
         else:
             heapq.heappush(self._resting, turn)

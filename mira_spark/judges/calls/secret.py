@@ -54,14 +54,14 @@ def read(reference: str, environment: Mapping[str, str]) -> Secret:
     if kind == "none":
         return Secret(kind)
     if kind == "databricks":
-        found = _of_databricks(*name.split("/"))
+        key = _of_databricks(*name.split("/"))
     else:
-        found = environment.get(name, "").strip()
-    if not found:
+        key = environment.get(name, "").strip()
+    if not key:
         raise ConfigError(f"secret: {reference} is not set; it should hold the judge's key")
-    if not (found.isascii() and found.isprintable()) or set(found) & set(' "\\'):
+    if not (key.isascii() and key.isprintable()) or set(key) & set(' "\\'):
         raise ConfigError(f"secret: {reference} holds characters that a key cannot have")
-    return Secret(found)
+    return Secret(key)
 
 
 def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
@@ -118,11 +118,11 @@ def _unescaped(text: str, with_ends: bool = False) -> tuple[str, list[int]]:
     ends = list(range(1, len(text) + 1)) if with_ends else []
     for _ in range(_LAYERS):
         if with_ends:
-            kept, at = list[int](), 0
+            plain, at = list[int](), 0
             for match in _ESCAPE.finditer(text):
-                kept += [*ends[at : match.start()], ends[match.end() - 1]]
+                plain += [*ends[at : match.start()], ends[match.end() - 1]]
                 at = match.end()
-            ends = kept + ends[at:]
+            ends = plain + ends[at:]
         before, text = text, _ESCAPE.sub(_character, text)
         if text == before:
             break
@@ -138,11 +138,11 @@ def _of_databricks(scope: str, key: str) -> str:
     try:
         from databricks.sdk.runtime import dbutils
 
-        found = dbutils.secrets.get(scope, key)
+        value = dbutils.secrets.get(scope, key)
     except Exception as error:
         # Each platform raises its own; their texts may hold more than the name.
         raise ConfigError(
             f"secret: databricks:{scope}/{key} cannot be read here ({type(error).__name__}); "
             "grant READ on the scope, or use env:NAME outside Databricks"
         ) from None
-    return str(found or "").strip()
+    return str(value or "").strip()
