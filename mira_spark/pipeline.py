@@ -89,15 +89,15 @@ def perform(
     idle: list[dict[str, object]] = []
     worst = 0
     for name in steps:
-        plan, last = step_inputs(lake, settings, name), finished.get(name)
-        if last is not None and not force and not _reasons(lake, settings, plan, last):
+        current, last = step_inputs(lake, settings, name), finished.get(name)
+        if last is not None and not force and not _reasons(lake, settings, current, last):
             outcome = Outcome(runs.NOTHING_TO_DO, last["status"])
-            idle.append(runs.idle_row(plan, last, run_id))
+            idle.append(runs.idle_row(current, last, run_id))
         else:
             lake.append_rows(idle, "runs", run_id)  # before a step that may fail
             idle.clear()
             with leases.write_lease(lake, settings.session, STEPS[name].WRITES) as claimed:
-                outcome = _perform(claimed, settings, run_id, plan, last, force)
+                outcome = _perform(claimed, settings, run_id, current, last, force)
         _tell(name, outcome)
         worst = max(worst, EXIT_CODES[outcome.status])
         if outcome.status == "stopped":
@@ -110,32 +110,34 @@ def _perform(
     lake: Lakehouse,
     settings: Settings,
     run_id: str,
-    plan: runs.StepInputs,
+    current: runs.StepInputs,
     last: Row | None,
     force: bool,
 ) -> Outcome:
     """Do the step, unless another driver has done so since it ended as `last` says."""
-    now = runs.last_finished(lake, settings.selection.name).get(plan.step) if lake.claim else last
+    now = (
+        runs.last_finished(lake, settings.selection.name).get(current.step) if lake.claim else last
+    )
     if now is not None and now != last and not force:
-        plan = step_inputs(lake, settings, plan.step)
-        if not _reasons(lake, settings, plan, now):
-            lake.append_rows([runs.idle_row(plan, now, run_id)], "runs", run_id)
+        current = step_inputs(lake, settings, current.step)
+        if not _reasons(lake, settings, current, now):
+            lake.append_rows([runs.idle_row(current, now, run_id)], "runs", run_id)
             return Outcome(runs.NOTHING_TO_DO, now["status"])
-    with runs.record_run(lake, plan, run_id) as outcomes:
-        outcomes.append(STEPS[plan.step].run(lake, settings, run_id))
+    with runs.record_run(lake, current, run_id) as outcomes:
+        outcomes.append(STEPS[current.step].run(lake, settings, run_id))
     return outcomes[0]
 
 
 def retry_scores(lake: Lakehouse, settings: Settings, run_id: str) -> int:
     """Score again what is quarantined, as a run of `score_documents`; the exit code."""
     create_tables(lake)
-    plan = step_inputs(lake, settings, "score_documents")
+    current = step_inputs(lake, settings, "score_documents")
     with (
         leases.write_lease(lake, settings.session, score_documents.WRITES) as claimed,
-        runs.record_run(claimed, plan, run_id) as outcomes,
+        runs.record_run(claimed, current, run_id) as outcomes,
     ):
         outcomes.append(score_documents.retry(claimed, settings, run_id))
-    _tell(plan.step, outcomes[0])
+    _tell(current.step, outcomes[0])
     return EXIT_CODES[outcomes[0].status]
 
 
@@ -151,10 +153,10 @@ def step_inputs(lake: Lakehouse, settings: Settings, name: str) -> runs.StepInpu
 
 
 def _reasons(
-    lake: Lakehouse, settings: Settings, plan: runs.StepInputs, last: Row | None
+    lake: Lakehouse, settings: Settings, current: runs.StepInputs, last: Row | None
 ) -> list[str]:
     """Why the step has work to do: what decides it changed, or what it made was removed."""
-    return runs.stale_reasons(plan, last) or STEPS[plan.step].missing(lake, settings)
+    return runs.stale_reasons(current, last) or STEPS[current.step].missing(lake, settings)
 
 
 def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:

@@ -25,7 +25,7 @@ from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import Ledger, answered
 from mira_spark.judges.calls.pacing import Pacer
 from mira_spark.judges.calls.secret import Secret
-from mira_spark.judges.calls.spending import Budget
+from mira_spark.judges.calls.spending import Spending
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.protocol import Anchor, Answer, Request
 from mira_spark.judges.reading import Labels
@@ -43,7 +43,7 @@ def run(folder: Path, url: str, documents: int, report: Callable[[str], None]) -
     table = str(folder / "judge_calls")
     settings = ModelSettings(kind="openai", model="stub", url=url, hosts=("127.0.0.1",))
     judge = OpenAIJudge(settings, Secret("none"))
-    budget = Budget(BudgetSettings(), PRICE)
+    budget = Spending(BudgetSettings(), PRICE)
     pacer = Pacer(PacingSettings(in_flight=IN_FLIGHT), random.Random(0))
     ledger = Ledger(lambda keys: known(table, keys), parse, lambda r: again(judge, r))
 

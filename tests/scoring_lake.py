@@ -30,7 +30,7 @@ from tests.scoring.test_batches import a_manifest, linear
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TABLES = ("documents", "source_groups", "students", "scores", "score_checks", "leases", "runs")
 FAILPOINTS = (
-    "lease.asked", "lease.taken", "run.starting", "run.started", "unit.planned", "unit.committed",
+    "lease.asked", "lease.taken", "run.starting", "run.started", "unit.appending", "unit.committed",
     "unit.reconciled", "units.done", "view.replaced", "run.ending", "run.ended", "lease.ending",
     "lease.ended",
 )  # fmt: skip

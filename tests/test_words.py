@@ -28,8 +28,25 @@ FORBIDDEN = {
     r"\bteacher\b": "judge",
     r"\bgrader model\b": "judge",
     r"\bcriteri(on|a)\b": "dimension",
+    r"\bmoney\b": "spending, or dollars",
+    r"\bthresholds?\b": "the gate's bounds, or a cutoff",
+    r"\bcut-offs?\b": "cutoff",
+    r"\bdata sets?\b": "corpus, or documents",
+    r"\bground truth\b": "the judge's labels",
+    r"\bgold(en)? (labels?|documents?|sets?)\b": "labels, or canaries",
+    r"\bcontrol documents?\b": "canaries",
+    r"\bquality scores?\b": "quality, or score",
+    r"\bproduction (model|student)s?\b": "champion",
+    r"\bsub-?budgets?\b": "pools",
+    r"\bledger of the judge\b|\b(in|to) the ledger\b|\bledger (says|had)\b": "`judge_calls`",
 }
 """Words that stand for one of the glossary's, and the glossary's."""
+FORBIDDEN_NAMES = {
+    ("mira_spark/(?!cli/|labels/planning)", "_?plan"): "a plan is what `mira plan` shows",
+    ("mira_spark/(judges|labels)/", "_?[Bb]udget"): "a budget is of tokens; dollars are spending",
+    ("mira_spark/scoring/", "_?windows?"): "a batch; a window is a piece of a long text",
+}
+"""Files and names in them that stand for another word of the glossary."""
 
 
 def package() -> Iterator[tuple[str, ast.Module]]:
@@ -64,6 +81,28 @@ def nameless(modules: Iterator[tuple[str, ast.Module]]) -> list[str]:
     ]
 
 
+def names_given(tree: ast.Module) -> Iterator[str]:
+    """Of functions, classes, parameters and variables."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def misnamed(modules: Iterator[tuple[str, ast.Module]]) -> list[str]:
+    return [
+        f"{path}: {name}: {word}"
+        for path, tree in modules
+        for (files, pattern), word in FORBIDDEN_NAMES.items()
+        if re.match(files, path)
+        for name in names_given(tree)
+        if re.fullmatch(pattern, name)
+    ]
+
+
 def doubled(modules: Iterator[tuple[str, ast.Module]]) -> dict[str, list[str]]:
     places = defaultdict(list)
     for path, tree in modules:
@@ -79,6 +118,10 @@ def test_a_function_says_what_it_gives() -> None:
 
 def test_no_two_classes_or_constants_have_one_name() -> None:
     assert doubled(package()) == {}
+
+
+def test_names_are_the_glossary_s_words() -> None:
+    assert misnamed(package()) == []
 
 
 @pytest.mark.parametrize("word", FORBIDDEN)
@@ -97,3 +140,8 @@ def test_the_rules_bite() -> None:
     bad = ast.parse("LEVEL = 1\nclass Point:\n    async def _of(self): ...\ndef standing(): ...")
     assert nameless(iter([("a.py", bad)])) == ["a.py: standing", "a.py: _of"]
     assert set(doubled(iter([("a.py", bad), ("b.py", bad)]))) == {"LEVEL", "Point"}
+    bad = ast.parse("class Budget: ...\ndef f(plan): windows = plan")
+    places = ("mira_spark/labels/a.py", "mira_spark/scoring/a.py", "mira_spark/cli/a.py")
+    assert [each.split(": ")[1] for place in places for each in misnamed(iter([(place, bad)]))] == [
+        "plan", "Budget", "plan", "windows",
+    ]  # fmt: skip

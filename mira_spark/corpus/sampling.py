@@ -24,7 +24,7 @@ def pieces_column(text: Column, piece: int | None) -> Column:
 
 
 def excerpt_column(text: Column, window_tokens: int) -> Column:
-    """What a judge sees of a text: the same cut as `prompts.windows`, made before it travels."""
+    """What a judge sees of a text: the same cut as `excerpts.excerpt`, made before it travels."""
     size = window_tokens * CHARACTERS_PER_TOKEN
     length = F.length(text)
     middle = F.floor((length - size) / 2).cast("int") + 1

@@ -135,14 +135,14 @@ def _epoch(
     torch.manual_seed(
         settings.seed % SEEDS * 1_000 + progress.epoch
     )  # dropout's, the same when resumed
-    planned = max(round(labels.counts.total() * (1 - _ASIDE)) * settings.epochs, 1)
+    n_rows = max(round(labels.counts.total() * (1 - _ASIDE)) * settings.epochs, 1)
     tokens, rows, total = 0, 0, 0.0
 
     def step() -> None:
         for parameter in model.parameters():
             if parameter.grad is not None:
                 parameter.grad /= max(total, 1e-9)
-        done = (progress.rows - rows / 2) / planned
+        done = (progress.rows - rows / 2) / n_rows
         descent.step(model, optimiser, settings.learning_rate, done)
 
     for batch, targets, weights in _batches(student, folder, labels, settings, progress.epoch):
@@ -164,15 +164,15 @@ def _batches(
     settings: EncoderSettings,
     epoch: int,
 ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-    """Rows to learn from, in an order of this epoch's own: batches of like length out of windows of
-    ROWS_SHUFFLED, with targets [B, S] and weights [B, S], 0 where there is no label."""
+    """Rows to learn from, in an order of this epoch's own: batches of like length, out of
+    ROWS_SHUFFLED at a time, with targets [B, S] and weights [B, S], 0 where there is no label."""
     order = np.random.default_rng([settings.seed % SEEDS, epoch])
-    for batches in _windows(student, folder, labels, aside=False):
+    for batches in _shuffled_together(student, folder, labels, aside=False):
         for i in order.permutation(len(batches)):
             yield batches[i]
 
 
-def _windows(
+def _shuffled_together(
     student: EncoderStudent, folder: Path, labels: _Labels, aside: bool
 ) -> Iterator[list[tuple[Batch, Tensor, Tensor]]]:
     device = student.heads.device
@@ -208,7 +208,7 @@ def _loss_aside(model: _Tuned, student: EncoderStudent, folder: Path, labels: _L
     model.eval()
     squares = total = 0.0
     with torch.inference_mode():
-        for batches in _windows(student, folder, labels, aside=True):
+        for batches in _shuffled_together(student, folder, labels, aside=True):
             for batch, targets, weights in batches:
                 loss, weight = _loss(model, batch, targets, weights)
                 squares, total = squares + float(loss), total + weight

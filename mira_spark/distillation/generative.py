@@ -88,7 +88,7 @@ def _train(
     optimiser = descent.adamw(model, _BETAS)
     saved = Checkpoints(place, model, optimiser)
     progress = saved.resumed()
-    planned = settings.epochs * len(examples)
+    n_rows = settings.epochs * len(examples)
     while progress.epoch < settings.epochs:
         torch.manual_seed(
             settings.seed % SEEDS * 1_000 + progress.epoch
@@ -101,7 +101,7 @@ def _train(
                     f"the loss is {loss} in epoch {progress.epoch + 1}; lower "
                     f"distillation.generative.learning_rate, which is {settings.learning_rate:g}"
                 )
-            done = (progress.rows + len(rows) / 2) / planned
+            done = (progress.rows + len(rows) / 2) / n_rows
             descent.step(model, optimiser, settings.learning_rate, done)
             progress.rows += len(rows)
         progress.epoch += 1

@@ -1,4 +1,4 @@
-"""What the judge is asked: the windows of a document, the two prompts, the form of the answer.
+"""What the judge is asked: the two prompts, the form of the answer, the key of the call.
 
 Everything constant comes first and is the same bytes for every document of a rubric, so that a
 server's prefix cache hits; the document comes last and alone.

@@ -24,7 +24,7 @@ class Request:
     """One question about one document.
 
     `document` is what the judge sees of it, normalised (`defence.normalised`): at most three
-    windows, joined by `prompts.WINDOW_MARK`. `code` is the document's boundary, which the answer
+    windows, joined by `excerpts.EXCERPT_MARK`. `code` is the document's boundary, which the answer
     must repeat. `anchors` is empty in discovery and the whole rubric in labelling, in the order
     shown. `messages` is the rendered prompt, (role, content) pairs, constant part first.
     `sendable` and `license` are the document's own, checked again before anything leaves.
@@ -51,8 +51,8 @@ class Answer:
 
     `raw_response` is the body as it came: a provider's envelope, or the judge's JSON text alone
     (`reading.content` takes the text out of either); null when nothing came. A judge fills it, the
-    usage, `latency_ms` and `model`; the ledger the rest. `attempts` counts the requests sent,
-    `cost_nanos` is their price in billionths of a US dollar.
+    usage, `latency_ms` and `model`; desk and ledger fill the rest. `attempts` counts the requests
+    sent, `cost_nanos` is their price in billionths of a US dollar.
     """
 
     raw_response: str | None
@@ -92,7 +92,7 @@ class Judge(Protocol):
     """A judge of documents."""
 
     name: str
-    """`provider:model`, as written to the ledger."""
+    """`provider:model`, as written to `judge_calls`."""
 
     identity: Mapping[str, object]
     """What of the judge can change an answer: provider, host, model, sampling; JSON values."""

@@ -13,7 +13,7 @@ from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import Ledger
 from mira_spark.judges.calls.pacing import Pacer
-from mira_spark.judges.calls.spending import Budget
+from mira_spark.judges.calls.spending import Spending
 from mira_spark.judges.protocol import Answer, Request
 from mira_spark.labels import forms, judge_calls
 from mira_spark.labels.forms import Form
@@ -39,7 +39,7 @@ class Labelling:
 def open_desk(
     lake: Lakehouse, settings: JudgeSettings, folder: Path, form: Form, run_id: str
 ) -> Iterator[Desk]:
-    """The desk of one run of a step: journal, budget and pacing around the form's judge; the
+    """The desk of one run of a step: journal, spending and pacing around the form's judge; the
     journal is in the folder where the settings name none.
 
     What an earlier driver left in its journal is in `judge_calls` when the block begins. Raises
@@ -57,10 +57,10 @@ def open_desk(
 
         journal = stack.enter_context(Journal(path, sink))
         clock = lake.clock("judge_calls", "answered_at")
-        budget = _budget(lake, settings.budget, form.judge.name, price, run_id, clock)
+        spending = _spending(lake, settings.budget, form.judge.name, price, run_id, clock)
         pacer = Pacer(settings.pacing, random.Random())
         most_unreadable = settings.unreadable_in_a_row
-        desk = Desk(form.judge, journal, budget, pacer, run_id, clock, most_unreadable)
+        desk = Desk(form.judge, journal, spending, pacer, run_id, clock, most_unreadable)
         yield stack.enter_context(desk)
 
 
@@ -89,17 +89,17 @@ def with_another_asking(lake: Lakehouse, judge: JudgeSettings) -> JudgeSettings:
     return judge.model_copy(update={"reasks": reasks})
 
 
-def _budget(
+def _spending(
     lake: Lakehouse,
     caps: BudgetSettings,
     judge: str,
     price: Price,
     run_id: str,
     clock: Callable[[], datetime],
-) -> Budget:
-    """The caps with what the ledger says was spent."""
+) -> Spending:
+    """The caps with what `judge_calls` says was spent."""
     if caps == BudgetSettings():
-        return Budget(caps, price)  # no caps, nothing to add up
+        return Spending(caps, price)  # no caps, nothing to add up
     spent = judge_calls.spent(lake, run_id, clock().date())
     largest = judge_calls.largest_output(lake, judge)
-    return Budget(caps, price, *spent, largest, today=lambda: clock().date())
+    return Spending(caps, price, *spent, largest, today=lambda: clock().date())

@@ -53,7 +53,7 @@ def task_model(settings: JudgeSettings, task: Task) -> ModelSettings:
 
 
 def judge_name(model: ModelSettings) -> str:
-    """`provider:model`, as in the ledger, without opening the judge."""
+    """`provider:model`, as in `judge_calls`, without opening the judge."""
     return HeuristicJudge.name if model.kind == "heuristic" else f"{model.kind}:{model.model}"
 
 

@@ -1,6 +1,6 @@
 """What discovery and labelling will cost, before anything is sent.
 
-Tokens are estimates: four characters to a token, like the windows. The constant part of a prompt is
+Tokens are estimates: four characters to a token, as in an excerpt. The constant part of a prompt is
 read from the provider's cache by all calls of a group but the first, where caching is on.
 """
 

@@ -32,7 +32,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class StepInputs:
-    """What decides a step's work: equal plans of a finished run mean there is nothing to do."""
+    """What decides a step's work: when those of its last finished run are equal, there is
+    nothing to do."""
 
     step: str
     settings_digest: str
@@ -73,26 +74,26 @@ def was_interrupted(lake: Lakehouse, step: str) -> bool:
     return latest["ended"] is not None and latest["begun"] > latest["ended"]
 
 
-def stale_reasons(plan: StepInputs, last: Row | None) -> list[str]:
+def stale_reasons(current: StepInputs, last: Row | None) -> list[str]:
     """Why the step has work to do, one reason each; empty when its last finished run covers it."""
     if last is None:
         return ["never finished"]
     before: dict[str, str] = last["inputs"]
-    reasons = ["settings changed"] if last["settings_digest"] != plan.settings_digest else []
-    reasons += [f"{key} changed" for key, v in plan.inputs.items() if before.get(key, v) != v]
-    reasons += [f"{key} is new" for key in plan.inputs if key not in before]
-    return reasons + [f"{key} is gone" for key in before if key not in plan.inputs]
+    reasons = ["settings changed"] if last["settings_digest"] != current.settings_digest else []
+    reasons += [f"{key} changed" for key, v in current.inputs.items() if before.get(key, v) != v]
+    reasons += [f"{key} is new" for key in current.inputs if key not in before]
+    return reasons + [f"{key} is gone" for key in before if key not in current.inputs]
 
 
-def idle_row(plan: StepInputs, last: Row, run_id: str) -> dict[str, object]:
+def idle_row(current: StepInputs, last: Row, run_id: str) -> dict[str, object]:
     """The row of a step that was asked for and had nothing to do; it ends as it ended last time."""
     now = datetime.now(UTC)
     ended = {"status": last["status"], "finished_at": now, "message": NOTHING_TO_DO}
-    return _row(plan, run_id, now) | ended
+    return _row(current, run_id, now) | ended
 
 
 @contextlib.contextmanager
-def record_run(lake: Lakehouse, plan: StepInputs, run_id: str) -> Iterator[list[Outcome]]:
+def record_run(lake: Lakehouse, current: StepInputs, run_id: str) -> Iterator[list[Outcome]]:
     """Write a row when the step starts and another when it ends, however it ends.
 
     It starts after all that is recorded, also where the machine's clock was set back since: the
@@ -100,7 +101,7 @@ def record_run(lake: Lakehouse, plan: StepInputs, run_id: str) -> Iterator[list[
     only ever appended: two drivers never conflict on this table.
     """
     clock = lake.clock("runs", "started_at")
-    row = _row(plan, run_id, clock())
+    row = _row(current, run_id, clock())
     reach("run.starting")
     lake.append_rows([row | {"status": "running"}], "runs", run_id)
     outcomes: list[Outcome] = []
@@ -119,14 +120,14 @@ def record_run(lake: Lakehouse, plan: StepInputs, run_id: str) -> Iterator[list[
     reach("run.ended")
 
 
-def _row(plan: StepInputs, run_id: str, now: datetime) -> dict[str, object]:
+def _row(current: StepInputs, run_id: str, now: datetime) -> dict[str, object]:
     return {
         "run_id": run_id,
-        "step": plan.step,
+        "step": current.step,
         "started_at": now,
-        "settings_digest": plan.settings_digest,
+        "settings_digest": current.settings_digest,
         "package_version": package_version(),
-        "inputs": dict(plan.inputs),
+        "inputs": dict(current.inputs),
     }
 
 

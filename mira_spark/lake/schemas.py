@@ -123,7 +123,11 @@ TABLES: dict[str, Table] = {
             ("mae", DOUBLE, "mean absolute error against the judge, points of 0-10", NULL),
             ("spearman", DOUBLE, "rank correlation with the judge; null when constant", NULL),
             ("judge_mae", DOUBLE, "the judge against its own repeat; null without", NULL),
-            ("reliable", BOOLEAN, "within the thresholds; with too few rows, as the group"),
+            (
+                "reliable",
+                BOOLEAN,
+                "whether it counts in the quality; with too few rows, as the group",
+            ),
         ),
     ),
     "scores": Table(

@@ -25,7 +25,7 @@ from mira_spark.lake.columns import (
 
 JUDGE_TABLES: dict[str, Table] = {
     "judge_calls": Table(
-        "the ledger of the judge, append-only, one row per call",
+        "every question to a judge and its answer, append-only, one row per call",
         columns(
             CALL_KEY,
             ("purpose", STRING, "discover, label, repeat, reversed or canary"),

@@ -99,11 +99,11 @@ def score(
             )
         else:
             student, manifest = load_student(scorer, batching)
-            windows = engine.windows(batches, student.window)
-            results = Engine(student, hung_after_s).overlapped(windows)
-        for window, scores, reasons in results:
-            rated = rate_scores(scores, reasons, window.column("source"), manifest)
-            yield _output(window, rated, [isinstance(reason, Outage) for reason in reasons])
+            whole = engine.resized(batches, student.rows_together)
+            results = Engine(student, hung_after_s).overlapped(whole)
+        for batch, scores, reasons in results:
+            rated = rate_scores(scores, reasons, batch.column("source"), manifest)
+            yield _output(batch, rated, [isinstance(reason, Outage) for reason in reasons])
 
     return run
 

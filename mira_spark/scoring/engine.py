@@ -24,7 +24,7 @@ from mira_spark.students.protocol import Batch, Scores, Student
 REASON_LENGTH = 300
 _NOT_FINITE = "the student's score is not a finite number"
 IN_PART = "read in part: the memory did not hold all of it"
-WINDOW_BYTES = 64 << 20
+BATCH_BYTES = 64 << 20
 PROBE = "a"
 """What every student scores that works at all."""
 SWITCH_S = 0.0005
@@ -83,16 +83,16 @@ class Engine:
         return self.collected(self.forwarded(self.encoded(texts)))
 
     def overlapped(
-        self, windows: Iterable[pa.RecordBatch]
+        self, batches: Iterable[pa.RecordBatch]
     ) -> Iterator[tuple[pa.RecordBatch, Scores, Reasons]]:
-        """`scores` of each window's column `text`, while the next ones are read and encoded."""
+        """`scores` of each batch's column `text`, while the next ones are read and encoded."""
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         try:
-            encoded = run_ahead(((one, self.encoded(one.column("text"))) for one in windows), 2)
-            asked = run_ahead(((window, self.forwarded(one)) for window, one in encoded), 1)
-            for window, one in asked:
-                yield window, *self.collected(one)
+            encoded = run_ahead(((one, self.encoded(one.column("text"))) for one in batches), 2)
+            asked = run_ahead(((batch, self.forwarded(one)) for batch, one in encoded), 1)
+            for batch, one in asked:
+                yield batch, *self.collected(one)
         finally:
             sys.setswitchinterval(before)
 
@@ -245,11 +245,11 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def windows(batches: Iterable[pa.RecordBatch], rows: int | None) -> Iterator[pa.RecordBatch]:
-    """The batches cut and put together to windows of `rows` rows to less than twice as many, or of
-    WINDOW_BYTES, the last as small as it comes; None: the batches as they are, without empty ones.
+def resized(batches: Iterable[pa.RecordBatch], rows: int | None) -> Iterator[pa.RecordBatch]:
+    """The batches cut and put together to `rows` rows to less than twice as many, or to
+    BATCH_BYTES, the last as small as it comes; None: the batches as they are, without empty ones.
 
-    A GPU waits for the first window of a task, which is why a large batch is cut.
+    A GPU waits for the first batch of a task, which is why a large batch is cut.
     """
     held: list[pa.RecordBatch] = []
     for batch in batches:
@@ -257,7 +257,7 @@ def windows(batches: Iterable[pa.RecordBatch], rows: int | None) -> Iterator[pa.
         for first in range(0, batch.num_rows, step):
             held.append(batch.slice(first, step))
             count, size = sum(b.num_rows for b in held), sum(b.nbytes for b in held)
-            if rows is None or count >= rows or size >= WINDOW_BYTES:
+            if rows is None or count >= rows or size >= BATCH_BYTES:
                 yield _join_batches(held)
                 held = []
     if held:

@@ -75,7 +75,7 @@ def cut_units(
     """Units of about `unit_tokens`, by source and bucket, with something to score in each.
 
     Sources whose group has no student are left out. All documents decide where units are cut, not
-    those without a score: a unit that was interrupted is planned again as it was.
+    those without a score: a unit that was interrupted is the same unit again.
     """
     cut: list[Unit] = []
     for (source, bucket), tally in sorted(documents.items()):

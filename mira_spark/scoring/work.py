@@ -66,7 +66,7 @@ class Work:
         pinned = (self.version, version, self.all_belong)
         return current_scores(self.lake, self.grouping_id, students, *pinned)
 
-    def planned(
+    def open_units(
         self, documents: Mapping[Bucket, Tally], scorers: Mapping[str, Scorer]
     ) -> list[Unit]:
         """Units of these documents, each with something to score."""
@@ -91,7 +91,7 @@ class Work:
                 "scored_at": F.current_timestamp(),
             }
         )
-        reach("unit.planned")
+        reach("unit.appending")
         try:
             self.lake.append(stamped, "scores", self.run_id, transaction=(unit_id, 1))
         except PySparkException as failure:

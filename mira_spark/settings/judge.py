@@ -136,7 +136,7 @@ class JudgeSettings(ModelSettings):
     discovery; `prompts` a folder with the user's own; `journal` a file on a local disk (null:
     `judge.sqlite` in the folder); `licenses` those that may be sent (empty: all).
     `unreadable_in_a_row`: so many new answers in a row that cannot be used stop the step, at its
-    start or later; answers that the ledger had do not count."""
+    start or later; answers that were there before do not count."""
 
     window_tokens: int = Field(1_000, ge=16, le=100_000)
     labelling: ModelSettings | None = None

@@ -130,7 +130,7 @@ def _label_group(
             if label := _label(done, work, settings):
                 counts["set aside"] += label["set_aside"] is not None
                 chunk.add(label)
-    finally:  # also when the budget is reached: what was answered is labelled
+    finally:  # also when a cap is reached: what was answered is labelled
         chunk.commit()
     if not counts["answered"]:
         labels = lake.read("labels").filter(F.col("labelling_id") == work.labelling_id)

@@ -83,13 +83,13 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     documents = tallies(work.documents())
     _check_grouped(lake, {source for source, _ in documents}, work.groups)
     again = _recalibrate(work, note)
-    planned = work.planned(documents, work.scorers)
-    done = _each(planned, partial(_score, work), "scoring", note)
+    todo = work.open_units(documents, work.scorers)
+    done = _each(todo, partial(_score, work), "scoring", note)
     reach("units.done")
     scored, quarantined = _reconcile(work, documents, done.unscored)
     _view(work)
     reach("view.replaced")
-    return _outcome(work, planned, again, scored, quarantined, done)
+    return _outcome(work, todo, again, scored, quarantined, done)
 
 
 def retry(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
@@ -117,13 +117,13 @@ def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]
         )
 
 
-def _each(planned: list[Unit], do: Callable[[Unit], Done], what: str, note: Note) -> Done:
+def _each(todo: list[Unit], do: Callable[[Unit], Done], what: str, note: Note) -> Done:
     """`do` every unit, two at a time; what became of all together."""
-    advance, total = Advance.start(planned), Done()
+    advance, total = Advance.start(todo), Done()
     pool = ThreadPoolExecutor(UNITS_AT_ONCE)
     try:
-        started = {pool.submit(do, unit): unit for unit in planned}
-        with counted(sum(unit.documents for unit in planned), what) as count:
+        started = {pool.submit(do, unit): unit for unit in todo}
+        with counted(sum(unit.documents for unit in todo), what) as count:
             for future in as_completed(started):
                 unit, done = started[future], future.result()
                 advance.add(unit, done.quarantined)
@@ -147,11 +147,11 @@ def _recalibrate(work: Work, note: Note) -> int:
     for group, other in equal_students(work.lake, work.scorers).items():
         pinned = work.lake.version("scores")
         stored = work.scores_of([other], pinned)
-        planned = work.planned(tallies(stored), {group: work.scorers[group]})
+        todo = work.open_units(tallies(stored), {group: work.scorers[group]})
         done = work.scores(pinned).select(*SCORE_KEY)
         rows = stored.join(done, on=SCORE_KEY, how="left_anti")
-        _each(planned, partial(_copy, work, rows, other), "scores calibrated anew", note)
-        count += sum(unit.documents for unit in planned)
+        _each(todo, partial(_copy, work, rows, other), "scores calibrated anew", note)
+        count += sum(unit.documents for unit in todo)
     return count
 
 
@@ -219,10 +219,10 @@ def _reconcile(work: Work, documents: Mapping[Bucket, Tally], unscored: int) -> 
 
 
 def _outcome(
-    work: Work, planned: list[Unit], again: int, scored: int, quarantined: int, done: Done
+    work: Work, todo: list[Unit], again: int, scored: int, quarantined: int, done: Done
 ) -> Outcome:
-    new = sum(unit.documents for unit in planned) - done.unscored
-    message = f"{new:,} documents scored in {len(planned)} units, {scored + quarantined:,} in all"
+    new = sum(unit.documents for unit in todo) - done.unscored
+    message = f"{new:,} documents scored in {len(todo)} units, {scored + quarantined:,} in all"
     if again:
         message += f"; {again:,} scores calibrated anew, without the model"
     share = quarantined / max(1, scored + quarantined)

@@ -20,7 +20,7 @@ from mira_spark.students.windows import Reader
 
 HEADS, BIAS = "heads", "bias"
 _BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
-PACKED_WINDOW = 1_000
+PACKED_ROWS_TOGETHER = 1_000
 """So few that the GPU has work soon; for want of padding they need not be sorted together."""
 BACKEND = "inductor"
 _Arrays = Mapping[str, npt.NDArray[np.float32]]
@@ -65,9 +65,9 @@ class EncoderStudent:
         return self.config.slots
 
     @property
-    def window(self) -> int:
+    def rows_together(self) -> int:
         """As many as are sorted by length together."""
-        return PACKED_WINDOW if packing.is_packed(self.model) else windows.WINDOW
+        return PACKED_ROWS_TOGETHER if packing.is_packed(self.model) else windows.ROWS_TOGETHER
 
     def batched(self, batching: Batching) -> Self:
         """With such batches. To be compiled changes its model, and no score but for last bits;

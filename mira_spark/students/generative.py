@@ -59,9 +59,9 @@ class GenerativeStudent:
         return self.config.slots
 
     @property
-    def window(self) -> int:
+    def rows_together(self) -> int:
         """As many as are sorted by length together."""
-        return windows.WINDOW
+        return windows.ROWS_TOGETHER
 
     def batched(self, batching: Batching) -> Self:
         """With batches of so many tokens; never compiled: each call has another shape."""

@@ -56,7 +56,7 @@ class LinearStudent:
         """It reads bytes."""
 
     @property
-    def window(self) -> None:
+    def rows_together(self) -> None:
         """Batches are taken as they come."""
         return None
 

@@ -83,7 +83,7 @@ class Student(Protocol):
         ...
 
     @property
-    def window(self) -> int | None:
+    def rows_together(self) -> int | None:
         """How many texts `encode` should see at once, so that batches of like length come about;
         None: it makes no difference."""
         ...

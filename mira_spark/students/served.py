@@ -65,7 +65,7 @@ class ServedStudent:
         return {}
 
     @property
-    def window(self) -> None:
+    def rows_together(self) -> None:
         """Batches are taken as they come."""
         return None
 

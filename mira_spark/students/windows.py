@@ -18,7 +18,7 @@ _MARK = " [...] "
 """Stands between two windows of a document that is not read whole."""
 _AT_ONCE = 256
 """Texts that are tokenised at once: while their ids become arrays no other thread goes on."""
-WINDOW = 20_000
+ROWS_TOGETHER = 20_000
 """Documents that are sorted by length together: padding is then under three per cent."""
 
 

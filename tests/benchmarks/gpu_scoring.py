@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from mira_spark.scoring.engine import Engine, windows
+from mira_spark.scoring.engine import Engine, resized
 from mira_spark.students import packing
 from mira_spark.students.configs import piece, pieces
 from mira_spark.students.encoder import EncoderStudent
@@ -80,7 +80,7 @@ def turn(engine: Engine, batches: list[pa.RecordBatch]) -> tuple[float, list[int
     if torch.cuda.is_available():
         threading.Thread(target=sample, daemon=True).start()
     started = time.perf_counter()
-    for _ in engine.overlapped(windows(batches, engine.student.window)):
+    for _ in engine.overlapped(resized(batches, engine.student.rows_together)):
         pass
     ended.set()
     return time.perf_counter() - started, samples

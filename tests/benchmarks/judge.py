@@ -29,7 +29,7 @@ from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.ledger import Answered, Ledger, answered
 from mira_spark.judges.calls.pacing import Pacer
 from mira_spark.judges.calls.secret import Secret
-from mira_spark.judges.calls.spending import Budget
+from mira_spark.judges.calls.spending import Spending
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.protocol import Anchor, Request
 from mira_spark.judges.reading import Labels
@@ -120,7 +120,7 @@ def safely(
     which is read and written by `do`."""
     model = ModelSettings(kind="openai", model="stub", url=url, hosts=("127.0.0.1",))
     judge = OpenAIJudge(model, Secret("none"))
-    budget = Budget(BudgetSettings(per_run=FAR, per_day=FAR, per_source=FAR), PRICE)
+    budget = Spending(BudgetSettings(per_run=FAR, per_day=FAR, per_source=FAR), PRICE)
     pacer = Pacer(PacingSettings(in_flight=in_flight), random.Random(0))
     with TemporaryDirectory() as folder:
         table = f"{folder}/judge_calls"

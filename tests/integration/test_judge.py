@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession, functions as F
 from mira_spark import pipeline
 from mira_spark.errors import ConfigError, InputError, JudgeError, UnsignedError
 from mira_spark.judges.calls.pacing import JudgeUnavailable
-from mira_spark.judges.calls.spending import BudgetReached
+from mira_spark.judges.calls.spending import CapReached
 from mira_spark.labels import forms, planning, questions
 from mira_spark.labels.canaries import JudgeDrift
 from mira_spark.labels.checks import parse
@@ -187,7 +187,7 @@ def test_the_budget_stops_the_labelling_which_then_goes_on(
 ) -> None:
     asked = len(stub.calls)
     capped = with_judge(judged, budget={"per_run": {"usd": "0.09"}})
-    with pytest.raises(BudgetReached, match=r"judge\.budget\.per_run\.usd is reached"):
+    with pytest.raises(CapReached, match=r"judge\.budget\.per_run\.usd is reached"):
         pipeline.perform(lake, capped, "capped", ["label_documents"])
     calls = lake.read("judge_calls").filter("run_id = 'capped'")
     spent, rows = calls.agg(F.sum("cost_usd"), F.count("*")).collect()[0]

@@ -20,7 +20,7 @@ from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import Answered, Ledger, answered
 from mira_spark.judges.calls.pacing import JudgeUnavailable, Pacer
 from mira_spark.judges.calls.secret import Secret
-from mira_spark.judges.calls.spending import Budget
+from mira_spark.judges.calls.spending import Spending
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.protocol import Answer, Request
 from mira_spark.judges.reading import Labels
@@ -72,7 +72,7 @@ class Office:
         """What came of the requests in one run, which the judge may end early."""
         judge = self.judge()
         ledger = Ledger(self.known, parse, lambda request: again(judge, request), reasks)
-        budget = Budget(BudgetSettings(), FREE)
+        budget = Spending(BudgetSettings(), FREE)
         found = []
         with (
             Journal(self.folder / "judge.sqlite", self.sink) as journal,

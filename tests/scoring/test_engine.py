@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 
 from mira_spark.errors import StudentError
 from mira_spark.scoring import engine
-from mira_spark.scoring.engine import _NOT_FINITE, IN_PART, Engine, Outage, windows
+from mira_spark.scoring.engine import _NOT_FINITE, IN_PART, Engine, Outage, resized
 from mira_spark.scoring.stages import run_ahead
 from mira_spark.students.protocol import Batch, Scores
 from tests.poison import POISON
@@ -186,26 +186,26 @@ def table(texts: list[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"text": strings(*texts)})
 
 
-def test_batches_are_cut_and_put_together_to_windows() -> None:
+def test_batches_are_cut_and_put_together() -> None:
     batches = [table(["x"] * n) for n in (3, 0, 4, 10, 1)]
-    assert [w.num_rows for w in windows(batches, 6)] == [7, 6, 5]
-    assert [w.num_rows for w in windows(batches, 1)] == [1] * 18
-    assert [w.num_rows for w in windows(batches, None)] == [3, 4, 10, 1]
-    assert list(windows([], 6)) == []
+    assert [b.num_rows for b in resized(batches, 6)] == [7, 6, 5]
+    assert [b.num_rows for b in resized(batches, 1)] == [1] * 18
+    assert [b.num_rows for b in resized(batches, None)] == [3, 4, 10, 1]
+    assert list(resized([], 6)) == []
 
 
-def test_a_window_ends_where_its_texts_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "WINDOW_BYTES", 1_000)
-    assert [w.num_rows for w in windows([table(["x" * 400])] * 5, 100)] == [3, 2]
+def test_a_batch_ends_where_its_texts_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BATCH_BYTES", 1_000)
+    assert [b.num_rows for b in resized([table(["x" * 400])] * 5, 100)] == [3, 2]
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1_000, None])
-def test_the_order_and_the_scores_do_not_depend_on_the_windows(rows: int | None) -> None:
+def test_the_order_and_the_scores_do_not_depend_on_the_batches(rows: int | None) -> None:
     texts = [f"word{i} and more" * (i % 5) for i in range(300)]
     batches = [table(texts[i : i + 20]) for i in range(0, 300, 20)]
     whole, _ = Engine(linear(1)).scores(strings(*texts))
-    found = list(Engine(linear(1)).overlapped(windows(batches, rows)))
-    assert [t for window, _, _ in found for t in window["text"].to_pylist()] == texts
+    found = list(Engine(linear(1)).overlapped(resized(batches, rows)))
+    assert [t for batch, _, _ in found for t in batch["text"].to_pylist()] == texts
     np.testing.assert_array_equal(np.concatenate([s for _, s, _ in found]), whole)
 
 

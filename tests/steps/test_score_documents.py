@@ -98,7 +98,7 @@ def test_units_of_any_order_twice_and_together_are_there_once(
     with leases.hold_lease(lake, score_documents.WRITES) as claimed:
         sections = (settings.scoring, settings.grouping, settings.student_registry)
         work = scoring_work.work_now(claimed, *sections, "r")
-        planned = work.planned(scoring_work.tallies(work.documents()), work.scorers)
+        planned = work.open_units(scoring_work.tallies(work.documents()), work.scorers)
         assert len(planned) == 4
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda unit: score_documents._score(work, unit), planned[::-1]))

@@ -18,7 +18,7 @@ from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.pacing import GaveUp, JudgeUnavailable, Pacer, utc_now
 from mira_spark.judges.calls.prices import upper_bound_tokens
-from mira_spark.judges.calls.spending import Budget
+from mira_spark.judges.calls.spending import Spending
 from mira_spark.judges.protocol import (
     UNREADABLE_OUTCOMES,
     Anchor,
@@ -87,13 +87,13 @@ class Desk:
         self,
         judge: Judge,
         journal: Journal,
-        budget: Budget,
+        spending: Spending,
         pacer: Pacer,
         run_id: str,
         now: Callable[[], datetime] = utc_now,
         most_unreadable: int | None = None,
     ) -> None:
-        self._judge, self._journal, self._budget, self._pacer = judge, journal, budget, pacer
+        self._judge, self._journal, self._spending, self._pacer = judge, journal, spending, pacer
         self._run_id, self._now = run_id, now
         self._most_unreadable = most_unreadable
         self._unreadable: list[Answer] = []
@@ -201,7 +201,7 @@ class Desk:
         return answer
 
     async def _attempt(self, call: _Call) -> Answer:
-        reservation = await self._budget.reserve(call.request.source, *call.most_tokens)
+        reservation = await self._spending.reserve(call.request.source, *call.most_tokens)
         nanos = reservation.most.usd_nanos
         most_tokens = (reservation.input_tokens, reservation.output_tokens)
         try:
@@ -211,7 +211,7 @@ class Desk:
             presumed.spend(most_tokens, nanos)
             await self._journal.intend(self._row(presumed, Answer(None, "failed", LOST)))
         except BaseException:
-            self._budget.release(reservation)
+            self._spending.release(reservation)
             raise
         call.sent += 1
         try:
@@ -219,17 +219,17 @@ class Desk:
         except BaseException as error:
             # Errors of our own kind are raised before anything is sent.
             if error.lost if isinstance(error, CallFailed) else not isinstance(error, MiraError):
-                self._budget.settle(reservation, None)
+                self._spending.settle(reservation, None)
                 call.spend(most_tokens, nanos)
             else:
-                self._budget.release(reservation)
+                self._spending.release(reservation)
             raise
         tokens = (answer.input_tokens, answer.output_tokens)
         if tokens[0] <= 0 or sum(tokens) > MOST_TOKENS:
-            # Without usage the whole reservation counts, here as in the budget.
+            # Without usage the whole reservation counts, here as in the spending.
             answer = replace(answer, input_tokens=0, cached_input_tokens=0)
             tokens = most_tokens
-        call.spend(tokens, self._budget.settle(reservation, answer))
+        call.spend(tokens, self._spending.settle(reservation, answer))
         return answer
 
     def _most_tokens(self, request: Request) -> tuple[int, int]:

@@ -66,14 +66,14 @@ def answered(
     was answered is handed out before its error is raised; closing the iterator stops the desk.
     Both take until no call is in flight any more, and all that was answered is recorded.
     """
-    run = _Run(desk, ledger)
+    run = _Use(desk, ledger)
     try:
         yield from run.answers(iter(requests))
     finally:
         run.finish()
 
 
-class _Run(Generic[_T]):
+class _Use(Generic[_T]):
     """One use of the ledger, in the caller's thread."""
 
     def __init__(self, desk: Desk, ledger: Ledger[_T]) -> None:

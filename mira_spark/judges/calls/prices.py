@@ -1,6 +1,6 @@
 """What a call costs, and what it may cost at most.
 
-Money is counted in whole billionths of a US dollar (what decimal(18,9) holds), tokens in units.
+Costs are counted in whole billionths of a US dollar (what decimal(18,9) holds), tokens in units.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ _REMEDY = {
 }
 
 
-class BudgetReached(MiraError):
+class CapReached(MiraError):
     """The next call does not fit a cap and was not sent; the step can be resumed."""
 
     exit_code = 75
@@ -27,7 +27,7 @@ class BudgetReached(MiraError):
 
 @dataclass(frozen=True)
 class Spent:
-    """Money in billionths of a US dollar, and tokens."""
+    """Billionths of a US dollar, and tokens."""
 
     usd_nanos: int = 0
     tokens: int = 0
@@ -96,7 +96,7 @@ def utc_today() -> date:
     return datetime.now(UTC).date()
 
 
-class Budget:
+class Spending:
     """The caps of one run of one step, for callers on one event loop.
 
     `run`, `day` and `by_source` are what was spent before, `largest_output` the most output tokens
@@ -132,7 +132,7 @@ class Budget:
         that a call of this limit was billed.
 
         Waits, first come first served, while calls in flight may still leave room. Raises
-        BudgetReached when it does not fit beside what is spent already; from then on every call,
+        CapReached when it does not fit beside what is spent already; from then on every call,
         waiting or new, is refused.
         """
         granted: asyncio.Future[Reservation | None] = asyncio.get_running_loop().create_future()
@@ -151,7 +151,7 @@ class Budget:
                 self.release(reservation)
             raise
         if reservation is None:
-            raise BudgetReached(self._refusal)
+            raise CapReached(self._refusal)
         return reservation
 
     def settle(self, reservation: Reservation, usage: Usage | Answer | None) -> int:

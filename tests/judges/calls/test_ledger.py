@@ -24,7 +24,7 @@ from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import _CHUNK, Answered, Ledger, answered
 from mira_spark.judges.calls.pacing import JudgeUnavailable, Pacer
 from mira_spark.judges.calls.prices import upper_bound_tokens
-from mira_spark.judges.calls.spending import Budget, BudgetReached, Spent
+from mira_spark.judges.calls.spending import CapReached, Spending, Spent
 from mira_spark.judges.calls.throttle import AT_FIRST
 from mira_spark.judges.prompts import schema
 from mira_spark.judges.protocol import Answer, CallFailed, Request
@@ -104,7 +104,7 @@ class Office:
     @contextmanager
     def open(self) -> Iterator[tuple[Desk, Ledger[int]]]:
         self.judge = Voice(self.say, self.max_output_tokens)
-        self.budget = Budget(BudgetSettings(per_run=self.caps), PRICE)
+        self.budget = Spending(BudgetSettings(per_run=self.caps), PRICE)
         with ExitStack() as stack:
             self.journal = stack.enter_context(
                 Journal(self.path, self.sink, self.flush_answers, flush_s=3_600)
@@ -284,12 +284,12 @@ def test_a_server_that_bills_ten_times_the_limit_passes_a_cap_by_its_first_calls
     office.say = lambda r: Answer(r.document, "answered", None, 10, 0, bill, 1, 30, "voice-1")
     cap = 100 * (PROMPT_TOKENS + office.max_output_tokens)
     office.caps = Caps(tokens=cap)
-    with pytest.raises(BudgetReached):
+    with pytest.raises(CapReached):
         office.run(*keys(3_000))
     assert cap - MOST.tokens - bill < office.budget.spent.tokens <= cap
     tight = 4 * (PROMPT_TOKENS + office.max_output_tokens)
     office.caps, office.table = Caps(tokens=tight), []
-    with pytest.raises(BudgetReached):
+    with pytest.raises(CapReached):
         office.run(*map(str, range(5_000, 6_000)))
     assert office.budget.spent.tokens <= tight + AT_FIRST * bill
 
@@ -503,7 +503,7 @@ def until_it_ends(office: Office, many: int, expected: type[BaseException]) -> l
 
 def test_a_cap_that_is_reached_keeps_all_answers_and_hands_them_out(office: Office) -> None:
     office.caps = Caps(tokens=60_000)
-    found = until_it_ends(office, 4_000, BudgetReached)
+    found = until_it_ends(office, 4_000, CapReached)
     assert 100 < len(found) < 4_000
     assert sorted(found) == sorted(office.judge.asked) == sorted(office.outcomes())
     assert office.budget.reserved == Spent()

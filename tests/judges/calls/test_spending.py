@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from mira_spark.errors import ConfigError
 from mira_spark.judges.calls.prices import Usage, cost_nanos, price_of, upper_bound_tokens
-from mira_spark.judges.calls.spending import Budget, BudgetReached, Reservation, Spent
+from mira_spark.judges.calls.spending import CapReached, Reservation, Spending, Spent
 from mira_spark.judges.protocol import Answer
 from mira_spark.settings.judge import BudgetSettings, Caps, Price
 
@@ -33,8 +33,8 @@ def price(input: str = "1", output: str = "1", cached: str | None = None) -> Pri
     )
 
 
-def tokens_budget(limit: int | None, **scopes: Caps) -> Budget:
-    return Budget(BudgetSettings(per_run=Caps(tokens=limit), **scopes), price())
+def tokens_budget(limit: int | None, **scopes: Caps) -> Spending:
+    return Spending(BudgetSettings(per_run=Caps(tokens=limit), **scopes), price())
 
 
 def run(main: Callable[[], Awaitable[T]]) -> T:
@@ -125,7 +125,7 @@ def test_a_character_no_text_should_hold_still_counts() -> None:
 
 def test_what_is_settled_takes_the_reservation_s_place() -> None:
     async def main() -> None:
-        budget = Budget(BudgetSettings(), price("1", "2"))
+        budget = Spending(BudgetSettings(), price("1", "2"))
         reservation = await budget.reserve("web", 100, 50)
         assert reservation.most == budget.reserved == Spent(200_000, 150)
         assert budget.spent == Spent()
@@ -139,7 +139,7 @@ def test_what_is_settled_takes_the_reservation_s_place() -> None:
 @pytest.mark.parametrize("usage", [None, Answer("lost count"), Usage(0, 0)])
 def test_what_is_not_known_counts_in_full(usage: Usage | Answer | None) -> None:
     async def main() -> None:
-        budget = Budget(BudgetSettings(), price("1", "2"))
+        budget = Spending(BudgetSettings(), price("1", "2"))
         reservation = await budget.reserve("web", 100, 50)
         assert budget.settle(reservation, usage) == 200_000
         assert (budget.spent, budget.reserved) == (Spent(200_000, 150), Spent())
@@ -149,7 +149,7 @@ def test_what_is_not_known_counts_in_full(usage: Usage | Answer | None) -> None:
 
 def test_what_is_released_costs_nothing() -> None:
     async def main() -> None:
-        budget = Budget(BudgetSettings(), price())
+        budget = Spending(BudgetSettings(), price())
         budget.release(await budget.reserve("web", 100, 50))
         assert (budget.spent, budget.reserved) == (Spent(), Spent())
 
@@ -159,7 +159,7 @@ def test_what_is_released_costs_nothing() -> None:
 @pytest.mark.parametrize("first", ["settle", "release"])
 @pytest.mark.parametrize("second", ["settle", "release"])
 def test_a_reservation_ends_once(first: str, second: str) -> None:
-    def end(budget: Budget, how: str, reservation: Reservation) -> None:
+    def end(budget: Spending, how: str, reservation: Reservation) -> None:
         if how == "settle":
             budget.settle(reservation, Usage(1, 1))
         else:
@@ -179,7 +179,7 @@ def test_a_reservation_ends_once(first: str, second: str) -> None:
 
 def test_a_cached_price_above_the_plain_one_is_reserved_too() -> None:
     async def main() -> None:
-        budget = Budget(BudgetSettings(), price("1", "1", cached="3"))
+        budget = Spending(BudgetSettings(), price("1", "1", cached="3"))
         assert (await budget.reserve("web", 10, 0)).most.usd_nanos == 30_000
 
     run(main)
@@ -194,10 +194,10 @@ def test_a_cached_price_above_the_plain_one_is_reserved_too() -> None:
 )
 def test_a_cap_may_be_met_and_never_passed(scope: str, caps: Caps, unit: str) -> None:
     async def main() -> None:
-        budget = Budget(BudgetSettings.model_validate({scope: caps}), price())
+        budget = Spending(BudgetSettings.model_validate({scope: caps}), price())
         budget.settle(await budget.reserve("web", 60, 40), Usage(60, 39))
         budget.settle(await budget.reserve("web", 1, 0), Usage(1, 0))
-        with pytest.raises(BudgetReached, match=f"judge.budget.{scope}.{unit} ") as reached:
+        with pytest.raises(CapReached, match=f"judge.budget.{scope}.{unit} ") as reached:
             await budget.reserve("web", 1, 0)
         assert reached.value.exit_code == 75
 
@@ -208,9 +208,9 @@ def test_the_refusal_says_every_figure_and_what_to_do() -> None:
     async def main() -> str:
         settings = BudgetSettings(per_source=Caps(usd=Decimal("0.005")))
         before = {"web": Spent(usd_nanos=3_000_000)}
-        budget = Budget(settings, price(), by_source=before)
+        budget = Spending(settings, price(), by_source=before)
         await budget.reserve("web", 1_000, 0)
-        with pytest.raises(BudgetReached) as reached:
+        with pytest.raises(CapReached) as reached:
             await budget.reserve("web", 2_000, 500)
         return str(reached.value)
 
@@ -223,7 +223,7 @@ def test_what_was_spent_before_counts() -> None:
     async def main() -> None:
         settings = {s: Caps(tokens=100) for s in ("per_run", "per_day", "per_source")}
         for scope in settings:
-            budget = Budget(
+            budget = Spending(
                 BudgetSettings.model_validate({scope: settings[scope]}),
                 price(),
                 run=Spent(tokens=91),
@@ -231,7 +231,7 @@ def test_what_was_spent_before_counts() -> None:
                 by_source={"web": Spent(tokens=91)},
             )
             budget.release(await budget.reserve("web", 9, 0))
-            with pytest.raises(BudgetReached, match=scope):
+            with pytest.raises(CapReached, match=scope):
                 await budget.reserve("web", 10, 0)
 
     run(main)
@@ -242,7 +242,7 @@ def test_each_source_has_a_cap_of_its_own() -> None:
         budget = tokens_budget(None, per_source=Caps(tokens=10))
         for source in ("web", "code", "books"):
             budget.settle(await budget.reserve(source, 10, 0), None)
-        with pytest.raises(BudgetReached, match="'code'"):
+        with pytest.raises(CapReached, match="'code'"):
             await budget.reserve("code", 1, 0)
 
     run(main)
@@ -251,9 +251,9 @@ def test_each_source_has_a_cap_of_its_own() -> None:
 def test_after_a_cap_was_reached_no_call_is_let_through() -> None:
     async def main() -> None:
         budget = tokens_budget(10)
-        with pytest.raises(BudgetReached):
+        with pytest.raises(CapReached):
             await budget.reserve("web", 11, 0)
-        with pytest.raises(BudgetReached):
+        with pytest.raises(CapReached):
             await budget.reserve("web", 1, 0)
         assert budget.reserved == Spent()
 
@@ -267,7 +267,7 @@ def test_a_new_day_has_the_whole_cap_and_a_call_counts_on_the_day_it_began() -> 
     async def main() -> None:
         clock = [date(2025, 11, 1)]
         settings = BudgetSettings(per_day=Caps(tokens=10))
-        budget = Budget(settings, price(), day=Spent(tokens=2), today=lambda: clock[0])
+        budget = Spending(settings, price(), day=Spent(tokens=2), today=lambda: clock[0])
         before_midnight = await budget.reserve("web", 8, 0)
         clock[0] += timedelta(days=1)
         after_midnight = await budget.reserve("web", 10, 0)
@@ -275,7 +275,7 @@ def test_a_new_day_has_the_whole_cap_and_a_call_counts_on_the_day_it_began() -> 
         budget.settle(after_midnight, Usage(9, 0))
         budget.settle(await budget.reserve("web", 1, 0), None)
         clock[0] -= timedelta(days=1)
-        with pytest.raises(BudgetReached, match="per_day"):
+        with pytest.raises(CapReached, match="per_day"):
             await budget.reserve("web", 1, 0)
 
     run(main)
@@ -285,14 +285,14 @@ def test_who_waits_over_midnight_counts_on_the_day_of_the_grant() -> None:
     async def main() -> None:
         clock = [date(2025, 11, 1)]
         settings = BudgetSettings(per_day=Caps(tokens=10))
-        budget = Budget(settings, price(), today=lambda: clock[0])
+        budget = Spending(settings, price(), today=lambda: clock[0])
         first = await budget.reserve("web", 10, 0)
         waiting = asyncio.create_task(budget.reserve("web", 10, 0))
         await settled_tasks()
         clock[0] += timedelta(days=1)
         budget.settle(first, None)
         budget.settle(await waiting, None)
-        with pytest.raises(BudgetReached):
+        with pytest.raises(CapReached):
             await budget.reserve("web", 1, 0)
 
     run(main)
@@ -322,7 +322,7 @@ def test_a_waiting_call_is_refused_when_no_room_was_left() -> None:
         await settled_tasks()
         budget.settle(first, Usage(60, 0))
         for task in waiting:
-            with pytest.raises(BudgetReached, match="may need 50 "):
+            with pytest.raises(CapReached, match="may need 50 "):
                 await task
 
     run(main)
@@ -334,9 +334,9 @@ def test_a_call_that_can_never_fit_does_not_wait() -> None:
         await budget.reserve("web", 100, 0)
         waiting = asyncio.create_task(budget.reserve("web", 1, 0))
         await settled_tasks()
-        with pytest.raises(BudgetReached):
+        with pytest.raises(CapReached):
             await budget.reserve("web", 101, 0)
-        with pytest.raises(BudgetReached):
+        with pytest.raises(CapReached):
             await waiting
 
     run(main)
@@ -461,7 +461,7 @@ def random_case(rng: random.Random) -> tuple[BudgetSettings, Price, dict[str, Sp
 async def spend(seed: int) -> None:
     rng = random.Random(seed)
     settings, price, before = random_case(rng)
-    budget = Budget(
+    budget = Spending(
         settings,
         price,
         run=before["per_run"],
@@ -489,7 +489,7 @@ async def spend(seed: int) -> None:
             asked[call] = source, most_amounts
             try:
                 reservation = await budget.reserve(source, sent, most)
-            except BudgetReached:
+            except CapReached:
                 if not refused:
                     refused = True
                     assert any(book.over(*a, with_reserved=False) for a in asked.values())
@@ -559,7 +559,7 @@ def test_the_largest_bill_is_reserved_by_every_later_call_of_that_limit() -> Non
 
 def test_a_bill_of_an_earlier_run_is_reserved_from_the_start() -> None:
     async def main() -> None:
-        budget = Budget(BudgetSettings(), price(), largest_output=700)
+        budget = Spending(BudgetSettings(), price(), largest_output=700)
         assert (await budget.reserve("web", 10, 50)).most.tokens == 710
 
     run(main)
@@ -575,7 +575,7 @@ def test_who_waits_is_held_to_the_bill_that_came_meanwhile() -> None:
         budget.settle(first, Usage(50, 20))
         assert (await waiting).most.tokens == 150
         budget.settle(second, Usage(50, 90))
-        with pytest.raises(BudgetReached, match="the next call may need 140 and was not sent"):
+        with pytest.raises(CapReached, match="the next call may need 140 and was not sent"):
             await more
 
     run(main)
@@ -600,7 +600,7 @@ def test_a_cap_is_passed_by_no_more_than_calls_in_flight_are_billed_beyond_their
                 budget.settle(done, Usage(5, open_calls.pop(done)))
             try:
                 reservation = await asyncio.wait_for(budget.reserve("web", 5, output_limit), 0.01)
-            except (BudgetReached, TimeoutError):
+            except (CapReached, TimeoutError):
                 break
             open_calls[reservation] = billed
             assert budget.spent.tokens + budget.reserved.tokens <= limit
@@ -622,7 +622,7 @@ def test_a_server_that_bills_ten_times_the_limit_passes_the_cap_by_its_first_cal
         budget = tokens_budget(10_000)
         for _ in range(19):
             budget.settle(await budget.reserve("web", 10, 50), Usage(10, 500))
-        with pytest.raises(BudgetReached):
+        with pytest.raises(CapReached):
             await budget.reserve("web", 10, 50)
         assert budget.spent.tokens == 9_690
 
