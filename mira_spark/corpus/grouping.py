@@ -68,7 +68,7 @@ def group(sources: Sequence[Source], settings: GroupingSettings) -> dict[str, st
 
 
 def group_name(index: int) -> str:
-    """group_a … group_z, then group_26 …"""
+    """The name of the group with this number, from 0: group_a … group_z, then group_26 …"""
     letters = string.ascii_lowercase
     return f"group_{letters[index] if index < len(letters) else index}"
 

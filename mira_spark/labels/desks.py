@@ -84,7 +84,8 @@ def ledger(
 
 
 def with_another_asking(lake: Lakehouse, judge: JudgeSettings) -> JudgeSettings:
-    """Settings under which each unreadable answer is asked for once more than ever before."""
+    """The settings with so many `reasks` that every question whose answers could not be read is
+    asked once more, however often it was asked before."""
     reasks = judge_calls.highest_replicate(lake) // 2 + 1
     return judge.model_copy(update={"reasks": reasks})
 

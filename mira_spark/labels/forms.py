@@ -119,6 +119,7 @@ def open_form(lake: Lakehouse, settings: JudgeSettings, task: Task, generation: 
 
 
 def model_price(judge: JudgeSettings, model: ModelSettings) -> Price:
-    """What the model costs; ConfigError when nobody said."""
+    """What the model costs; nothing for the heuristic judge. ConfigError when `judge.prices` does
+    not say."""
     is_paid = model.kind != "heuristic"
     return price_of(model.model or "", judge.prices) if is_paid else FREE

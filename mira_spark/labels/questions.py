@@ -17,7 +17,8 @@ REPLICATES: dict[Purpose, int] = {"repeat": 1}
 
 
 def sendable_documents(documents: DataFrame, judge: JudgeSettings, task: Task) -> DataFrame:
-    """The documents that may be shown to the task's judge; the heuristic one sends nothing."""
+    """The documents that may be sent to the task's judge: `sendable`, and of a licence in
+    `judge.licenses` where that names any. For the heuristic judge, which sends nothing, all."""
     if task_model(judge, task).kind == "heuristic":
         return documents
     allowed = documents.filter(F.col("sendable"))
@@ -68,7 +69,8 @@ def request(
 
 
 def as_replicate(request: Request, form: Form, replicate: int) -> Request:
-    """The same question under another replicate number, which is another answer."""
+    """The same question with another replicate number: another call key, so that it is asked anew
+    and its answer kept beside the others."""
     schema = prompts.schema(request.anchors)
     identity = form.judge.identity
     if form.generation:

@@ -64,7 +64,8 @@ def adopt(folder: Path) -> str | None:
 
 
 def finish(spark: SparkSession, folder: Path) -> None:
-    """After `adopt`: the students' artefacts are those in `folder`, in every schema."""
+    """The second half of `adopt`, which needs Spark: in every schema the rows of `students` then
+    name the artefacts in `folder`. Nothing is done where no adoption was begun."""
     old = _record(folder).get("adopted_from")
     if old is None:
         return

@@ -20,7 +20,8 @@ class Claim(Protocol):
         """The tables it is for."""
 
     def row_while_valid(self) -> DataFrame:
-        """One row, True, while the claim stands, else none: looked up whenever it is executed."""
+        """A frame of one row, True, while the claim stands, else of none; it is looked up each time
+        the frame is executed."""
 
     def check(self, within_s: float = 0) -> None:
         """Raises BusyError when the claim has ended; may trust what was seen `within_s` ago."""

@@ -24,7 +24,8 @@ class Snapshot(NamedTuple):
 
 
 def digest(commit: Row) -> str:
-    """Of a row of DESCRIBE HISTORY, without the time, which Delta corrects."""
+    """16 hex digits of what a commit says of itself in DESCRIBE HISTORY. The time does not count:
+    Delta may correct it later."""
     said = ("operation", "operationParameters", "userMetadata", "operationMetrics")
     content = json.dumps([commit[name] for name in said], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -59,7 +59,8 @@ class Lease:
         self.seen = self.clock()
 
     def row_while_valid(self) -> DataFrame:
-        """One row, True, while all the tables are ours, else none."""
+        """A frame of one row, True, while this driver has all the tables, else of none; looked up
+        each time the frame is executed."""
         mine = self.lake.read("leases").filter(self._own_rows()).agg(F.count("*").alias("mine"))
         return mine.filter(F.col("mine") == len(self.tables)).select(F.lit(True))
 
@@ -78,11 +79,11 @@ class Lease:
         self.seen = self.clock()
 
     def renew(self) -> None:
-        """Say that the holder lives."""
+        """Record that the holder lives; one that is silent for DEAD_AFTER_S counts as dead."""
         self.lake.update("leases", self._own_rows(), {"heartbeat_at": F.current_timestamp()})
 
     def release(self) -> None:
-        """Let the next driver have it at once."""
+        """Give the tables back: the next driver need not wait until this one counts as dead."""
         self.lake.update("leases", self._own_rows(), {"holder": F.lit(None).cast("string")})
 
     def _own_rows(self) -> Column:

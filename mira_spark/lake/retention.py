@@ -15,7 +15,8 @@ _PART = re.compile(r"(\d+)\s+(hour|day|week|month|year)s?")
 
 
 def check(lake: Lakehouse, tables: tuple[str, ...], keep_days: int) -> None:
-    """InputError with the statement that mends it for every table that would forget too early."""
+    """Raise InputError when Delta may remove versions of a table before `keep_days` days; it names
+    each table and the statement that makes it keep them."""
     problems = []
     for table in tables:
         properties = lake.properties(table)

@@ -34,7 +34,8 @@ def create_statement(name: str, table: Table) -> str:
 
 
 def differences(name: str, table: Table, stored: DataFrame) -> list[str]:
-    """What keeps `found` from being this table: missing, extra and differently typed columns."""
+    """In what the columns `stored` differ from this table's: missing, unknown, of another type; a
+    line each, none when they are the same."""
     have = {field.name: field.dataType.simpleString() for field in stored.schema}
     want = {field.name: field.dataType.simpleString() for field in table.columns}
     wrong = [f"{name}: column {c} ({want[c]}) is missing" for c in want if c not in have]

@@ -92,18 +92,19 @@ class Lakehouse:
         return int(latest["version"])
 
     def clock(self, table: str, column: str) -> Callable[[], datetime]:
-        """A clock whose times are after all that the column holds, whatever the machine's says."""
+        """A clock (UTC) whose times are later than every time in the column, also where the
+        machine's own clock was set back."""
         latest = self.read(table).agg(F.max(F.unix_micros(column))).collect()[0][0]
         epoch = datetime.fromtimestamp(0, UTC)
         return steady_clock(None if latest is None else epoch + timedelta(microseconds=latest))
 
     def snapshot(self, table: str) -> Snapshot:
-        """The table as it is now."""
+        """What identifies the table's present state: its id, version and last commit."""
         (latest,) = self._history(table, 1)
         return Snapshot(self.table_id(table), latest["version"], history.digest(latest))
 
     def table_id(self, table: str) -> str:
-        """The id that Delta gave the table; one that is made anew has another."""
+        """The id that Delta gave the table; a table that was dropped and made anew has another."""
         detail = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}")
         return str(detail.select("id").collect()[0][0])
 
@@ -158,7 +159,8 @@ class Lakehouse:
         transaction: tuple[str, int] | None = None,
         again: bool = False,
     ) -> None:
-        """Append rows held by the driver; few, or in chunks. None is no commit."""
+        """Append rows that the driver holds, as one commit; without rows there is no commit. Many
+        rows should come in several calls. `transaction` and `again` as in `append`."""
         if rows:
             self.append(self._frame(rows, table), table, run_id, transaction, again)
 

@@ -105,11 +105,11 @@ def total(of: Sequence[GroupFigures]) -> Sums:
 
 
 def by(rows: Sequence[ReportRow], key: str) -> dict[Any, list[ReportRow]]:
-    """The rows by the value of a column, in their order."""
-    found: dict[Any, list[ReportRow]] = {}
+    """Each value of the column `key` to the rows that have it, in the order of `rows`."""
+    rows_by_value: dict[Any, list[ReportRow]] = {}
     for row in rows:
-        found.setdefault(row[key], []).append(row)
-    return found
+        rows_by_value.setdefault(row[key], []).append(row)
+    return rows_by_value
 
 
 def examples(rows: Sequence[ReportRow]) -> dict[str, dict[str, list[ReportRow]]]:

@@ -40,7 +40,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
-    """Nothing is looked for."""
+    """Always empty: whether the step has work to do follows from its settings and inputs alone."""
     return []
 
 

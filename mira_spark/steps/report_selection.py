@@ -34,7 +34,8 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """The driver receives sums, small tables, and the beginnings of a handful of documents."""
+    """Write the report of the latest selection and log it in MLflow. The driver receives sums,
+    small tables, and the beginnings of a handful of documents."""
     data = _report_data(lake, settings)
     path = (settings.report.path or settings.folder / "report.html").absolute()
     path.parent.mkdir(parents=True, exist_ok=True)

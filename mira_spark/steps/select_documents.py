@@ -43,7 +43,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
-    """That the selection was dropped, or parts of it are gone, if so."""
+    """One reason when the selection was dropped or parts of it are gone; else empty."""
     wanted = _pinned_state(lake, settings).selection_id(settings.selection)
     here = F.col("selection_id") == wanted
     selections = lake.read("selections").filter(here).select("selected_documents").collect()
@@ -64,7 +64,8 @@ def _count_listed(lake: Lakehouse, selection_id: str) -> int:
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """Nothing is visible before the views are replaced, last; the old views stand until then."""
+    """Choose the documents and record the selection. Its views are replaced last: until then those
+    of the selection before stand."""
     chosen = settings.selection
     if chosen.materialize != "text":
         retention.check(lake, ("documents", "scores"), chosen.keep_days)

@@ -35,7 +35,7 @@ def connection_errors(sdk: Any) -> tuple[type[Exception], ...]:
 
 
 def with_own_headers(transport: Any, secret: Secret, passed_on: Collection[str] = ()) -> Any:
-    """The transport of an HTTP client, which sends our headers from now on and no other but `kept`,
+    """The transport of an HTTP client, which sends our headers from now on and, of others, `passed_on`,
     those that the caller sets on every request.
 
     The SDK adds some of its own, and others from the environment (OPENAI_CUSTOM_HEADERS,

@@ -27,7 +27,7 @@ class CapReached(MiraError):
 
 @dataclass(frozen=True)
 class Spent:
-    """Billionths of a US dollar, and tokens."""
+    """What calls cost: billionths of a US dollar, and tokens of input and output together."""
 
     usd_nanos: int = 0
     tokens: int = 0
@@ -50,7 +50,7 @@ class _Account:
     reserved: Spent = Spent()
 
     def passed(self, total: Spent) -> str | None:
-        """The cap that this total is over."""
+        """The cap that this total is over, `usd` before `tokens`; None within both."""
         if self.caps.usd is not None and total.usd_nanos > nanos(self.caps.usd):
             return "usd"
         if self.caps.tokens is not None and total.tokens > self.caps.tokens:

@@ -71,7 +71,8 @@ class Limit:
             self._doubles_to, self._cut_at = self.value, now
 
     def restart(self, running: int) -> None:
-        """After a pause: no more than still run, lest it end in a burst."""
+        """Lower the limit to the calls that still run, or to AT_FIRST where fewer do: all others
+        would start at once when the pause ends."""
         self.value = min(self.value, max(float(AT_FIRST), float(running)))
         self._grown = False
 
