@@ -35,8 +35,8 @@ def connection_errors(sdk: Any) -> tuple[type[Exception], ...]:
 
 
 def with_own_headers(transport: Any, secret: Secret, passed_on: Collection[str] = ()) -> Any:
-    """The transport of an HTTP client, which sends our headers from now on and, of others, `passed_on`,
-    those that the caller sets on every request.
+    """The transport of an HTTP client, which sends our headers from now on and, of others,
+    `passed_on`, those that the caller sets on every request.
 
     The SDK adds some of its own, and others from the environment (OPENAI_CUSTOM_HEADERS,
     OPENAI_ORG_ID, OPENAI_PROJECT_ID), which may even replace the key. It reads them again when the
