@@ -38,7 +38,7 @@ def check(first: Asking, now: Asking, max_shift: float, source_group: str) -> No
     if first.models and now.models and now.models != first.models:
         raise JudgeDrift(
             f"{source_group}: {_listed(now.models)} answers where {_listed(first.models)} gave the "
-            f"first labels; nothing was labelled. {_REMEDY}"
+            f"first labels; no label was asked for. {_REMEDY}"
         )
     both = first.scores.keys() & now.scores.keys()
     if not both:
@@ -47,7 +47,7 @@ def check(first: Asking, now: Asking, max_shift: float, source_group: str) -> No
     if abs(shift) > max_shift:
         raise JudgeDrift(
             f"{source_group}: on the canary documents the judge's mean moved by {shift:+.2f} "
-            f"points over {len(both)} scores, allowed are {max_shift:g}; nothing was labelled. "
+            f"points over {len(both)} scores, allowed are {max_shift:g}; no label was asked for. "
             f"{_REMEDY}"
         )
 

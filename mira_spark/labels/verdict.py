@@ -42,5 +42,6 @@ def verdicts(
     weight = np.asarray(weights, dtype=np.float64)
     total = np.where(is_counted, judged, 0) @ weight
     weighed = is_counted @ weight
-    nothing = np.full(len(judged), np.nan)
-    return np.divide(total, weighed, out=nothing, where=weighed > 0)
+    found = np.full(len(judged), np.nan)
+    np.divide(total, weighed, out=found, where=weighed > 0)
+    return found

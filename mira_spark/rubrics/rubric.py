@@ -5,6 +5,7 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import yaml
@@ -12,20 +13,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mira_spark.errors import ConfigError, joined
 from mira_spark.judges.protocol import Anchor
+from mira_spark.lake.scale import WEIGHT
 from mira_spark.rubrics import lint
 from mira_spark.settings import yaml_files
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 MIN_DIMENSIONS = 3
+MAX_WEIGHT = 1_000
 _WIDTH = 96
 _HEADER = f"""\
 # Rubrics to be read, edited and signed. Reword a name or a definition; drop, reorder or add
 # dimensions ({MIN_DIMENSIONS} to {MAX_DIMENSIONS} in a group; their order is the order of the \
 slots); or merge some: keep one
-# of them and list the slots of all in its `from`. A dimension that is new has no `from`. Leave
-# `group` and `based_on` as they are. A line that begins with # is evidence and is not read.
-# Then: mira rubrics import FILE, and mira rubrics approve. What was changed is a new rubric, with
-# an id of its own.
+# of them and list the slots of all in its `from`. A dimension that is new has no `from`. A
+# dimension with `weight: 2` counts twice in a document's verdict, with `weight: 0` it is asked and
+# does not count, without `weight` it counts once (0 to {MAX_WEIGHT:,}, at most three decimals). For
+# other weights alone nothing is asked again. Leave `group` and `based_on` as they are. A line that
+# begins with # is evidence and is not read. Then: mira rubrics import FILE, and mira rubrics
+# approve. What was changed is a new rubric, with an id of its own.
 """
 
 Place = tuple[int | str, ...]
@@ -38,6 +43,16 @@ class Rubric:
     rubric_id: str
     source_group: str
     anchors: tuple[Anchor, ...]
+
+    @property
+    def anchors_id(self) -> str:
+        """The id of what a judge is asked: that of this rubric with all weights 1."""
+        return anchors_id(self.source_group, self.anchors)
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """What each slot counts in a verdict, in thousandths."""
+        return tuple(anchor.weight for anchor in self.anchors)
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,7 @@ class Dimension(BaseModel):
 
     name: str
     definition: str
+    weight: Decimal = Field(Decimal(1), ge=0, le=MAX_WEIGHT, decimal_places=3)
     from_slots: list[Annotated[int, Field(ge=0, lt=MAX_DIMENSIONS)]] = Field([], alias="from")
 
 
@@ -89,22 +105,42 @@ class _File(BaseModel):
 
 
 def rubric_id(source_group: str, anchors: Sequence[Anchor]) -> str:
-    """16 hex digits of SHA-256 of what is signed: the group, and each slot's name and definition.
-    One byte more is another rubric."""
-    slots = sorted((a.slot, a.name, a.definition) for a in anchors)
-    return hashlib.sha256(json.dumps([source_group, slots]).encode()).hexdigest()[:16]
+    """16 hex digits of SHA-256 of what is signed: the group, and each slot's name, definition and
+    weight. One byte more is another rubric; with all weights 1 it is the `anchors_id`."""
+    weights = {str(a.slot): a.weight for a in sorted(anchors, key=lambda a: a.slot)}
+    if set(weights.values()) <= {WEIGHT}:
+        return anchors_id(source_group, anchors)
+    return _digest([source_group, _asked(anchors), weights])
+
+
+def anchors_id(source_group: str, anchors: Sequence[Anchor]) -> str:
+    """16 hex digits of SHA-256 of what a judge is asked: the group, and each slot's name and
+    definition. Under it answers are known, whatever the weights."""
+    return _digest([source_group, _asked(anchors)])
+
+
+def _asked(anchors: Sequence[Anchor]) -> list[tuple[int, str, str]]:
+    return sorted((a.slot, a.name, a.definition) for a in anchors)
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def rubric(draft: Draft) -> Rubric:
     """The rubric that a draft becomes, its slots numbered from 0 in the draft's order."""
-    anchors = tuple(Anchor(i, d.name, d.definition) for i, d in enumerate(draft.dimensions))
+    anchors = tuple(
+        Anchor(i, d.name, d.definition, int(d.weight * WEIGHT))
+        for i, d in enumerate(draft.dimensions)
+    )
     return Rubric(rubric_id(draft.source_group, anchors), draft.source_group, anchors)
 
 
 def to_yaml(exported: Sequence[RubricExport]) -> str:
     """The rubrics as a file to edit, with the evidence in comments; equal input, equal text.
 
-    `from_yaml` gives back every group, name and definition exactly, provided the lint accepts them.
+    `from_yaml` gives back every group, name, definition and weight exactly, provided the lint
+    accepts them. A weight of 1 is not written.
     """
     groups = "".join(map(_group, exported))
     return f"{_HEADER}\nrubrics:{'' if groups else ' []'}\n{groups}"
@@ -115,7 +151,8 @@ def from_yaml(text: str) -> list[Draft]:
 
     Raises ConfigError listing every problem with its line: what is not YAML, unknown, missing and
     doubled keys, other types, a group or a name that comes twice, fewer than 3 or more than 15
-    dimensions, and whatever the lint has against a name or definition. Every scalar is read as the
+    dimensions, a weight out of range, weights that are all 0, and whatever the lint has against a
+    name or definition. Every scalar is read as the
     text it is, so that a dimension may be called `no` or `2024`.
     """
     document = yaml_files.parse(text, "rubrics", as_text=True)
@@ -150,6 +187,8 @@ def _group(exported: RubricExport) -> str:
         for finding in lint.problems(anchor.name, anchor.definition):
             parts.append(_comment(f"refused on import: {finding}", 2))
         parts.append(_item({"name": anchor.name, "definition": anchor.definition}, 2))
+        if anchor.weight != WEIGHT:
+            parts.append(f"    weight: {Decimal(anchor.weight) / WEIGHT}\n")
         parts.append(f"    from: [{anchor.slot}]\n")
     return "".join(parts)
 
@@ -194,6 +233,9 @@ def _beyond_types(tree: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         if isinstance(dimensions, list) and not MIN_DIMENSIONS <= len(dimensions) <= MAX_DIMENSIONS:
             allowed = f"expected {MIN_DIMENSIONS} to {MAX_DIMENSIONS}"
             yield place, f"the group has {len(dimensions)} dimensions, {allowed}"
+        weights = [each.get("weight", "1") for _, each in _mappings(dimensions)]
+        if weights and all(map(_is_zero, weights)):
+            yield place, "the weights are all 0, at least one dimension must count"
         names: set[str] = set()
         for k, dimension in _mappings(dimensions):
             name, definition = dimension.get("name"), dimension.get("definition")
@@ -209,6 +251,13 @@ def _mappings(below: object) -> list[tuple[int, dict[str, Any]]]:
     """The mappings of a list with their places; none where there is no list."""
     listed = below if isinstance(below, list) else []
     return [(i, each) for i, each in enumerate(listed) if isinstance(each, dict)]
+
+
+def _is_zero(weight: object) -> bool:
+    try:
+        return isinstance(weight, str) and Decimal(weight) == 0
+    except InvalidOperation:
+        return False
 
 
 def _invalid(error: ValidationError) -> Iterator[tuple[Place, str]]:

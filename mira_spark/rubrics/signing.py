@@ -7,7 +7,7 @@ from pyspark.sql import Row, functions as F
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current, rubric as rubrics
-from mira_spark.rubrics.rubric import Draft, Evidence, RubricExport
+from mira_spark.rubrics.rubric import Draft, Evidence, Rubric, RubricExport
 
 Discoveries = Mapping[str, str]
 """Group to the id of its discovery, as of `current.discovery_ids`."""
@@ -44,7 +44,7 @@ def import_drafts(lake: Lakehouse, discoveries: Discoveries, text: str, run_id: 
             status = there[rubric.rubric_id][0]["status"]
             said.append(f"{draft.source_group}: {rubric.rubric_id} is there already, {status}")
             continue
-        rows = _draft_rows(draft, there.get(draft.based_on or "", []))
+        rows = _draft_rows(rubric, draft, there.get(draft.based_on or "", []))
         constant = {
             "rubric_id": rubric.rubric_id,
             "discovery_id": discoveries[draft.source_group],
@@ -124,16 +124,12 @@ def _exported(rows: Sequence[Row]) -> RubricExport:
     return RubricExport(current.rubric_from_rows(rows), evidence, rows[0]["coverage"])
 
 
-def _draft_rows(draft: Draft, base: Sequence[Row]) -> list[dict[str, object]]:
+def _draft_rows(rubric: Rubric, draft: Draft, base: Sequence[Row]) -> list[dict[str, object]]:
     """The draft's slots, with the evidence of the slot each came from, where it came from one."""
     by_slot = {row["slot"]: row for row in base}
     rows = []
-    for slot, dimension in enumerate(draft.dimensions):
-        row: dict[str, object] = {
-            "slot": slot,
-            "name": dimension.name,
-            "definition": dimension.definition,
-        }
+    for anchor, dimension in zip(rubric.anchors, draft.dimensions, strict=True):
+        row: dict[str, object] = dict(vars(anchor))
         if len(dimension.from_slots) == 1 and dimension.from_slots[0] in by_slot:
             origin = by_slot[dimension.from_slots[0]]
             row |= {name: origin[name] for name in (*ANCHOR, *EVIDENCE)}

@@ -5,6 +5,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import DataFrame, Row, functions as F
 
@@ -16,7 +17,7 @@ from mira_spark.judges.calls.ledger import Answered, answered
 from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.labels import checks, judging, labelling
+from mira_spark.labels import checks, judging, labelling, verdict_column
 from mira_spark.labels.judging import Labelling
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
@@ -90,6 +91,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             documents = lake.read("documents").filter(F.col("source").isin(sources))
             documents = judging.sendable(documents, settings.judge, "labelling")
             counts += _label_group(lake, settings, work, documents, len(sources), run_id)
+    verdict_column.update_verdicts(lake)
     _view(lake)
     return _outcome(counts, form.judge.name)
 
@@ -116,20 +118,21 @@ def _label_group(
     first = next(rows, None)
     if first is None:
         return Counter()
-    window_tokens = settings.judge.window_tokens
-    checks.check_canaries(lake, documents, sources, work, chosen, window_tokens)
     total = sampled.count()
     reversed_share = chosen.reversed_documents / total
     at_work: dict[str, _Document] = {}
     requests = _requests(_chain(first, rows), work, settings, reversed_share, at_work)
     ledger = judging.ledger(
-        lake, work.form, group, work.rubric.rubric_id, checks.parse, settings.judge.reasks
+        lake, work.form, group, work.rubric.anchors_id, checks.parse, settings.judge.reasks
     )
+    window_tokens = settings.judge.window_tokens
+    check = partial(checks.check_canaries, lake, documents, sources, work, chosen, window_tokens)
+    answers = answered(requests, work.desk, ledger, before_asking=check)
     counts: Counter[str] = Counter()
     chunk = _Chunk(lake, run_id)
     unusable: list[Answer] = []
     try:
-        for done in track(_whole(answered(requests, work.desk, ledger), at_work), total, group):
+        for done in track(_whole(answers, at_work), total, group):
             answer = done.answers["label"].answer
             counts[answer.outcome] += 1
             if answer.outcome != "answered" and len(unusable) < SHOWN:
@@ -244,7 +247,8 @@ def _view(lake: Lakehouse) -> None:
     lake.create_view(
         "label_points",
         "SELECT l.doc_id, l.source, l.source_group, l.rubric_id, l.labelling_id, r.slot, r.name, "
-        "l.scores[r.slot] AS score, l.reasons[r.slot] AS reason, l.split, l.set_aside "
+        "l.scores[r.slot] AS score, l.reasons[r.slot] AS reason, l.verdict, l.split, "
+        "l.set_aside "
         f"FROM {lake.name('labels')} AS l JOIN (SELECT DISTINCT rubric_id, slot, name "
         f"FROM {lake.name('rubrics')}) AS r ON r.rubric_id = l.rubric_id "
         f"WHERE EXISTS (SELECT 1 FROM {lake.name('documents')} AS d WHERE d.doc_id = l.doc_id)",
