@@ -5,10 +5,13 @@ import random
 import numpy as np
 import pytest
 
+from mira_spark.errors import BusyError
 from mira_spark.labels.verdict import verdicts
 from mira_spark.labels.verdict_column import update_verdicts
+from mira_spark.lake import leases
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
+from tests.lake.test_leases import heir
 
 WEIGHTS = {"plain": [1_000] * 4, "weighted": [2_500, 1, 0, 1_000_000]}
 LABELLINGS = {"first": "plain", "second": "weighted", "third": "weighted"}
@@ -108,3 +111,13 @@ def test_labels_that_are_set_aside_have_no_verdict_and_decide_nothing(
     labelled.append_rows([*steering, label("a", [2, 4, 6, 8])], "labels", "r")
     update_verdicts(labelled)
     assert column(labelled) == {"bad 0": None, "bad 1": None, "bad 2": None, "a": 5}
+
+
+def test_a_driver_that_was_taken_over_sets_no_verdict(labelled: Lakehouse) -> None:
+    create_tables(labelled, ["leases"])
+    with leases.hold_lease(labelled, ["labels"], "late") as late:
+        late.append_rows([label("a", [2, 4, 6, 8])], "labels", "r")
+        heir(labelled, "labels")
+        with pytest.raises(BusyError, match="labels: heir has taken over and goes"):
+            update_verdicts(late)
+    assert column(labelled) == {"a": None}

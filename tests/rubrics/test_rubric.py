@@ -12,15 +12,8 @@ from mira_spark.errors import ConfigError
 from mira_spark.judges.heuristic.judge import known_properties
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.lint import problems
-from mira_spark.rubrics.rubric import (
-    Evidence,
-    Rubric,
-    RubricExport,
-    from_yaml,
-    rubric,
-    rubric_id,
-    to_yaml,
-)
+from mira_spark.rubrics.rubric import Rubric, rubric_id
+from mira_spark.rubrics.rubric_file import Evidence, RubricExport, from_yaml, rubric, to_yaml
 
 THREE = (("depth", "It is deep."), ("tone", "It is calm."), ("order", "Its parts follow."))
 EVIDENCE = Evidence(1_412, 0.612, {"web": 0.25, "code": 1.0}, 2.125, 0.5)
@@ -100,7 +93,7 @@ def test_weights_are_part_of_the_id_and_no_part_of_what_a_judge_is_asked() -> No
     assert {o.anchors_id for o in others} == {plain.rubric_id} == {plain.anchors_id}
     assert weighted(plain, 1_000, 1_000, 1_000) == plain
     turned = rubric_id("group_a", others[0].anchors[::-1])
-    assert turned == others[0].rubric_id == "4f09bbf594062980"
+    assert turned == others[0].rubric_id == "f50471a10f3929d9"
 
 
 def test_the_file_says_what_a_person_decides_on() -> None:
