@@ -33,7 +33,8 @@ SPARK_FREE = ("mira_spark.judges.*", "mira_spark.students.*", "mira_spark.proces
               "mira_spark.corpus.docstrings", "mira_spark.corpus.installed_files",
               "mira_spark.corpus.embedding", "mira_spark.corpus.grouping",
               "mira_spark.rubrics.discovery", "mira_spark.labels.labelling",
-              "mira_spark.labels.canaries", "mira_spark.distillation.trained",
+              "mira_spark.labels.canaries", "mira_spark.labels.verdict",
+              "mira_spark.distillation.trained",
               "mira_spark.scoring.units", "mira_spark.scoring.pyfunc")  # fmt: skip
 """Whole folders, and of the others what runs on executors, trains, makes a page, or is a rule of
 the method; with all that these import."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mira_spark.lake.scale import WEIGHT
+
 Purpose = Literal["discover", "label", "repeat", "reversed", "canary"]
 CallOutcome = Literal["answered", "invalid", "refused", "truncated", "failed"]
 UNREADABLE_OUTCOMES: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated")
@@ -12,11 +14,15 @@ UNREADABLE_OUTCOMES: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated
 
 @dataclass(frozen=True)
 class Anchor:
-    """One slot of a rubric: a dimension of quality with its name and one-sentence definition."""
+    """One slot of a rubric: a dimension of quality with its name and one-sentence definition.
+
+    `weight`, in thousandths, is what it counts in a verdict; no judge is shown it.
+    """
 
     slot: int
     name: str
     definition: str
+    weight: int = WEIGHT
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,10 @@ class Request:
     """One question about one document.
 
     `document` is what the judge sees of it, normalised (`defence.normalised`): at most three
-    windows, joined by `excerpts.EXCERPT_MARK`. `code` is the document's boundary, which the answer
-    must repeat. `anchors` is empty in discovery and the whole rubric in labelling, in the order
-    shown. `messages` is the rendered prompt, (role, content) pairs, constant part first.
+    windows, joined by `excerpts.EXCERPT_MARK`. `rubric_id` is the `Rubric.anchors_id` of the rubric
+    asked about, None in discovery. `code` is the document's boundary, which the answer must repeat.
+    `anchors` is empty in discovery and the whole rubric in labelling, in the order shown.
+    `messages` is the rendered prompt, (role, content) pairs, constant part first.
     `sendable` and `license` are the document's own, checked again before anything leaves.
     """
 

@@ -38,8 +38,8 @@ def check(first: Asking, now: Asking, max_shift: float, source_group: str) -> No
     if first.models and now.models and now.models != first.models:
         before, after = _model_names(first.models), _model_names(now.models)
         raise JudgeDrift(
-            f"{source_group}: {after} answers where {before} gave the first labels; nothing was "
-            f"labelled. {_REMEDY}"
+            f"{source_group}: {after} answers where {before} gave the first labels; no label was "
+            f"asked for. {_REMEDY}"
         )
     both = first.scores.keys() & now.scores.keys()
     if not both:
@@ -48,7 +48,7 @@ def check(first: Asking, now: Asking, max_shift: float, source_group: str) -> No
     if abs(shift) > max_shift:
         raise JudgeDrift(
             f"{source_group}: on the canary documents the judge's mean moved by {shift:+.2f} "
-            f"points over {len(both)} scores, allowed are {max_shift:g}; nothing was labelled. "
+            f"points over {len(both)} scores, allowed are {max_shift:g}; no label was asked for. "
             f"{_REMEDY}"
         )
 

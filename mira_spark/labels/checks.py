@@ -46,7 +46,7 @@ def check_canaries(
     if chosen.canaries == 0:
         return
     calls = lake.read("judge_calls").filter(F.col("purpose") == "canary")
-    calls = calls.filter(F.col("rubric_id") == work.rubric.rubric_id)
+    calls = calls.filter(F.col("rubric_id") == work.rubric.anchors_id)
     before = calls.filter(F.col("outcome") != "failed").select("call_key", "doc_id", "replicate")
     asked = before.collect()
     frozen = documents.filter(F.col("doc_id").isin(sorted({row["doc_id"] for row in asked})))
@@ -75,7 +75,7 @@ def _questions(work: Labelling, rows: Sequence[Row], replicate: int) -> list[Req
 def _answers(lake: Lakehouse, work: Labelling, requests: Sequence[Request]) -> Asking:
     """One asking, from the ledger where it is known."""
     rubric = work.rubric
-    ledger = desks.ledger(lake, work.form, rubric.source_group, rubric.rubric_id, parse, 0)
+    ledger = desks.ledger(lake, work.form, rubric.source_group, rubric.anchors_id, parse, 0)
     scores: dict[tuple[str, int], int] = {}
     models = set()
     for done in answered(requests, work.desk, ledger):

@@ -109,13 +109,15 @@ def _discoveries(
 def _labellings(
     lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
 ) -> Iterator[CallEstimate]:
+    discoveries = _discoveries_of(lake, settings)
     try:
-        signed = current.signed_rubrics(lake, _discoveries_of(lake, settings))
+        signed = current.signed_rubrics(lake, discoveries)
+        known = current.rubrics(lake, discoveries, "approved", "retired")
     except InputError:
-        signed = {}
+        signed, known = {}, []
     chosen = settings.labelling
     asking_id = forms.asking_id(settings.judge, "labelling", chosen.generation)
-    ids = labelling.labelling_ids(signed, asking_id)
+    ids = {labelling.labelling_id(rubric.rubric_id, asking_id): rubric for rubric in known}
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
         sample = sampling.sample(
@@ -126,7 +128,8 @@ def _labellings(
             chosen.documents_per_domain,
         )
         if group in signed:
-            done = lake.read("labels").filter(F.col("labelling_id") == ids[group])
+            answered = [i for i, r in ids.items() if r.anchors_id == signed[group].anchors_id]
+            done = lake.read("labels").filter(F.col("labelling_id").isin(answered))
             sample = sample.join(done, on=["doc_id", "content_hash"], how="left_anti")
             anchors: Sequence[Anchor] = signed[group].anchors
         else:

@@ -60,7 +60,7 @@ def request(
         anchors=anchors,
         messages=prompts.messages(form.prompts, document, code, anchors),
         source=row["source"],
-        rubric_id=rubric.rubric_id if rubric else None,
+        rubric_id=rubric.anchors_id if rubric else None,
         code=code,
         sendable=row["sendable"],
         license=row["license"],

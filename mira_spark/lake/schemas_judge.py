@@ -32,7 +32,7 @@ JUDGE_TABLES: dict[str, Table] = {
             DOC_ID,
             SOURCE,
             GROUP,
-            ("rubric_id", STRING, "the rubric asked about; null in discovery", NULL),
+            ("rubric_id", STRING, "the rubric asked about, all weights 1; null in discovery", NULL),
             ("judge", STRING, "provider:model"),
             ("answered_by", STRING, "the model as the server named it", NULL),
             ("raw_response", STRING, "the body as it came, before anything is read", NULL),
@@ -73,6 +73,7 @@ JUDGE_TABLES: dict[str, Table] = {
             SLOT,
             ("name", STRING, "the dimension's name"),
             ("definition", STRING, "the anchor's own reason: what the dimension means"),
+            ("weight", INT, "what it counts in a verdict, in thousandths; null = 1,000", NULL),
             (
                 "anchor_doc_id",
                 STRING,
@@ -103,6 +104,14 @@ JUDGE_TABLES: dict[str, Table] = {
             ("repeat_scores", ArrayType(SHORT, True), "the same, asked again (5 %)", NULL),
             ("reversed_scores", ArrayType(SHORT, True), "asked in reversed order (a few)", NULL),
             ("reasons", ArrayType(STRING, True), "slot order"),
+            (
+                "verdict",
+                DOUBLE,
+                "the judge's own verdict: the mean of its scores over the dimensions that apply to "
+                "the source, weighted by the rubric's weights, points 0-10; null = it answered "
+                "none of them, or the label is set aside",
+                NULL,
+            ),
             ("split", STRING, "train or validation, by hash of doc_id"),
             LABELLING_ID,
             ("judge", STRING, "provider:model"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from typing import Any
 
 from delta.exceptions import ConcurrentTransactionException
@@ -225,6 +225,21 @@ class Lakehouse:
         with self._change(table):
             self._merge_matching(table, where).whenMatchedUpdate(set=dict(changes)).execute()
             self._check_claim()
+
+    def update_rows(self, rows: DataFrame, table: str, columns: Sequence[str]) -> None:
+        """Set columns of the rows that `rows` has by the table's key, as one commit; no commit
+        where they are so already."""
+        is_same = reduce(and_, (F.col(f"old.{k}") == F.col(f"new.{k}") for k in TABLES[table].key))
+        differs = reduce(or_, (~F.col(f"old.{c}").eqNullSafe(F.col(f"new.{c}")) for c in columns))
+        both = self.read(table).alias("old").join(rows.alias("new"), is_same)
+        changed = both.filter(differs).select("new.*")
+        if changed.isEmpty():
+            return
+        new = self._while_claimed(changed, table).alias("new")
+        target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
+        with self._change(table, TRUSTED_S):
+            merge = target.merge(new, is_same)
+            merge.whenMatchedUpdate(set={c: F.col(f"new.{c}") for c in columns}).execute()
 
     def delete(self, table: str, where: Column) -> None:
         """Remove the rows that match."""

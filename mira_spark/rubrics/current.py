@@ -8,6 +8,7 @@ from pyspark.sql import Row, functions as F
 
 from mira_spark.errors import InputError, UnsignedError, joined
 from mira_spark.judges.protocol import Anchor
+from mira_spark.lake.scale import WEIGHT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import discovery
 from mira_spark.rubrics.rubric import Rubric, rubric_id as rubric_id_of
@@ -68,5 +69,13 @@ def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> li
 
 def rubric_from_rows(rows: Sequence[Row]) -> Rubric:
     """The rubric in its rows of `rubrics`, in slot order."""
-    anchors = tuple(Anchor(row["slot"], row["name"], row["definition"]) for row in rows)
+    anchors = tuple(
+        Anchor(
+            row["slot"],
+            row["name"],
+            row["definition"],
+            WEIGHT if row["weight"] is None else row["weight"],
+        )
+        for row in rows
+    )
     return Rubric(rows[0]["rubric_id"], rows[0]["source_group"], anchors)

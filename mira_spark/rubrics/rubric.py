@@ -1,34 +1,15 @@
-"""A group's rubric: what it is known by, and the YAML in which people edit it before they sign."""
+"""A group's rubric and what it is known by: as people sign it, and as a judge is asked."""
 
 import hashlib
 import json
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from mira_spark.errors import ConfigError, joined
 from mira_spark.judges.protocol import Anchor
-from mira_spark.rubrics import lint
-from mira_spark.settings import yaml_files
-from mira_spark.settings.rubrics import MAX_DIMENSIONS
+from mira_spark.lake.scale import WEIGHT
 
 MIN_DIMENSIONS = 3
-_WIDTH = 96
-_HEADER = f"""\
-# Rubrics to be read, edited and signed. Reword a name or a definition; drop, reorder or add
-# dimensions ({MIN_DIMENSIONS} to {MAX_DIMENSIONS} in a group; their order is the order of the \
-slots); or merge some: keep one
-# of them and list the slots of all in its `from`. A dimension that is new has no `from`. Leave
-# `group` and `based_on` as they are. A line that begins with # is evidence and is not read.
-# Then: mira rubrics import FILE, and mira rubrics approve. What was changed is a new rubric, with
-# an id of its own.
-"""
-
-Place = tuple[int | str, ...]
+"""The fewest of a rubric."""
 
 
 @dataclass(frozen=True)
@@ -39,199 +20,35 @@ class Rubric:
     source_group: str
     anchors: tuple[Anchor, ...]
 
+    @property
+    def anchors_id(self) -> str:
+        """The id of what a judge is asked: that of this rubric with all weights 1."""
+        return anchors_id(self.source_group, self.anchors)
 
-@dataclass(frozen=True)
-class Evidence:
-    """What discovery found out about one slot, as in the table `rubrics`; shares are 0 to 1."""
-
-    cluster_size: int
-    document_share: float
-    source_shares: Mapping[str, float]
-    score_sd: float | None
-    stability: float | None
-
-
-@dataclass(frozen=True)
-class RubricExport:
-    """A rubric with the evidence of each slot (None for one that a person wrote) and the share of
-    the sampled documents that its clusters cover."""
-
-    rubric: Rubric
-    evidence: tuple[Evidence | None, ...]
-    coverage: float | None = None
-
-
-class Dimension(BaseModel):
-    """One dimension as edited; `from_slots` are the slots of the exported rubric it stands for,
-    several where they were merged, none where it is new."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    definition: str
-    from_slots: list[Annotated[int, Field(ge=0, lt=MAX_DIMENSIONS)]] = Field([], alias="from")
-
-
-class Draft(BaseModel):
-    """A group's rubric as edited, in slot order; `based_on` is the id of the exported one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source_group: str = Field(alias="group", min_length=1)
-    based_on: str | None = None
-    dimensions: list[Dimension]
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rubrics: list[Draft]
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """What each slot counts in a verdict, in thousandths."""
+        return tuple(anchor.weight for anchor in self.anchors)
 
 
 def rubric_id(source_group: str, anchors: Sequence[Anchor]) -> str:
-    """16 hex digits of SHA-256 of what is signed: the group, and each slot's name and definition.
-    One byte more is another rubric."""
-    slots = sorted((a.slot, a.name, a.definition) for a in anchors)
-    return hashlib.sha256(json.dumps([source_group, slots]).encode()).hexdigest()[:16]
+    """16 hex digits of SHA-256 of what is signed: the group, and each slot's name, definition and
+    weight. One byte more is another rubric; with all weights 1 it is the `anchors_id`."""
+    weights = [a.weight for a in sorted(anchors, key=lambda a: a.slot)]
+    if all(weight == WEIGHT for weight in weights):
+        return anchors_id(source_group, anchors)
+    return _digest([source_group, _asked(anchors), weights])
 
 
-def rubric(draft: Draft) -> Rubric:
-    """The rubric that a draft becomes, its slots numbered from 0 in the draft's order."""
-    anchors = tuple(Anchor(i, d.name, d.definition) for i, d in enumerate(draft.dimensions))
-    return Rubric(rubric_id(draft.source_group, anchors), draft.source_group, anchors)
+def anchors_id(source_group: str, anchors: Sequence[Anchor]) -> str:
+    """16 hex digits of SHA-256 of what a judge is asked: the group, and each slot's name and
+    definition. Under it answers are known, whatever the weights."""
+    return _digest([source_group, _asked(anchors)])
 
 
-def to_yaml(exported: Sequence[RubricExport]) -> str:
-    """The rubrics as a file to edit, with the evidence in comments; equal input, equal text.
-
-    `from_yaml` gives back every group, name and definition exactly, provided the lint accepts them.
-    """
-    groups = "".join(map(_group, exported))
-    return f"{_HEADER}\nrubrics:{'' if groups else ' []'}\n{groups}"
+def _asked(anchors: Sequence[Anchor]) -> list[tuple[int, str, str]]:
+    return sorted((a.slot, a.name, a.definition) for a in anchors)
 
 
-def from_yaml(text: str) -> list[Draft]:
-    """The rubrics of an edited file, in its order.
-
-    Raises ConfigError listing every problem with its line: what is not YAML, unknown, missing and
-    doubled keys, other types, a group or a name that comes twice, fewer than 3 or more than 15
-    dimensions, and whatever the lint has against a name or definition. Every scalar is read as the
-    text it is, so that a dimension may be called `no` or `2024`.
-    """
-    document = yaml_files.parse(text, "rubrics", as_text=True)
-    root, tree = document.root, document.value
-    if root is None or not isinstance(tree, dict):
-        raise ConfigError("rubrics: should hold the key rubrics and below it a list of groups")
-    problems = list(_beyond_types(tree))
-    drafts: list[Draft] = []
-    try:
-        drafts = _File.model_validate(tree).rubrics
-    except ValidationError as error:
-        problems += _invalid(error)
-    lines = [*document.problems, *((_line(root, place), what) for place, what in problems)]
-    if lines:
-        raise ConfigError(joined(f"line {line}: {what}" for line, what in sorted(lines)))
-    return drafts
-
-
-def _group(exported: RubricExport) -> str:
-    source_group, anchors = exported.rubric.source_group, exported.rubric.anchors
-    head = {"group": source_group, "based_on": exported.rubric.rubric_id}
-    parts = [_item(head, 0)]
-    if exported.coverage is not None:
-        parts.append(_comment(f"covers {exported.coverage:.0%} of the sampled documents", 2))
-    parts.append("  dimensions:\n")
-    for anchor, evidence in zip(anchors, exported.evidence, strict=True):
-        said = ", ".join(_figures(evidence)) if evidence else "written by hand"
-        parts.append(_comment(f"slot {anchor.slot}: {said}", 2))
-        if evidence and evidence.source_shares:
-            shares = sorted(evidence.source_shares.items())
-            parts.append(_comment("by source: " + ", ".join(f"{s} {n:.0%}" for s, n in shares), 2))
-        for finding in lint.problems(anchor.name, anchor.definition):
-            parts.append(_comment(f"refused on import: {finding}", 2))
-        parts.append(_item({"name": anchor.name, "definition": anchor.definition}, 2))
-        parts.append(f"    from: [{anchor.slot}]\n")
-    return "".join(parts)
-
-
-def _figures(evidence: Evidence) -> Iterator[str]:
-    yield f"{evidence.cluster_size:,} points in {evidence.document_share:.0%} of the documents"
-    if evidence.score_sd is not None:
-        yield f"scores spread by {evidence.score_sd:.1f} points"
-    if evidence.stability is not None:
-        yield f"found again in {2 * evidence.stability:.0f} of 2 halves of the sample"
-
-
-def _item(values: Mapping[str, str], indent: int) -> str:
-    """An item of a list: `- ` before its first line, the others below that."""
-    # What cannot be seen, and line breaks beside LF, are escaped, which double quotes alone allow.
-    is_visible = all(map(str.isprintable, values.values()))
-    style = None if is_visible else '"'
-    block = yaml.safe_dump(
-        dict(values), sort_keys=False, allow_unicode=is_visible, width=_WIDTH, default_style=style
-    )
-    lines = textwrap.indent(block, " " * (indent + 2))
-    return f"{' ' * indent}- {lines[indent + 2 :]}"
-
-
-def _comment(text: str, indent: int) -> str:
-    """Whatever the text holds, nothing of it leaves the comment."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    begin = f"{' ' * indent}# "
-    return textwrap.fill(shown, _WIDTH, initial_indent=begin, subsequent_indent=begin) + "\n"
-
-
-def _beyond_types(tree: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """What is wrong with the groups and dimensions that can be read, whatever the others are."""
-    groups: set[str] = set()
-    for i, group in _mappings(tree.get("rubrics")):
-        source_group, dimensions = group.get("group"), group.get("dimensions")
-        if isinstance(source_group, str):
-            if source_group in groups:
-                yield ("rubrics", i, "group"), f"the group {source_group} comes twice"
-            groups.add(source_group)
-        place = ("rubrics", i, "dimensions")
-        if isinstance(dimensions, list) and not MIN_DIMENSIONS <= len(dimensions) <= MAX_DIMENSIONS:
-            allowed = f"expected {MIN_DIMENSIONS} to {MAX_DIMENSIONS}"
-            yield place, f"the group has {len(dimensions)} dimensions, {allowed}"
-        names: set[str] = set()
-        for k, dimension in _mappings(dimensions):
-            name, definition = dimension.get("name"), dimension.get("definition")
-            if isinstance(name, str) and isinstance(definition, str):
-                if name.strip().casefold() in names:
-                    yield (*place, k, "name"), f"the name {name!r:.60} comes twice in its group"
-                names.add(name.strip().casefold())
-                for finding in lint.problems(name, definition):
-                    yield (*place, k), finding
-
-
-def _mappings(below: object) -> list[tuple[int, dict[str, Any]]]:
-    """The mappings of a list with their places; none where there is no list."""
-    listed = below if isinstance(below, list) else []
-    return [(i, each) for i, each in enumerate(listed) if isinstance(each, dict)]
-
-
-def _invalid(error: ValidationError) -> Iterator[tuple[Place, str]]:
-    for problem in error.errors():
-        place = problem["loc"]
-        key = next(part for part in reversed(place) if isinstance(part, str))
-        message = problem["msg"].split(" or instance of")[0]
-        if problem["type"] == "extra_forbidden":
-            message = "is not a key that belongs here"
-        shown = f", found {problem['input']!r:.60}" if isinstance(problem["input"], str) else ""
-        yield place, f"{key}: {message}{shown}"
-
-
-def _line(root: yaml.Node, place: Place) -> int:
-    """The line, from 1, of the innermost part of `place` that is in the file."""
-    line: int = root.start_mark.line
-    for part in place:
-        if isinstance(root, yaml.SequenceNode) and isinstance(part, int):
-            root = root.value[part]
-            line = root.start_mark.line
-        elif isinstance(root, yaml.MappingNode):
-            nodes = [(key, value) for key, value in root.value if key.value == part]
-            if not nodes:
-                break
-            line, root = nodes[-1][0].start_mark.line, nodes[-1][1]
-    return line + 1
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

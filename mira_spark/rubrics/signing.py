@@ -6,8 +6,9 @@ from pyspark.sql import Row, functions as F
 
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.rubrics import current, rubric as rubrics
-from mira_spark.rubrics.rubric import Draft, Evidence, RubricExport
+from mira_spark.rubrics import current, rubric_file
+from mira_spark.rubrics.rubric import Rubric
+from mira_spark.rubrics.rubric_file import Draft, Evidence, RubricExport
 
 Discoveries = Mapping[str, str]
 """Group to the id of its discovery, as of `current.discovery_ids`."""
@@ -23,7 +24,7 @@ def export(lake: Lakehouse, discoveries: Discoveries) -> str:
         found[rows[0]["source_group"]] = rows  # the signed ones come last
     if not found:
         raise InputError(f"{lake.name('rubrics')} has no rubric yet: run discover_rubrics first")
-    return rubrics.to_yaml([_rubric_export(rows) for _, rows in sorted(found.items())])
+    return rubric_file.to_yaml([_rubric_export(rows) for _, rows in sorted(found.items())])
 
 
 def import_drafts(lake: Lakehouse, discoveries: Discoveries, text: str, run_id: str) -> list[str]:
@@ -31,7 +32,7 @@ def import_drafts(lake: Lakehouse, discoveries: Discoveries, text: str, run_id: 
 
     ConfigError lists every problem of the text, InputError the groups that do not exist.
     """
-    drafts = rubrics.from_yaml(text)
+    drafts = rubric_file.from_yaml(text)
     unknown = [d.source_group for d in drafts if d.source_group not in discoveries]
     if unknown:
         known = ", ".join(sorted(discoveries))
@@ -39,12 +40,12 @@ def import_drafts(lake: Lakehouse, discoveries: Discoveries, text: str, run_id: 
     there = _by_rubric(lake, discoveries, "draft", "approved", "retired")
     said = []
     for draft in drafts:
-        rubric = rubrics.rubric(draft)
+        rubric = rubric_file.rubric(draft)
         if rubric.rubric_id in there:
             status = there[rubric.rubric_id][0]["status"]
             said.append(f"{draft.source_group}: {rubric.rubric_id} is there already, {status}")
             continue
-        rows = _draft_rows(draft, there.get(draft.based_on or "", []))
+        rows = _draft_rows(rubric, draft, there.get(draft.based_on or "", []))
         constant = {
             "rubric_id": rubric.rubric_id,
             "discovery_id": discoveries[draft.source_group],
@@ -124,16 +125,12 @@ def _rubric_export(rows: Sequence[Row]) -> RubricExport:
     return RubricExport(current.rubric_from_rows(rows), evidence, rows[0]["coverage"])
 
 
-def _draft_rows(draft: Draft, base: Sequence[Row]) -> list[dict[str, object]]:
+def _draft_rows(rubric: Rubric, draft: Draft, base: Sequence[Row]) -> list[dict[str, object]]:
     """The draft's slots, with the evidence of the slot each came from, where it came from one."""
     by_slot = {row["slot"]: row for row in base}
     rows = []
-    for slot, dimension in enumerate(draft.dimensions):
-        row: dict[str, object] = {
-            "slot": slot,
-            "name": dimension.name,
-            "definition": dimension.definition,
-        }
+    for anchor, dimension in zip(rubric.anchors, draft.dimensions, strict=True):
+        row: dict[str, object] = dict(vars(anchor))
         if len(dimension.from_slots) == 1 and dimension.from_slots[0] in by_slot:
             origin = by_slot[dimension.from_slots[0]]
             row |= {name: origin[name] for name in (*ANCHOR, *EVIDENCE)}

@@ -9,8 +9,9 @@ class LabellingSettings(BaseModel):
     """How many documents the judge labels. Shares are drawn by hash of doc_id.
 
     `repeat_share` of the documents and up to `reversed_documents` of a group are asked again, the
-    latter with the rubric reversed. `canaries` documents of a group are asked at every run; a mean
-    shift over `max_shift` points stops it. A new `generation` labels everything anew.
+    latter with the rubric reversed. `canaries` documents of a group are asked before the first
+    question of every run; a mean shift over `max_shift` points stops it. A new `generation` labels
+    everything anew.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

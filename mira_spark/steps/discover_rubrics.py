@@ -136,10 +136,8 @@ def _rubric_rows(
     }
     return [
         constant
+        | vars(slot)
         | {
-            "slot": slot.slot,
-            "name": slot.name,
-            "definition": slot.definition,
             "anchor_doc_id": a.anchor.doc_id,
             "anchor_point": a.anchor.point,
             "cluster_size": a.cluster_size,

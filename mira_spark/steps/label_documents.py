@@ -4,8 +4,9 @@
 import itertools
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import DataFrame, Row, functions as F
 
@@ -17,7 +18,7 @@ from mira_spark.judges.calls.ledger import Answered, answered
 from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.labels import checks, desks, forms, labelling, questions
+from mira_spark.labels import checks, desks, forms, labelling, questions, verdict_column
 from mira_spark.labels.desks import Labelling
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
@@ -91,6 +92,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             documents = lake.read("documents").filter(F.col("source").isin(sources))
             documents = questions.sendable_documents(documents, settings.judge, "labelling")
             counts += _label_group(lake, settings, work, documents, len(sources), run_id)
+    verdict_column.update_verdicts(lake)
     _view(lake)
     return _outcome(counts, form.judge.name)
 
@@ -114,10 +116,11 @@ def _label_group(
     first = next(rows, None)
     if first is None:
         return Counter()
-    checks.check_canaries(lake, documents, sources, work, chosen, window_tokens)
     total = sampled.count()
     reversed_share = chosen.reversed_documents / total
-    complete = _ask(lake, settings, work, itertools.chain([first], rows), reversed_share)
+    check = partial(checks.check_canaries, lake, documents, sources, work, chosen, window_tokens)
+    questioned = itertools.chain([first], rows)
+    complete = _ask(lake, settings, work, questioned, reversed_share, check)
     counts: Counter[str] = Counter()
     chunk = _Chunk(lake, run_id)
     unusable: list[Answer] = []
@@ -146,14 +149,19 @@ def _pending(lake: Lakehouse, labelling_id: str, sampled: DataFrame) -> DataFram
 
 
 def _ask(
-    lake: Lakehouse, settings: Settings, work: Labelling, rows: Iterable[Row], reversed_share: float
+    lake: Lakehouse,
+    settings: Settings,
+    work: Labelling,
+    rows: Iterable[Row],
+    reversed_share: float,
+    before_asking: Callable[[], None],
 ) -> Iterator[_Document]:
     """The documents of the rows with their answers, each as soon as all of its own are there."""
     at_work: dict[str, _Document] = {}
     requests = _requests(rows, work, settings, reversed_share, at_work)
-    group, rubric_id = work.rubric.source_group, work.rubric.rubric_id
-    ledger = desks.ledger(lake, work.form, group, rubric_id, checks.parse, settings.judge.reasks)
-    return _complete(answered(requests, work.desk, ledger), at_work)
+    group, anchors_id = work.rubric.source_group, work.rubric.anchors_id
+    ledger = desks.ledger(lake, work.form, group, anchors_id, checks.parse, settings.judge.reasks)
+    return _complete(answered(requests, work.desk, ledger, before_asking), at_work)
 
 
 def _requests(
@@ -243,7 +251,8 @@ def _view(lake: Lakehouse) -> None:
     lake.create_view(
         "label_points",
         "SELECT l.doc_id, l.source, l.source_group, l.rubric_id, l.labelling_id, r.slot, r.name, "
-        "l.scores[r.slot] AS score, l.reasons[r.slot] AS reason, l.split, l.set_aside "
+        "l.scores[r.slot] AS score, l.reasons[r.slot] AS reason, l.verdict, l.split, "
+        "l.set_aside "
         f"FROM {lake.name('labels')} AS l JOIN (SELECT DISTINCT rubric_id, slot, name "
         f"FROM {lake.name('rubrics')}) AS r ON r.rubric_id = l.rubric_id "
         f"WHERE EXISTS (SELECT 1 FROM {lake.name('documents')} AS d WHERE d.doc_id = l.doc_id)",

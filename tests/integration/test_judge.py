@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 import yaml
 from pyspark.sql import DataFrame, SparkSession, functions as F
@@ -22,6 +23,7 @@ from mira_spark.judges.calls.spending import CapReached
 from mira_spark.labels import forms, planning, questions
 from mira_spark.labels.canaries import JudgeDrift
 from mira_spark.labels.checks import parse
+from mira_spark.labels.verdict import verdicts
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.tables import Lakehouse
@@ -235,6 +237,39 @@ def test_agreement_is_in_a_table(lake: Lakehouse, judged: Settings) -> None:
     assert len(of_reversed) == slots
     assert all(row["mae"] in (0.0, None) and row["shift"] in (0.0, None) for row in rows)
     assert {row["kappa"] for row in rows} <= {1.0, None}
+
+
+def test_other_weights_are_labelled_without_a_call(
+    lake: Lakehouse, judged: Settings, stub: JudgeStub
+) -> None:
+    before, n_labels = currently.signed_rubrics(lake, judged)["group_a"], LABELS * n_sources(lake)
+    counted, asked = lake.read("judge_calls").count(), len(stub.calls)
+    edited = yaml.safe_load(signing.export(lake, currently.discoveries(lake, judged)))
+    first, second, *_ = edited["rubrics"][0]["dimensions"]
+    first["weight"], second["weight"] = 2.5, 0
+    discoveries = currently.discoveries(lake, judged)
+    (said,) = signing.import_drafts(lake, discoveries, yaml.safe_dump(edited), "weights")
+    signing.approve(lake, discoveries, [said.split()[1]], "Ada")
+    rubric = currently.signed_rubrics(lake, judged)["group_a"]
+    assert rubric.rubric_id != before.rubric_id == rubric.anchors_id
+    assert rubric.weights == (2_500, 0, *before.weights[2:])
+    planned = [e for e in planning.estimates(lake, plan_sections(judged)) if e.task == "labelling"]
+    assert [e.calls for e in planned] == [0]
+    assert label(lake, judged, "weights").status == "done"
+    assert len(stub.calls) == asked
+    assert lake.read("judge_calls").count() == counted
+    labels = labels_of(lake, judged).collect()
+    assert len(labels) == len({row["doc_id"] for row in labels}) == n_labels
+    scores = np.array([row["scores"] for row in labels], dtype=np.float64)
+    expected = verdicts(scores, [row["source"] for row in labels], rubric.weights)
+    assert [row["verdict"] for row in labels] == [None if v != v else v for v in expected]
+    of_labelling = F.col("labelling_id") == labels[0]["labelling_id"]
+    points = lake.read("label_points").filter(of_labelling).select("doc_id", "verdict").distinct()
+    assert {tuple(row) for row in points.collect()} == {
+        (row["doc_id"], row["verdict"]) for row in labels
+    }
+    earlier = lake.read("labels").filter(F.col("rubric_id") == before.rubric_id)
+    assert earlier.filter("verdict IS NULL").isEmpty()
 
 
 def test_a_judge_that_changed_is_stopped_and_a_new_generation_starts_anew(

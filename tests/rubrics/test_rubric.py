@@ -12,15 +12,8 @@ from mira_spark.errors import ConfigError
 from mira_spark.judges.heuristic.judge import known_properties
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.lint import problems
-from mira_spark.rubrics.rubric import (
-    Evidence,
-    Rubric,
-    RubricExport,
-    from_yaml,
-    rubric,
-    rubric_id,
-    to_yaml,
-)
+from mira_spark.rubrics.rubric import Rubric, rubric_id
+from mira_spark.rubrics.rubric_file import Evidence, RubricExport, from_yaml, rubric, to_yaml
 
 THREE = (("depth", "It is deep."), ("tone", "It is calm."), ("order", "Its parts follow."))
 EVIDENCE = Evidence(1_412, 0.612, {"web": 0.25, "code": 1.0}, 2.125, 0.5)
@@ -45,9 +38,18 @@ def exported(of: Rubric, evidence: Evidence | None = EVIDENCE) -> RubricExport:
     return RubricExport(of, (evidence,) * len(of.anchors), 0.973)
 
 
-def dimension(name: str, definition: str = "It is so.", slots: str = "") -> str:
+def dimension(name: str, definition: str = "It is so.", slots: str = "", weight: str = "") -> str:
+    counts = f"    weight: {weight}\n" if weight else ""
     came = f"    from: {slots}\n" if slots else ""
-    return f"  - name: {name}\n    definition: {definition}\n{came}"
+    return f"  - name: {name}\n    definition: {definition}\n{counts}{came}"
+
+
+def weighted(of: Rubric, *weights: int) -> Rubric:
+    """The rubric with these weights, in thousandths."""
+    slots = tuple(
+        replace(anchor, weight=weight) for anchor, weight in zip(of.anchors, weights, strict=True)
+    )
+    return Rubric(rubric_id(of.source_group, slots), of.source_group, slots)
 
 
 def in_file(*dimensions: str, group: str = "group: group_a") -> str:
@@ -80,6 +82,18 @@ def test_one_byte_more_is_another_rubric() -> None:
 def test_a_rubric_has_one_id_for_ever_in_whatever_order_its_slots_come() -> None:
     slots = anchors(*THREE)
     assert rubric_id("group_a", slots) == rubric_id("group_a", slots[::-1]) == "21e79da31bab22ac"
+
+
+def test_weights_are_part_of_the_id_and_no_part_of_what_a_judge_is_asked() -> None:
+    plain = a_rubric()
+    others = [weighted(plain, *w) for w in ((2_000, 1_000, 1_000), (1_000, 2_000, 1_000),
+                                            (1_001, 1_000, 1_000), (0, 1_000, 1_000),
+                                            (2_000, 2_000, 2_000))]  # fmt: skip
+    assert len({plain.rubric_id, *(o.rubric_id for o in others)}) == 6
+    assert {o.anchors_id for o in others} == {plain.rubric_id} == {plain.anchors_id}
+    assert weighted(plain, 1_000, 1_000, 1_000) == plain
+    turned = rubric_id("group_a", others[0].anchors[::-1])
+    assert turned == others[0].rubric_id == "f50471a10f3929d9"
 
 
 def test_the_file_says_what_a_person_decides_on() -> None:
@@ -217,6 +231,56 @@ def test_edited_dimensions_keep_their_order_and_say_where_they_come_from() -> No
     ]  # fmt: skip
     slots = anchors(*((d.name, "It is so.") for d in draft.dimensions))
     assert rubric(draft) == Rubric(rubric_id("group_a", slots), "group_a", slots)
+
+
+def test_a_weight_is_written_where_it_is_not_1_and_comes_back() -> None:
+    signed = weighted(a_rubric(), 0, 1_000, 1_000_000)
+    text = to_yaml([exported(signed)])
+    assert [line.strip() for line in text.splitlines() if line.startswith("    weight")] == [
+        "weight: 0", "weight: 1000"
+    ]  # fmt: skip
+    assert [rubric(draft) for draft in from_yaml(text)] == [signed]
+    assert "\n    weight" not in to_yaml([exported(a_rubric())])
+
+
+@given(st.lists(st.integers(0, 1_000_000), min_size=3, max_size=3).filter(any))
+def test_whole_thousandths_come_back_exactly(weights: list[int]) -> None:
+    (draft,) = from_yaml(to_yaml([exported(weighted(a_rubric(), *weights))]))
+    assert rubric(draft).weights == tuple(weights)
+
+
+def test_every_weight_that_is_none_is_reported_at_once() -> None:
+    wrong = ("-1", "NaN", "inf", "1000.001", "1e999", "0.0005", "two", "[1]", "''")
+    names = ("depth", "tone", "order", "calm", "care", "tact", "wit", "scope", "reach")
+    lines = refused(in_file(*(dimension(n, weight=w) for n, w in zip(names, wrong, strict=True))))
+    assert lines == [
+        "line 6: weight: Input should be greater than or equal to 0, found '-1'",
+        "line 9: weight: Input should be a finite number, found 'NaN'",
+        "line 12: weight: Input should be a finite number, found 'inf'",
+        "line 15: weight: Input should be less than or equal to 1000, found '1000.001'",
+        "line 18: weight: Input should be less than or equal to 1000, found '1e999'",
+        "line 21: weight: Decimal input should have no more than 3 decimal places, found '0.0005'",
+        "line 24: weight: Input should be a valid decimal, found 'two'",
+        "line 27: weight: Decimal input should be an integer, float, string or Decimal object",
+        "line 30: weight: Input should be a valid decimal, found ''",
+    ]
+
+
+def test_a_rubric_in_which_nothing_counts_is_refused() -> None:
+    zeros = [
+        dimension(n, weight=w) for n, w in (("depth", "0"), ("tone", "0.000"), ("order", "-0"))
+    ]
+    assert refused(in_file(*zeros, dimension("tone"), dimension("tone", weight="0"))) == [
+        "line 13: the name 'tone' comes twice in its group",
+        "line 15: the name 'tone' comes twice in its group",
+    ]
+    assert refused(in_file(*zeros)) == [
+        "line 3: the weights are all 0, at least one dimension must count"
+    ]
+    assert refused(in_file(*zeros, group="group: []")) == [
+        "line 2: group: Input should be a valid string",
+        "line 3: the weights are all 0, at least one dimension must count",
+    ]
 
 
 def test_words_that_yaml_takes_for_something_else_are_names() -> None:

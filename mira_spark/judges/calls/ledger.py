@@ -57,16 +57,20 @@ class _Item(Generic[_T]):
 
 
 def answered(
-    requests: Iterable[Request], desk: Desk, ledger: Ledger[_T]
+    requests: Iterable[Request],
+    desk: Desk,
+    ledger: Ledger[_T],
+    before_asking: Callable[[], None] | None = None,
 ) -> Generator[Answered[_T], None, None]:
     """Every request once with its answer, as they come: recorded ones are read again, the others
-    asked at the desk, equal keys once.
+    asked at the desk, equal keys once. `before_asking` is called once before the first is asked,
+    never where all are recorded; what it raises ends the run.
 
     Requests are taken as they are needed: at most 2 * CHUNK are held. When the desk stops, what
     was answered is handed out before its error is raised; closing the iterator stops the desk.
     Both take until no call is in flight any more, and all that was answered is recorded.
     """
-    run = _Use(desk, ledger)
+    run = _Use(desk, ledger, before_asking)
     try:
         yield from run.answers(iter(requests))
     finally:
@@ -76,8 +80,10 @@ def answered(
 class _Use(Generic[_T]):
     """One use of the ledger, in the caller's thread."""
 
-    def __init__(self, desk: Desk, ledger: Ledger[_T]) -> None:
-        self._desk, self._ledger = desk, ledger
+    def __init__(
+        self, desk: Desk, ledger: Ledger[_T], before_asking: Callable[[], None] | None
+    ) -> None:
+        self._desk, self._ledger, self._before_asking = desk, ledger, before_asking
         self._done: queue.SimpleQueue[Asked[_T]] = queue.SimpleQueue()
         self._waiting: dict[str, list[_Item[_T]]] = {}
         """By the key asked."""
@@ -134,6 +140,9 @@ class _Use(Generic[_T]):
                 known.append((item, *self._parsed_answer(item.asked, known_answers[key])))
             else:
                 unknown.setdefault(key, []).append(item)
+        if unknown and self._before_asking is not None:
+            self._before_asking()
+            self._before_asking = None
         self._desk.ask(
             [same[0].asked for same in unknown.values()], self._parsed_answer, self._done
         )

@@ -230,6 +230,31 @@ def test_a_recorded_answer_is_not_asked_for_again(office: Office) -> None:
     assert [found[key].value for key in keys(8)] == list(range(8))
 
 
+def test_what_must_come_before_asking_comes_once_and_where_all_is_recorded_never(
+    office: Office,
+) -> None:
+    asked_before: list[list[str]] = []
+
+    def check() -> None:
+        asked_before.append(list(office.judge.asked))
+
+    def refuse() -> None:
+        raise ValueError("the judge changed")
+
+    def run(before_asking: Callable[[], None], *documents: str) -> None:
+        with office.open() as (desk, ledger):
+            list(answered(map(request, documents), desk, ledger, before_asking))
+
+    run(check, *keys(2_500))
+    run(check, *keys(2_500))
+    assert asked_before == [[]], "before the first question, and not in the second run"
+    run(check, "1", "new")
+    assert asked_before == [[], []]
+    with pytest.raises(ValueError, match="the judge changed"):
+        run(refuse, "1", "newer")
+    assert office.judge.asked == []
+
+
 def test_another_parser_reads_the_recorded_answers_anew_and_asks_nothing(office: Office) -> None:
     office.say, office.reasks = (lambda r: CUT if r.document == "1" else f"[{r.document}]"), 0
     first = office.run(*keys(4))
