@@ -8,8 +8,10 @@ from typing import Literal
 
 TextKind = Literal["prose", "code", "question_answer", "dialogue", "data"]
 
-CODE_SHARE = 0.3
-"""Of the lines that hold anything, from which a text is code."""
+CODE_SHARE = 0.35
+"""Of the lines that are no comment, item or heading, from which a text is code."""
+SIGN_SHARE = 0.1
+"""Of the characters that are no blanks, from which a text is code: minified code has few lines."""
 DIGIT_SHARE = 0.4
 """Of the characters that are no blanks, from which a text is data."""
 TABLE_SHARE = 0.8
@@ -22,19 +24,21 @@ ANSWER = re.compile(r"^[#* ]*(?:answer|a) ?\d*[* ]*:", re.IGNORECASE | re.MULTIL
 TURN = re.compile(r"^([^\W\d][\w .'-]{0,30}):(?=\s)", re.MULTILINE)
 _JSON = re.compile(r'"\s*:|\A\[[\s\d"{\[-]')
 _DELIMITERS = (("\t", 1), (",", 2), (";", 2), ("|", 2))  # and how many a row has at least
+_SIGN = re.compile(r"[(){}\[\];=<>]")
+_REMARK = re.compile(r"#+ |//|/?\*+/? |\*+/?$|[-+>] ")
 _CODE_LINE = re.compile(
     r"(?:def|class|import|return|if|elif|else|for|while|try|except|with|raise|yield|async|public|"
     r"private|static|const|let|var|func|function|fn|package|struct|enum|typedef|namespace|impl|"
     r"extern|void|int|pass|assert)\b(?=.*[:;(){}=.]|[\w ]+$)|from \S+ import|@\w|"
-    r"#\s*(?:include|define|if|endif|else|pragma)|//|/\*"
-    r"|.*(?:[;{}]|[\w\]'\"]\)[:,]?|\w\()$"
-    r"|[\w.\[\]'\"]+(?:: [\w\[\], |.]+)? [-+*/|&]?= \S"
+    r"#\s*(?:include|define|if|endif|else|pragma)"
+    r"|.*(?:[;{}]|\w\(| -> .*)$|[^\[!].*[\w\]'\"(]\)[:,]?$"
+    r"|[\w.\[\]'\"]+(?:: [\w\[\], |.]+)? [-+*/|&]?= \S|['\"\w.]+(?:,|: [\w.]+)$"
 )
 
 
 def kind_of_text(text: str) -> TextKind:
-    """What the text is: a `Question:` line and an `Answer:` line after it; JSON, a table, or mostly
-    digits; few speakers who take turns; three lines of ten that look like code; else prose."""
+    """What the text is: a question with an answer, JSON or a table, speakers who take turns, code by
+    its lines or its brackets, mostly digits; else prose. Any text has a kind, in linear time."""
     if (question := QUESTION.search(text)) and ANSWER.search(text, question.end()):
         return "question_answer"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -42,12 +46,15 @@ def kind_of_text(text: str) -> TextKind:
         return "data"
     if _has_turns(text, len(lines)):
         return "dialogue"
-    if sum(_CODE_LINE.match(line[:MAX_LINE]) is not None for line in lines) > CODE_SHARE * len(
-        lines
-    ):
-        return "code"
     visible = "".join("".join(lines).split())
+    if _is_code(lines) or len(_SIGN.findall(visible)) > SIGN_SHARE * len(visible):
+        return "code"
     return "data" if sum(map(str.isdigit, visible)) > DIGIT_SHARE * len(visible) else "prose"
+
+
+def _is_code(lines: Sequence[str]) -> bool:
+    telling = [line[:MAX_LINE] for line in lines if not _REMARK.match(line)]
+    return sum(_CODE_LINE.match(line) is not None for line in telling) > CODE_SHARE * len(telling)
 
 
 def is_json(text: str) -> bool:
