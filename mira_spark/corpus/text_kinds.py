@@ -37,8 +37,8 @@ _CODE_LINE = re.compile(
 
 
 def kind_of_text(text: str) -> TextKind:
-    """What the text is: a question with an answer, JSON or a table, speakers who take turns, code by
-    its lines or its brackets, mostly digits; else prose. Any text has a kind, in linear time."""
+    """What the text is: a question with an answer, JSON or a table, speakers who take turns, code
+    by its lines or its brackets, mostly digits; else prose. Any text has a kind, in linear time."""
     if (question := QUESTION.search(text)) and ANSWER.search(text, question.end()):
         return "question_answer"
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -20,11 +20,12 @@ _Sized = tuple[int, str, str]  # characters, text, source
 
 @dataclass(frozen=True)
 class SpoiltCopy:
-    """One copy: the index of its document, the document's source, how it was spoilt, the text."""
+    """One copy: the index of its document, the document's source, the kind of spoiling (the
+    spoiler's name), the text."""
 
     document: int
     source: str
-    spoiling: str
+    kind: str
     text: str
 
 
