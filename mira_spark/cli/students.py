@@ -19,9 +19,8 @@ from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings, load
 
-_NOT_CHECKED = (
-    f"no document of {MIN_CHARACTERS:,} characters to {noise.MAX_BYTES:,} bytes without a label, so "
-    "nothing is known of"
+_NOTHING_TO_SPOIL = (
+    f"no document without a label of {MIN_CHARACTERS:,} characters to {noise.MAX_BYTES:,} bytes in"
 )
 
 app = typer.Typer(help="Students: what was trained, how well, and which one scores.")
@@ -68,18 +67,22 @@ def noise_command(
     run_id = run_id or runs.new_run_id()
     groups = source_groups(lake, settings.grouping)
     scorers = _champions(lake, settings, set(groups.values()), group)
+    is_checked = False
     with leases.write_lease(lake, settings.session, noise.WRITES) as claimed:
         for name, scorer in sorted(scorers.items()):
             sources = {source for source, of_group in groups.items() if of_group == name}
             student, manifest = batches.load_student(scorer)
             checks = noise.student_checks(claimed, student, manifest, sources, documents)
             if left_out := sorted(sources - {check.source for check in checks}):
-                say(f"{name}: {_NOT_CHECKED} {', '.join(left_out)}")
+                say(f"{name}: {_NOTHING_TO_SPOIL} {', '.join(left_out)}: not checked")
             if checks:
+                is_checked = True
                 noise.record_checks(claimed, scorer.student_id, checks, run_id)
                 title = f"{name}: {scorer.student_id}, documents above their spoilt copies"
                 headings = ("source", "spoilt", "pairs", "AUC", "95 %")
                 show_table(headings, map(_shown, checks), 2, title)
+    if not is_checked:
+        raise InputError(f"{_NOTHING_TO_SPOIL} any source: ingest more documents than are labelled")
 
 
 def _champions(
