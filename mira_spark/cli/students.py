@@ -63,7 +63,7 @@ def noise_command(
     spoilt copies."""
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
-    create_tables(lake)
+    create_tables(lake, noise.WRITES)
     run_id = run_id or runs.new_run_id()
     groups = source_groups(lake, settings.grouping)
     scorers = _champions(lake, settings, set(groups.values()), group)

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from mira_spark.distillation import bootstrap
 from mira_spark.distillation.spoiling import SpoiltCopy, spoilt_copies
 from mira_spark.labels.agreement import Estimate
+from mira_spark.students.aggregation import NO_QUALITY
 
 QualityScorer = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.int16]]
 """Texts and their sources to qualities in thousandths of a point, NO_QUALITY where one has none."""
-NO_QUALITY = -1
 ALL_KINDS = "all"
 PER_SOURCE = 60
 """Documents of a source that are spoilt: the AUC of one kind is then known to about 0.1."""
@@ -62,15 +62,16 @@ def noise_checks(
     sources: Sequence[str],
     seed: int,
     per_source: int = PER_SOURCE,
+    foreign: Sequence[str] = (),
 ) -> list[NoiseCheck]:
     """The checks of all sources together, then of each source by name; in each ALL_KINDS first,
     then the kinds that could be applied, by name. Empty where no text can be spoilt.
 
-    Each document and each copy is scored once. Intervals by bootstrap over documents within their
-    source. The same scorer, documents and seed give the same checks, in whatever order
-    the documents come.
+    `foreign` as in `spoilt_copies`. Each document and each copy is scored once. Intervals by
+    bootstrap over documents within their source. The same scorer, documents and seed give the same
+    checks, in whatever order the documents come.
     """
-    copies = spoilt_copies(texts, sources, seed, per_source)
+    copies = spoilt_copies(texts, sources, seed, per_source, foreign)
     spoilt = sorted({copy.document for copy in copies}, key=lambda row: (sources[row], texts[row]))
     if not spoilt:
         return []

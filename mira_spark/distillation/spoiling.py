@@ -16,6 +16,7 @@ NEIGHBOURS = 8
 """A copy that needs another text takes one of so many that are nearest in length."""
 
 _Sized = tuple[int, str, str]  # characters, text, source
+_NO_SOURCE = "\x00"
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,22 @@ class SpoiltCopy:
 
 
 def spoilt_copies(
-    texts: Sequence[str], sources: Sequence[str], seed: int, per_source: int
+    texts: Sequence[str],
+    sources: Sequence[str],
+    seed: int,
+    per_source: int,
+    foreign: Sequence[str] = (),
 ) -> list[SpoiltCopy]:
     """One copy for each document and each spoiling that can be applied to it, of up to
     `per_source` documents of every source, by document.
 
-    `foreign_text` needs a second source. The same texts, sources and seed give the same copies, in
+    `foreign` are texts unlike these, which `foreign_text` takes its stretches from; without any it
+    takes them from the other sources. The same texts, sources and seed give the same copies, in
     whatever order the documents come.
     """
     drawn = _drawn(texts, sources, seed, per_source)
-    by_length = sorted(
-        (len(text), text, source) for text, source in zip(texts, sources, strict=True)
-    )
+    by_length = _by_length(texts, sources)
+    strangers = _by_length(foreign, [_NO_SOURCE] * len(foreign)) or by_length
     of_source: dict[str, list[_Sized]] = {}
     for sized in by_length:
         of_source.setdefault(sized[2], []).append(sized)
@@ -51,12 +56,16 @@ def spoilt_copies(
         for spoil in SPOILERS[kind_of_text(text)]:
             random = Random(_digest(seed, source, spoil.__name__, text))
             if spoil is foreign_text:
-                other = _neighbour(by_length, text, random, but=source)
+                other = _neighbour(strangers, text, random, but=source)
             else:
                 other = _neighbour(of_source[source], text, random)
             if (copy := spoil(text, other, random)) is not None:
                 copies.append(SpoiltCopy(document, source, spoil.__name__, copy))
     return copies
+
+
+def _by_length(texts: Sequence[str], sources: Sequence[str]) -> list[_Sized]:
+    return sorted((len(text), text, source) for text, source in zip(texts, sources, strict=True))
 
 
 def _drawn(texts: Sequence[str], sources: Sequence[str], seed: int, per_source: int) -> list[int]:

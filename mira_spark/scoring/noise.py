@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyspark.sql import DataFrame, functions as F
+from pyspark.sql import DataFrame, Window, functions as F
 
 from mira_spark.corpus import sampling
 from mira_spark.distillation.planted_noise import (
-    NO_QUALITY,
     PER_SOURCE,
     NoiseCheck,
     QualityScorer,
@@ -18,6 +17,7 @@ from mira_spark.distillation.planted_noise import (
 )
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import batches
+from mira_spark.students.aggregation import NO_QUALITY
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.protocol import Student
 
@@ -25,26 +25,10 @@ WRITES = ("noise_checks",)
 MAX_BYTES = 100_000
 """Longer documents are passed over: each is scored up to six times."""
 TEXTS_AT_ONCE = 256
+FOREIGN_TEXTS = 200
 SEED = 0
 """Of the documents and of how they are spoilt: the same for every student, so that students can be
 compared."""
-
-
-def unlabelled_documents(
-    lake: Lakehouse, sources: Collection[str], per_source: int, seed: int
-) -> DataFrame:
-    """`source` and `text` of up to `per_source` documents of each of these sources, none of them
-    equal to a document that has a label of any rubric: no student has learnt from them.
-
-    The same at any partitioning. A source all of whose documents have labels has no row.
-    """
-    documents = lake.read("documents").filter(F.col("source").isin(sorted(sources)))
-    short = documents.filter(F.col("n_bytes") <= MAX_BYTES)
-    labels = lake.read("labels").select("content_hash").distinct()
-    keys = short.select("doc_id", "source", "content_hash")
-    unlabelled = keys.join(labels, on="content_hash", how="left_anti")
-    drawn = sampling.sample(unlabelled, per_source, seed).select("doc_id")
-    return short.join(F.broadcast(drawn), on="doc_id", how="inner").select("source", "text")
 
 
 def student_checks(
@@ -55,10 +39,48 @@ def student_checks(
     per_source: int = PER_SOURCE,
 ) -> list[NoiseCheck]:
     """The checks of a student on documents of its group's sources that it has not learnt from (see
-    `unlabelled_documents`): a source without any that can be spoilt has no check."""
+    `unlabelled_documents`): a source without any that can be spoilt has no check.
+
+    Stretches of foreign text come from the other groups, where there are some.
+    """
     rows = unlabelled_documents(lake, sources, per_source, SEED).collect()
     texts, drawn = [row["text"] for row in rows], [row["source"] for row in rows]
-    return noise_checks(quality_scorer(student, manifest), texts, drawn, SEED, per_source)
+    score = quality_scorer(student, manifest)
+    return noise_checks(score, texts, drawn, SEED, per_source, _foreign_texts(lake, sources))
+
+
+def unlabelled_documents(
+    lake: Lakehouse, sources: Collection[str], per_source: int, seed: int
+) -> DataFrame:
+    """`source` and `text` of up to `per_source` documents of each of these sources, none of them
+    equal to a document that has a label of any rubric: no student has learnt from them.
+
+    The same at any partitioning. A source all of whose documents have labels has no row.
+    """
+    documents = _short_documents(lake).filter(F.col("source").isin(sorted(sources)))
+    labels = lake.read("labels").select("content_hash").distinct()
+    unlabelled = documents.join(labels, on="content_hash", how="left_anti")
+    return _with_texts(lake, sampling.sample(unlabelled, per_source, seed))
+
+
+def _foreign_texts(lake: Lakehouse, sources: Collection[str]) -> list[str]:
+    """FOREIGN_TEXTS at most, as evenly over the other sources as that number allows."""
+    documents = _short_documents(lake).filter(~F.col("source").isin(sorted(sources)))
+    drawn = sampling.sample(documents, FOREIGN_TEXTS, SEED)
+    place = F.row_number().over(Window.partitionBy("source").orderBy("doc_id"))
+    drawn = drawn.withColumn("place", place).orderBy("place", "source").limit(FOREIGN_TEXTS)
+    return [row["text"] for row in _with_texts(lake, drawn).collect()]
+
+
+def _short_documents(lake: Lakehouse) -> DataFrame:
+    """What a sample is drawn from, without the texts."""
+    documents = lake.read("documents").filter(F.col("n_bytes") <= MAX_BYTES)
+    return documents.select("doc_id", "source", "content_hash")
+
+
+def _with_texts(lake: Lakehouse, drawn: DataFrame) -> DataFrame:
+    texts = lake.read("documents").select("doc_id", "source", "text")
+    return texts.join(F.broadcast(drawn.select("doc_id")), on="doc_id").select("source", "text")
 
 
 def quality_scorer(student: Student, manifest: Manifest) -> QualityScorer:

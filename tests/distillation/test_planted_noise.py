@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mira_spark.distillation.planted_noise import ALL_KINDS, NO_QUALITY, NoiseCheck, noise_checks
+from mira_spark.distillation.planted_noise import ALL_KINDS, NoiseCheck, noise_checks
 from mira_spark.distillation.spoiling import spoilt_copies
 from mira_spark.labels.agreement import Estimate
+from mira_spark.students.aggregation import NO_QUALITY
 from tests.spoilable_texts import TEXTS
 
 Qualities = npt.NDArray[np.int16]
@@ -94,6 +95,20 @@ def test_the_mean_is_over_kinds_and_no_kind_of_few_pairs_or_many_dominates() -> 
     assert checks[None, ALL_KINDS].auc.value == 0.5, (
         "twelve pairs are too few for the mean over all"
     )
+
+
+def test_foreign_text_is_of_the_texts_given_for_it() -> None:
+    """The others' quality is what tells: here they are of another alphabet."""
+    foreign = ["ж" * 900, "щ " * 4_000]
+
+    def latin(texts: Sequence[str], sources: Sequence[str]) -> Qualities:
+        return np.array([7_000 if text.isascii() else 3_000 for text in texts], np.int16)
+
+    found = noise_checks(latin, DOCUMENTS, SOURCES, 0, 12, foreign)
+    aucs = {check.kind: check.auc.value for check in found if check.source is None}
+    assert aucs.pop("foreign_text") == 1
+    del aucs[ALL_KINDS]
+    assert set(aucs.values()) == {0.5}
 
 
 def test_a_pair_without_a_quality_does_not_count() -> None:
