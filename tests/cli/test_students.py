@@ -96,6 +96,8 @@ def test_documents_without_a_label_are_spoilt_and_what_was_found_is_recorded(
     checks = noise.student_checks(planted, student, manifest, {"web", "code", "talk"})
     names = ("source", "kind", "pairs", "auc", "auc_low", "auc_high")
     stored = {tuple(row[name] for name in names) for row in rows}
+    foreign = noise._foreign_texts(planted, {"web", "code", "talk"})
+    assert sorted(foreign) == sorted(CORPUS["tables"]), "of the other groups' sources"
     assert stored == {
         (c.source, c.kind, c.pairs, c.auc.value, c.auc.low, c.auc.high) for c in checks
     }
