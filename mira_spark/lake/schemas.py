@@ -130,6 +130,21 @@ TABLES: dict[str, Table] = {
             ),
         ),
     ),
+    "noise_checks": Table(
+        "how often a student scores documents above spoilt copies of them, one row per student, "
+        "source and kind of spoiling",
+        columns(
+            STUDENT_ID,
+            ("source", STRING, "the source; null: all sources of the group together", NULL),
+            ("kind", STRING, "how the copies were spoilt; all: the mean over the kinds"),
+            ("pairs", LONG, "documents with a copy, where both have a quality"),
+            ("auc", DOUBLE, "share of pairs with the document above, ties half; 0.5: chance", NULL),
+            ("auc_low", DOUBLE, "lower end of its 95 % interval; null below two pairs", NULL),
+            ("auc_high", DOUBLE, "upper end of its 95 % interval; null below two pairs", NULL),
+            RUN_ID,
+            ("checked_at", TIMESTAMP, "when the copies were scored"),
+        ),
+    ),
     "scores": Table(
         "every score ever given, append-only, one row per document version and student",
         columns(
