@@ -1,163 +1,107 @@
-"""Properties of how code is divided and documented: its functions, types and nesting."""
+"""Properties of code and of data files: what filters of code and plain static checks look at."""
 
 import ast
+import builtins
 import re
-from statistics import fmean
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 
-from mira_spark.judges.heuristic.measures import (
-    Document,
-    Measurement,
-    Property,
-    log_ramp,
-    peak,
-    ramp,
-    words_of,
-)
-from mira_spark.judges.heuristic.syntax import has_docstring
+from mira_spark.judges.heuristic.measures import CODE, Document, Measurement, measured, share
+from mira_spark.judges.heuristic.properties_text import CODEPARROT
 
-_TYPE_START = re.compile(
-    r"^[ \t]*+(?:export |abstract |final |public )*+"
-    r"(?:class|struct|interface|enum|typedef|union)\b",
-    re.MULTILINE,
+_BUILTIN = {*dir(builtins), "__file__", "__name__", "__doc__", "__path__", "__all__"}
+_PLACEHOLDER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK|[Pp]laceholder|NotImplemented\w*|pass$)", re.M)
+_GENERATED = re.compile(r"auto-?generated|generated (?:by|from|auto)|do not (?:edit|modify)", re.I)
+_FIELD = re.compile(
+    r"(?<![\w./$@-])([\w./$@-]++)[\"']?[ \t]*+[:=][ \t]*+(\"[^\"\n]*+\"|[^\s,}\]]++)"
 )
 
 
-def _syntax(document: Document) -> Measurement:
-    if not document.is_code:
-        return None
-    if document.kind == "python":
-        share = document.parsed_share
-        return ramp(share, 0.4, 1.0), f"{share:.0%} of the characters parse without an error"
-    opened = sum(map(document.lexed.code.count, "([{"))
-    closed = sum(map(document.lexed.code.count, ")]}"))
-    if not opened + closed:
-        return None
-    balance = min(opened, closed) / max(opened, closed)
-    return ramp(balance, 0.9, 1.0), f"{opened} brackets open and {closed} close"
+@measured("static check: pylint E0001", 0.3, 1.0, "python")
+def sound_syntax(document: Document) -> Measurement:
+    """The share of the code that parses."""
+    whole = len(document.text) if document.kind == "python" else 0
+    return share(sum(len(source) for source, _ in document.parsed), whole, "characters parse")
 
 
-def _docstring_coverage(document: Document) -> Measurement:
-    classes = [node for node in document.statements if isinstance(node, ast.ClassDef)]
-    total = len(document.functions) + len(classes)
-    if not total:
-        return None
-    documented = sum(function.documented for function in document.functions)
-    documented += sum(map(has_docstring, classes))
-    return ramp(documented / total, 0, 1), f"{documented} of {total} definitions are documented"
+@measured("static check: pyflakes F821", 0.3, 0.0, "python")
+def defined_names(document: Document) -> Measurement:
+    """How few of the names that are used are nowhere defined or imported."""
+    names = [node for node in document.nodes if isinstance(node, ast.Name)]
+    used = [name.id for name in names if isinstance(name.ctx, ast.Load)]
+    undefined = Counter(used).keys() - _BUILTIN.union(*map(_bound, document.nodes))
+    return share(sum(map(undefined.__contains__, used)), len(used), "uses are of unknown names", 8)
 
 
-def _documentation_depth(document: Document) -> Measurement:
-    if not document.is_code:
-        return None
-    code = max(5, len(document.code_lines))
-    rate = len(document.prose_words) / code
-    return log_ramp(rate, 0, 8), f"{rate:.1f} words of documentation accompany a line of code"
+@measured("static check: pyflakes F401", 0.3, 1.0, "python")
+def used_imports(document: Document) -> Measurement:
+    """The share of imported names that the rest of the code uses."""
+    imports = [node for node in document.nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {name for node in imports for name in _bound(node)} - {"annotations", "*"}
+    counted = Counter(re.findall(r"\w+", document.text))
+    return share(sum(counted[name] > 1 for name in names), len(names), "imports are used")
 
 
-def _nesting(document: Document) -> Measurement:
-    if not document.is_code or not document.code_lines:
-        return None
-    depths = [_depth(line) for line in document.code_lines]
-    deep = sum(depth >= 3 for depth in depths) / len(depths)
-    return ramp(fmean(depths), 3.0, 0.3), (
-        f"mean depth is {fmean(depths):.1f} levels, with {deep:.0%} of lines at 3 or more"
-    )
+def _bound(node: ast.AST) -> Iterator[str]:
+    """The names that a node defines."""
+    match node:
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            yield from (each.asname or each.name.partition(".")[0] for each in names)
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+            yield name
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+            yield name
 
 
-def _depth(line: str) -> float:
-    indent = line[: len(line) - len(line.lstrip())].expandtabs(4)
-    return min(8.0, len(indent) / 4)
+@measured("static check: pydocstyle D101 to D103", 0.0, 1.0)
+def documented_definitions(document: Document) -> Measurement:
+    """The share of public functions and classes with a docstring."""
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = [node for node in document.nodes if isinstance(node, definitions)]
+    public = [node for node in nodes if not node.name.startswith("_")]
+    documented = sum(ast.get_docstring(node, clean=False) is not None for node in public)
+    return share(documented, len(public), "public definitions are documented")
 
 
-def _function_length(document: Document) -> Measurement:
-    if not document.functions:
-        return None
-    mean = fmean(function.lines for function in document.functions)
-    return log_ramp(mean, 80, 3), f"a function has {mean:.1f} lines on average"
+@measured(CODEPARROT, 2.0, 0.0, "python")
+def hand_written(document: Document) -> Measurement:
+    """How few marks of generated files the code bears."""
+    count = len(_GENERATED.findall(document.text))
+    what = f"{count} marks of a generated file were seen"
+    return (count, what) if document.kind in CODE else None
 
 
-def _parameters(document: Document) -> Measurement:
-    if not document.functions:
-        return None
-    mean = fmean(function.parameters for function in document.functions)
-    return ramp(mean, 5, 0), f"a function takes {mean:.1f} parameters on average"
+@measured("static check: pylint W0511, W0107", 0.05, 0.0, "python")
+def finished_code(document: Document) -> Measurement:
+    """How few placeholders and open notes the code has."""
+    count = len(_PLACEHOLDER.findall(document.text))
+    rows = len(document.lines) if document.kind in CODE else 0
+    return share(count, rows, "places are left open", fewest=5)
 
 
-def _types(document: Document) -> Measurement:
-    slots = sum(function.slots for function in document.functions)
-    if not slots:
-        return None
-    typed = sum(function.typed for function in document.functions)
-    return ramp(typed / slots, 0, 1), f"{typed} of {slots} parameters and results state a type"
+@measured("static check: one type for each field, JSON Schema", 0.4, 0.9, "data")
+def like_values(document: Document) -> Measurement:
+    """The share of values that are like most others of their field."""
+    fields: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in _FIELD.findall(document.text) if document.kind == "data" else ():
+        fields[name].append(value)
+    columns = [values for values in fields.values() if len(values) > 1]
+    shapes = [[re.sub("[a-z]+|[0-9]+", "a", value)[:8] for value in each] for each in columns]
+    like = sum(Counter(each).most_common(1)[0][1] for each in (*columns, *shapes)) / 2
+    return share(like, sum(map(len, columns)), "values are like others of their field", fewest=6)
 
 
-def _modularity(document: Document) -> Measurement:
-    if not document.is_code or len(document.code_lines) < 5:
-        return None
-    parts = len(document.functions) + len(_TYPE_START.findall(document.lexed.code))
-    rate = document.per_hundred_lines(parts)
-    return log_ramp(rate, 0, 30), f"{parts} definitions divide {len(document.code_lines)} lines"
+@measured("static check: JSON, TOML and YAML close a string on its row", 0.6, 1.0, "data")
+def sound_rows(document: Document) -> Measurement:
+    """The share of the rows of a data file that are whole."""
+    rows = document.lines if document.kind == "data" else []
+    whole = sum(row.count('"') % 2 == 0 and row.count("'") % 2 == 0 for row in rows)
+    return share(whole, len(rows), "rows close what they quote", fewest=5)
 
 
-def _interface(document: Document) -> Measurement:
-    if not document.functions:
-        return None
-    public = sum(not function.name.startswith("_") for function in document.functions)
-    total = len(document.functions)
-    return ramp(public / total, 0.2, 1.0), f"{public} of {total} functions are public"
-
-
-def _function_naming(document: Document) -> Measurement:
-    parts = [
-        part
-        for function in document.functions
-        for part in words_of(function.name.replace("_", " "))
-    ]
-    if not parts:
-        return None
-    mean = len(parts) / len(document.functions)
-    return peak(mean, 0.0, 3.0, 8.0), f"a function name has {mean:.1f} words on average"
-
-
-PROPERTIES: tuple[Property, ...] = (
-    Property(
-        "syntax validity",
-        "The share of the code that parses, or whose brackets are balanced.",
-        10,
-        _syntax,
-    ),
-    Property(
-        "docstring coverage",
-        "The share of functions and classes that carry a docstring or a comment just above.",
-        0,
-        _docstring_coverage,
-    ),
-    Property(
-        "documentation depth",
-        "How many words of comments and docstrings accompany a line of code.",
-        4,
-        _documentation_depth,
-    ),
-    Property("nesting depth", "How shallow the lines of code are nested.", 7, _nesting),
-    Property("function length", "How short the functions are.", 7, _function_length),
-    Property("parameter count", "How few parameters a function takes.", 8, _parameters),
-    Property(
-        "type hints",
-        "The share of parameters and results whose type is stated.",
-        0,
-        _types,
-    ),
-    Property(
-        "modularity",
-        "How many functions and types the code is divided into, for its length.",
-        8,
-        _modularity,
-    ),
-    Property("interface share", "The share of functions meant for callers.", 10, _interface),
-    Property(
-        "function naming",
-        "Whether function names have about three words rather than one or many.",
-        6,
-        _function_naming,
-    ),
-)
+PROPERTIES = (
+    sound_syntax, defined_names, used_imports, documented_definitions, hand_written,
+    finished_code, like_values, sound_rows,
+)  # fmt: skip
