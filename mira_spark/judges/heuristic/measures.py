@@ -18,9 +18,9 @@ LONGEST = 65_536
 PASSAGE = 30  # tokens: so long a run is not repeated by chance
 FEWEST_WORDS = 20  # of a text whose wording is measured
 
-Kind = Literal["python", "code", "data", "prose", "dialogue"]
-CODE: tuple[Kind, ...] = ("python", "code")
-PROSE: tuple[Kind, ...] = ("prose", "dialogue")
+DocumentKind = Literal["python", "code", "data", "prose", "dialogue"]
+CODE: tuple[DocumentKind, ...] = ("python", "code")
+PROSE: tuple[DocumentKind, ...] = ("prose", "dialogue")
 Measurement = tuple[float, str] | None
 """The quantity and what was measured in words; None where the property does not apply."""
 
@@ -52,7 +52,7 @@ class Property:
     source: str
     worst: float
     best: float
-    central: tuple[Kind, ...]
+    central: tuple[DocumentKind, ...]
     measure: Callable[["Document"], Measurement]
 
     def points(self, quantity: float) -> int:
@@ -62,7 +62,7 @@ class Property:
 
 
 def measured(
-    source: str, worst: float, best: float, *central: Kind
+    source: str, worst: float, best: float, *central: DocumentKind
 ) -> Callable[[Callable[["Document"], Measurement]], Property]:
     """Makes a property of a function: its name in words, defined by its docstring."""
 
@@ -116,7 +116,7 @@ class Document:
         return bytes(covered)
 
     @cached_property
-    def kind(self) -> Kind:
+    def kind(self) -> DocumentKind:
         """A guess from the shapes of the lines, never from whether they parse."""
         if self.turns:
             return "dialogue"

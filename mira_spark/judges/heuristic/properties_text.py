@@ -124,7 +124,7 @@ def few_figures(document: Document) -> Measurement:
     return share(count, len(document.tokens), "tokens begin with a figure", fewest=20)
 
 
-@measured(COHESION, 0.0, 0.5, *CODE, *PROSE, "data")
+@measured(COHESION, 0.0, 0.6, *CODE, *PROSE, "data")
 def even_wording(document: Document) -> Measurement:
     """How well the longer words of any large stretch agree with those of the rest."""
     fresh = compress(document.tokens, (not copied for copied in document.copied))
@@ -132,7 +132,7 @@ def even_wording(document: Document) -> Measurement:
     return None if least is None else (least, f"vocabulary of the parts has cosine {least:.2f}")
 
 
-@measured(COHESION, 0.5, 0.9, *CODE, *PROSE, "data")
+@measured(COHESION, 0.3, 0.95, "code", *PROSE, "data")
 def even_layout(document: Document) -> Measurement:
     """How well the signs, spacing and indents of any large stretch agree with those of the rest."""
     least = _agreement(_SIGN.findall("\n".join(dict.fromkeys(document.lines))))
