@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import compress, pairwise
 
 import numpy as np
@@ -77,6 +78,7 @@ def worded_names(document: Document) -> Measurement:
     return share(worded, len(parts), "different parts of names look like words", fewest=10)
 
 
+@lru_cache(maxsize=2**16)
 def _is_plain(run: str) -> bool:
     return all(after in _FOLLOWERS.get(letter, "") for letter, after in pairwise(run))
 
