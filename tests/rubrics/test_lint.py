@@ -2,8 +2,9 @@
 
 import pytest
 
-from mira_spark.judges.heuristic.judge import discover, known_properties
+from mira_spark.judges.heuristic.judge import known_properties, label
 from mira_spark.rubrics.lint import LONGEST_DEFINITION, LONGEST_NAME, problems
+from tests.judges.heuristic.texts import OF_EVERY_KIND
 
 NAME, DEFINITION = "clarity of purpose", "The text says early what it is for and keeps to it."
 
@@ -107,21 +108,20 @@ HOSTILE = [
 def test_everything_the_heuristic_judge_can_name_is_admitted() -> None:
     refused = {n: found for n, d in known_properties().items() if (found := problems(n, d))}
     assert refused == {}
-    assert len(known_properties()) > 40
+    assert len(known_properties()) >= 28
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
+def test_what_the_heuristic_judge_says_of_documents_is_admitted() -> None:
+    documents = [
+        *OF_EVERY_KIND.values(),
         "def parse(text: str) -> int:\n    '''Parse a text.'''\n    return int(text)\n\n" * 9,
         "Question: What does parse(text, base) do?\nAnswer: It returns a tree, or fails.\n" * 4,
         "The rain in Spain falls. It stays mainly in the plain, as they say.\n\n" * 20,
         '{"name": "a", "value": 1}\n' * 40,
-    ],
-)
-def test_what_the_heuristic_judge_says_of_a_document_is_admitted(document: str) -> None:
-    points = discover(document, limit=100)
-    assert len(points) > 10
+    ]
+    known = list(known_properties())
+    points = [point for document in documents for point in label(document, known) if point]
+    assert {point.name for point in points} == set(known)
     assert [p for p in points if problems(p.name, p.reason)] == []
 
 

@@ -5,7 +5,6 @@ what can be counted in a text; it understands nothing.
 """
 
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,28 +12,16 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from mira_spark.errors import JudgeError, joined
-from mira_spark.judges.heuristic import (
-    properties_code,
-    properties_dialogue,
-    properties_flow,
-    properties_naming,
-    properties_prose,
-    properties_text,
-)
+from mira_spark.judges.heuristic import properties_code, properties_prose, properties_text
 from mira_spark.judges.heuristic.measures import Document, Property
 from mira_spark.judges.protocol import Answer, Request
 
 _PROPERTIES: dict[str, Property] = {
     each.name: each
-    for each in (
-        *properties_text.PROPERTIES,
-        *properties_code.PROPERTIES,
-        *properties_flow.PROPERTIES,
-        *properties_naming.PROPERTIES,
-        *properties_prose.PROPERTIES,
-        *properties_dialogue.PROPERTIES,
-    )
+    for family in (properties_text, properties_prose, properties_code)
+    for each in family.PROPERTIES
 }
+FEWEST_POINTS = 10
 _NOT_APPLICABLE = "Heuristic measurement: not made, the document offers too little of its kind."
 
 
@@ -50,19 +37,20 @@ class Point:
 class HeuristicJudge:
     """The offline judge: deterministic, free, and named for what it is."""
 
-    name = "heuristic:1"
-    identity: Mapping[str, object] = MappingProxyType({"provider": "heuristic", "version": 1})
+    name = "heuristic:2"
+    identity: Mapping[str, object] = MappingProxyType({"provider": "heuristic", "version": 2})
     max_output_tokens = 0
 
     async def ask(self, request: Request) -> Answer:
         """Measured points, or the rubric's slots; JudgeError for anchors it cannot measure."""
         started = time.perf_counter()
+        content: dict[str, object] = {"document": request.code, "canary": 0}
         if request.anchors:
-            content: dict[str, object] = {"answers": _answers(request)}
+            content["answers"] = _answers(request)
         else:
-            content = {"dimensions": [vars(point) for point in discover(request.document)]}
+            content["dimensions"] = [vars(point) for point in discover(request.document)]
         return Answer(
-            raw_response=json.dumps({"document": request.code, **content, "canary": 0}),
+            raw_response=json.dumps(content),
             model=self.name,
             latency_ms=round(1000 * (time.perf_counter() - started)),
         )
@@ -77,14 +65,14 @@ def known_properties() -> dict[str, str]:
 
 
 def discover(document: str, limit: int = 15) -> list[Point]:
-    """The properties on which the document is furthest from typical, most telling first.
-
-    Ties are broken by name; a short document has fewer than `limit`.
-    """
+    """The properties that are central to the document's kind, those with the fewest points first;
+    after them, while there are fewer than `FEWEST_POINTS`, others that apply."""
     seen = Document(document)
     points = [point for each in _PROPERTIES.values() if (point := _measured(each, seen))]
-    points.sort(key=lambda point: (-_distance(point), point.name))
-    return points[:limit]
+    central = {name for name, each in _PROPERTIES.items() if seen.kind in each.central}
+    points.sort(key=lambda point: (point.name not in central, point.score, point.name))
+    named = sum(point.name in central for point in points)
+    return points[: min(limit, max(FEWEST_POINTS, named))]
 
 
 def label(document: str, names: Sequence[str]) -> list[Point | None]:
@@ -92,7 +80,8 @@ def label(document: str, names: Sequence[str]) -> list[Point | None]:
 
     JudgeError names every unknown name and the nearest one that is known.
     """
-    _check(names)
+    if unknown := [name for name in dict.fromkeys(names) if name not in _PROPERTIES]:
+        raise JudgeError(joined(map(_unknown, unknown)))
     seen = Document(document)
     return [_measured(_PROPERTIES[name], seen) for name in names]
 
@@ -110,21 +99,10 @@ def _answers(request: Request) -> list[dict[str, int | str | None]]:
 
 
 def _measured(each: Property, document: Document) -> Point | None:
-    measurement = each.measure(document)
-    if measurement is None:
+    if (measurement := each.measure(document)) is None:
         return None
-    score, what = measurement
-    return Point(each.name, math.floor(score + 0.5), f"Heuristic measurement: {what}.")
-
-
-def _distance(point: Point) -> int:
-    return abs(point.score - _PROPERTIES[point.name].typical)
-
-
-def _check(names: Sequence[str]) -> None:
-    unknown = [name for name in dict.fromkeys(names) if name not in _PROPERTIES]
-    if unknown:
-        raise JudgeError(joined(map(_unknown, unknown)))
+    quantity, what = measurement
+    return Point(each.name, each.points(quantity), f"Heuristic measurement: {what}.")
 
 
 def _unknown(name: str) -> str:

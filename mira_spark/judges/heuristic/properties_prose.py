@@ -1,254 +1,138 @@
-"""Properties of prose: documentation, web text, and what comments and docstrings say."""
+"""Properties of prose: running sentences, in the order that English has, and answers that take up
+what is asked."""
 
 import re
-from collections import Counter
+from itertools import pairwise
 from statistics import fmean
 
-from mira_spark.judges.heuristic.measures import (
-    Document,
-    Measurement,
-    Property,
-    log_ramp,
-    peak,
-    ramp,
-    words_of,
-)
+from mira_spark.judges.heuristic.measures import PROSE, Document, Measurement, measured, share
+from mira_spark.judges.heuristic.properties_text import C4, GOPHER, PERPLEXITY
 
-_STOP_WORDS = frozenset(
-    words_of(
-        "a about after all also an and any are as at be because been before but by can could do "
-        "does each for from had has have how if in into is it its may more most must no not of "
-        "on one only or other our over same should so some such than that the their them then "
-        "there these they this those to under up use used using was we were what when where "
-        "which while who will with would you your"
+_ARTICLES = {"a", "an", "every", "its", "my", "our", "the", "their", "your"}
+_PREPOSITIONS = {"as", "at", "between", "by", "for", "from", "in", "into", "of", "on", "to", "with"}
+_VERBS = {"are", "be", "been", "can", "do", "does", "had", "has", "have", "is", "may", "should",
+          "was", "were", "will", "would"}  # fmt: skip
+_LINKS = _VERBS | {"and", "but", "if", "or", "that", "when", "which", "while"}
+_STOPS = {".", ",", ";", "!", "?"}
+_PRONOUNS = {"he", "i", "it", "she", "there", "these", "they", "this", "those", "we", "you"}
+STOP_WORDS = _ARTICLES | _PREPOSITIONS | _LINKS | _PRONOUNS | {
+    "all", "also", "any", "each", "how", "more", "no", "not", "only", "other", "so", "some", "such",
+    "than", "then", "what", "where", "who",
+}  # fmt: skip
+_AFTER_PREPOSITION = {"as", "be", "have", "if", "in", "that", "to", "which"}
+_NEVER_AFTER = {
+    word: after
+    for words, after in (
+        (_ARTICLES, _ARTICLES | _PREPOSITIONS | _LINKS | _PRONOUNS | _STOPS),
+        (_PREPOSITIONS, (_PREPOSITIONS | _LINKS | _STOPS) - _AFTER_PREPOSITION),
+        (_LINKS, {"of", ".", ";", "and", "or", "are", "is", "was", "were"}),
     )
-)
-_CONNECTIVES = frozenset(
-    words_of(
-        "although because but consequently either except hence however if instead otherwise "
-        "rather since so than then therefore though thus unless until when whenever where "
-        "whereas whether while without"
-    )
-)
-_HEDGES = frozenset(
-    words_of(
-        "almost apparently arguably could fairly generally guess hopefully likely may maybe "
-        "might mostly often perhaps possibly potentially presumably probably quite roughly seem "
-        "seems should somewhat sometimes sort suppose think typically usually"
-    )
-)
-_LEGAL = frozenset(
-    words_of(
-        "agreement applicable author authors claim claims condition conditions copies copyright "
-        "damages disclaimer distribute distribution express granted herein holder holders "
-        "implied infringement liability liable licence license licensed licenses licensor "
-        "merchantability notice permission permissions permitted redistribution reproduce "
-        "reserved rights sublicense terms trademark warranties warranty"
-    )
-)
-_EXAMPLE_LINE = re.compile(
-    r"^(?:\s*(?:>>>|\.\.\. |\$ |In \[)|\s*(?:```|~~~|\.\. code)| {4,}\S)|\bexamples?\b|\be\.g\.",
-    re.IGNORECASE,
-)
-_STRUCTURE_LINE = re.compile(
-    r"^\s*(?:#{1,6} |[-*+•] |\d+[.)] |={3,}|-{3,}|~{3,}|\.\. |:\w|\|| ?@\w|\w[\w ]{0,30}:\s*$)"
-)
-_LINK = re.compile(r"https?://|www\.|\]\(|`_|<[\w.+-]{1,64}@|\.(?:com|org|io|net)\b")
-_TERM = re.compile(r"``?[^`\n]{1,80}`|\b\w+\(|\b[a-z\d]+_\w+|\b[a-z]+[A-Z]\w*|\b[A-Z]{2,}\b|\w\.\w")
-_SPECIFIC = re.compile(r"\d[\d.,]*+|\b[A-Z][a-z]+[A-Z]\w*|[\"“`][^\"”`\n]{1,60}[\"”`]")
-_END = re.compile(r"[.!?:][\"')\]]*$")
-_COMMA = re.compile(r"[,;:()\u2013\u2014]")
+    for word in words
+}
+_IN_ORDER = re.compile(r"[^\W\d_]++|[.,;!?](?=\s|$)|\S")
+_PARAGRAPH_END = re.compile(r"\n[ \t]*+\n")
+_ENDED = re.compile(r"[.!?:;][\"')\]*`_]*$")
+_AFTER_STOP = re.compile(r"[^\W\d_]{3}[.!?]\s++([^\W\d_])")
+_ITEM = re.compile(r"[-*+•|>=~#]|\d+[.)]|\.\. ")
+_SYMBOL = re.compile(r"\.\.\.|[…#*|<>={}\\_~^\[\]+/@$%&]")
+_ASKERS = ("question", "q", "user", "human")
+_TERM = re.compile(r"[A-Z]?[a-z]{2,}+|[A-Z]{2,}+(?![a-z])")
+_FIRST_SENTENCE = re.compile(r"(?<=[.!?])\s|\n\s*\n")
+_SIGNATURE = re.compile(r"\b(?:def|function)\s+\w+\s*\(([^\n]*+)")
+_PARAMETER = re.compile(r"(?:^|,)\s*\*{0,2}([A-Za-z_]\w*+)\s*(?=[:=,)]|$)")
+_FORMULA = STOP_WORDS | {
+    "called", "calls", "class", "def", "defined", "false", "function", "int", "made", "method",
+    "module", "none", "self", "str", "true",
+}  # fmt: skip
 
 
-def _has_prose(document: Document) -> bool:
-    return len(document.prose_words) >= 15
+@measured(GOPHER, 0.1, 0.45)
+def stop_words(document: Document) -> Measurement:
+    """The share of function words, as in running sentences."""
+    words = document.words
+    return share(sum(word in STOP_WORDS for word in words), len(words), "words are function words")
 
 
-def _share(document: Document, listed: frozenset[str]) -> tuple[int, float]:
-    count = sum(map(listed.__contains__, document.prose_words))
-    return count, 100 * count / len(document.prose_words)
+@measured(PERPLEXITY, 0.15, 0.0, *PROSE)
+def word_order(document: Document) -> Measurement:
+    """How few function words stand before a word that cannot follow them."""
+    in_order = _IN_ORDER.findall(document.prose.lower())
+    pairs = [(word, after) for word, after in pairwise(in_order) if word in _NEVER_AFTER]
+    odd = sum(after in _NEVER_AFTER[word] for word, after in pairs)
+    return share(odd, len(pairs), "articles, prepositions and verbs are followed oddly", fewest=8)
 
 
-def _sentence_length(document: Document) -> Measurement:
-    if not _has_prose(document) or not document.sentences:
+@measured(C4, 0.3, 1.0, *PROSE)
+def sentence_starts(document: Document) -> Measurement:
+    """The share of full stops after which a capital begins."""
+    starts = _AFTER_STOP.findall(document.prose)
+    return share(sum(map(str.isupper, starts)), len(starts), "full stops precede a capital", 3)
+
+
+@measured(f"{C4}; FineWeb, Penedo et al. 2024", 0.0, 0.9, *PROSE)
+def paragraph_ends(document: Document) -> Measurement:
+    """The share of paragraphs that end a sentence."""
+    parts = [part.rstrip() for part in _PARAGRAPH_END.split(document.prose)]
+    parts = [part for part in parts if len(part.split(maxsplit=6)) > 5]
+    ended = sum(_ENDED.search(part[-8:]) is not None for part in parts)
+    return share(ended, len(parts), "paragraphs come to an end")
+
+
+@measured(f"{GOPHER}; FineWeb, Penedo et al. 2024", 0.2, 1.0)
+def running_text(document: Document) -> Measurement:
+    """How much of the text stands in full lines rather than in items and short ones."""
+    rows = [bare for row in document.prose.split("\n") if (bare := row.strip())]
+    running = sum(len(row) for row in rows if len(row) >= 30 and not _ITEM.match(row))
+    return share(running, sum(map(len, rows)), "characters run on in full lines")
+
+
+@measured(GOPHER, 0.6, 0.0)
+def few_symbols(document: Document) -> Measurement:
+    """How few symbols there are for the number of words."""
+    return share(len(_SYMBOL.findall(document.prose)), len(document.words), "symbols to words")
+
+
+def _said(document: Document, asking: bool) -> str:
+    return "\n".join(said for side, said in document.turns if (side in _ASKERS) == asking)
+
+
+def _terms(text: str) -> set[str]:
+    """The beginnings of the words that carry a meaning, also inside names."""
+    words = map(str.lower, _TERM.findall(text))
+    return {word[:5] for word in words if len(word) > 2 and word not in _FORMULA}
+
+
+@measured("word overlap of question and answer: WikiQA, Yang et al. 2015", 0.05, 0.45, "dialogue")
+def answer_relevance(document: Document) -> Measurement:
+    """How far the question, the answer and its first sentence share their terms."""
+    answer = _said(document, asking=False)
+    asked, answered = _terms(_said(document, asking=True)), _terms(answer)
+    opening = _terms(_FIRST_SENTENCE.split(answer, maxsplit=1)[0]) or answered
+    if len(asked) < 2 or not answered:
         return None
-    mean = fmean(len(sentence.split()) for sentence in document.sentences)
-    return peak(mean, 2, 16, 45), f"a sentence has {mean:.1f} words on average"
+    shared = len(asked & answered)
+    parts = (shared / len(asked), shared / len(answered), len(asked & opening) / len(opening))
+    return fmean(parts), f"{shared} terms of {len(asked)} asked and {len(answered)} answered agree"
 
 
-def _sentence_variety(document: Document) -> Measurement:
-    lengths = [len(sentence.split()) for sentence in document.sentences]
-    if not _has_prose(document) or len(lengths) < 3:
-        return None
-    mean = fmean(lengths)
-    spread = fmean(abs(length - mean) for length in lengths) / mean
-    return ramp(spread, 0.1, 0.9), f"sentence lengths deviate by {spread:.0%} of their mean"
+@measured("static check: darglint DAR101", 0.0, 1.0, "dialogue")
+def explained_parameters(document: Document) -> Measurement:
+    """The share of the parameters in the question that the answer mentions."""
+    signatures = _SIGNATURE.findall(_said(document, asking=True))
+    names = {name for each in signatures for name in _PARAMETER.findall(each)} - {"self", "cls"}
+    mentioned = names.intersection(re.findall(r"\w+", _said(document, asking=False)))
+    return share(len(mentioned), len(names), "parameters of the signature are explained")
 
 
-def _structure(document: Document) -> Measurement:
-    rows = [row for row in document.prose.split("\n") if row.strip()]
-    if not _has_prose(document) or len(rows) < 3:
-        return None
-    count = sum(bool(_STRUCTURE_LINE.match(row[:200])) for row in rows)
-    rate = 100 * count / len(rows)
-    return log_ramp(rate, 0, 50), f"{count} of {len(rows)} lines are headings, items or fields"
+@measured("turn taking: OpenAssistant, Köpf et al. 2023", 0.5, 1.0)
+def full_turns(document: Document) -> Measurement:
+    """The share of turns that say something and change the side."""
+    good = sum(len(said.split(maxsplit=2)) > 1 for _, said in document.turns)
+    good += sum(before != after for (before, _), (after, _) in pairwise(document.turns))
+    return share(good, 2 * len(document.turns) - 1, "turns are taken and filled")
 
 
-def _phrase_repetition(document: Document) -> Measurement:
-    words = document.prose_words[:2000]
-    if len(words) < 15:
-        return None
-    phrases = Counter(zip(words, words[1:], words[2:], strict=False))
-    share = len(phrases) / (len(words) - 2)
-    return ramp(share, 0.5, 1.0), f"{share:.0%} of the three-word phrases are distinct"
-
-
-def _completeness(document: Document) -> Measurement:
-    if not _has_prose(document) or not document.paragraphs:
-        return None
-    ended = sum(bool(_END.search(part[-200:].rstrip())) for part in document.paragraphs)
-    share = ended / len(document.paragraphs)
-    return ramp(share, 0, 1), f"{ended} of {len(document.paragraphs)} paragraphs end a sentence"
-
-
-def _boilerplate(document: Document) -> Measurement:
-    if not _has_prose(document):
-        return None
-    count, rate = _share(document, _LEGAL)
-    return log_ramp(rate, 22, 0), f"{count} legal terms among {len(document.prose_words)} words"
-
-
-def _links(document: Document) -> Measurement:
-    if not _has_prose(document):
-        return None
-    count = len(_LINK.findall(document.prose))
-    rate = 100 * count / len(document.prose_words)
-    return log_ramp(rate, 12, 0), f"{count} links among {len(document.prose_words)} words"
-
-
-def _examples(document: Document) -> Measurement:
-    rows = [row for row in document.prose.split("\n") if row.strip()]
-    if not _has_prose(document):
-        return None
-    count = sum(bool(_EXAMPLE_LINE.search(row[:200])) for row in rows)
-    return log_ramp(100 * count / len(rows), 0, 50), f"{count} of {len(rows)} lines show an example"
-
-
-def _paragraph_shape(document: Document) -> Measurement:
-    if not _has_prose(document) or not document.paragraphs:
-        return None
-    mean = len(document.prose_words) / len(document.paragraphs)
-    score = min(log_ramp(mean, 2, 40), log_ramp(mean, 400, 40))
-    return score, f"a paragraph has {mean:.0f} words on average"
-
-
-def _capitalisation(document: Document) -> Measurement:
-    starts = [
-        letter for part in document.sentences if (letter := part.lstrip("-*#>` ")[:1]).isalpha()
-    ]
-    if not _has_prose(document) or not starts:
-        return None
-    upper = sum(map(str.isupper, starts))
-    return ramp(upper / len(starts), 0.2, 1.0), (
-        f"{upper} of {len(starts)} sentences start with a capital"
-    )
-
-
-def _fluency(document: Document) -> Measurement:
-    if not _has_prose(document):
-        return None
-    count, rate = _share(document, _STOP_WORDS)
-    return ramp(rate, 8, 48), f"{count} function words among {len(document.prose_words)} words"
-
-
-def _specifics(document: Document) -> Measurement:
-    if not _has_prose(document):
-        return None
-    count = len(_SPECIFIC.findall(document.prose))
-    rate = 100 * count / len(document.prose_words)
-    return log_ramp(rate, 0, 40), f"{count} figures, quotations or proper terms occur"
-
-
-def _readability(document: Document) -> Measurement:
-    if not _has_prose(document) or not document.sentences:
-        return None
-    letters = fmean(map(len, document.prose_words))
-    words = fmean(len(sentence.split()) for sentence in document.sentences)
-    grade = 4.71 * letters + 0.5 * words - 21.43
-    return ramp(grade, 20, 2), f"the reading grade is {grade:.1f}"
-
-
-def _reasoning(document: Document) -> Measurement:
-    if not _has_prose(document):
-        return None
-    count, rate = _share(document, _CONNECTIVES)
-    return log_ramp(rate, 0, 7), f"{count} connectives among {len(document.prose_words)} words"
-
-
-def _assertiveness(document: Document) -> Measurement:
-    if not _has_prose(document):
-        return None
-    count, rate = _share(document, _HEDGES)
-    return log_ramp(rate, 4, 0), f"{count} hedges among {len(document.prose_words)} words"
-
-
-def _terms(document: Document) -> Measurement:
-    if not _has_prose(document):
-        return None
-    count = len(_TERM.findall(document.prose))
-    rate = 100 * count / len(document.prose_words)
-    return log_ramp(rate, 0, 60), f"{count} technical terms among {len(document.prose_words)} words"
-
-
-def _punctuation(document: Document) -> Measurement:
-    if not _has_prose(document):
-        return None
-    rate = 100 * len(_COMMA.findall(document.prose)) / len(document.prose_words)
-    return log_ramp(rate, 80, 4), f"{rate:.0f} inner punctuation marks per hundred words"
-
-
-PROPERTIES: tuple[Property, ...] = (
-    Property(
-        "sentence length",
-        "Whether sentences are of moderate length, about sixteen words.",
-        6,
-        _sentence_length,
-    ),
-    Property("sentence variety", "How much the sentences differ in length.", 6, _sentence_variety),
-    Property("structure", "The share of headings, list items and field names.", 5, _structure),
-    Property(
-        "phrase repetition",
-        "The share of three-word phrases that are not repeated.",
-        9,
-        _phrase_repetition,
-    ),
-    Property("completeness", "The share of paragraphs that end a sentence.", 5, _completeness),
-    Property("boilerplate", "How few terms of licences and legal notices occur.", 10, _boilerplate),
-    Property("link density", "How few links and addresses interrupt the words.", 10, _links),
-    Property("example presence", "The share of lines that show an example.", 0, _examples),
-    Property(
-        "paragraph shape",
-        "Whether paragraphs have about forty words rather than a few or hundreds.",
-        8,
-        _paragraph_shape,
-    ),
-    Property(
-        "capitalisation", "The share of sentences that start with a capital.", 8, _capitalisation
-    ),
-    Property("fluency", "The share of function words, as in running sentences.", 6, _fluency),
-    Property("specificity", "How many figures and proper terms the words hold.", 5, _specifics),
-    Property(
-        "readability",
-        "How low the reading grade is, from word and sentence lengths.",
-        6,
-        _readability,
-    ),
-    Property(
-        "reasoning", "How often connectives state a reason, condition or contrast.", 4, _reasoning
-    ),
-    Property("assertiveness", "How few words hedge what is said.", 10, _assertiveness),
-    Property("technical vocabulary", "How many code names and technical terms occur.", 6, _terms),
-    Property(
-        "plain punctuation", "How few marks interrupt the flow of a sentence.", 6, _punctuation
-    ),
-)
+PROPERTIES = (
+    stop_words, word_order, sentence_starts, paragraph_ends, running_text, few_symbols,
+    answer_relevance, explained_parameters, full_turns,
+)  # fmt: skip
