@@ -10,9 +10,10 @@ from hypothesis import Phase, find, given, settings
 
 from mira_spark.errors import InputError
 from mira_spark.selection.allocation import KEEP_ALL, Policy, boundaries, cuts, walks
+from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.positions import Positions, levels
 from tests import selection_oracle as oracle
-from tests.counting import cuts_of, passes
+from tests.counting import bins_of, cuts_of, passes
 from tests.selection_cases import SOURCES, Case, cases
 from tests.selection_oracle import Document
 
@@ -21,7 +22,9 @@ Select = Callable[[Case, int], set[str]]
 
 def by_cuts(case: Case, budget: int) -> set[str]:
     cut = cuts_of(case.documents, case.policy, budget, case.groups, case.bits)
-    return {d.doc_id for d in case.documents if passes(d, cut[d.source])}
+    limits = most_tokens(case.policy, bins_of(case.documents, case.groups))
+    passing = (d for d in case.documents if passes(d, cut[d.source]))
+    return {d.doc_id for d in passing if d.tokens <= limits[d.source]}
 
 
 def by_oracle(case: Case, budget: int) -> set[str]:
@@ -50,7 +53,7 @@ def broken(select: Select, case: Case) -> set[str]:
 def broken_limits(case: Case, kept: set[str]) -> set[str]:
     """Budgets, caps and floors, and that at most a document per source is wanting."""
     found = set()
-    ordered, rule = oracle.in_order(case.documents), case.rule
+    ordered, rule = oracle.sized(case.documents, case.rule), case.rule
     for pool in set(rule.pool_of.values()):
         candidates = oracle.of_pool(ordered, pool, rule)
         limit = case.budget * rule.shares[pool]
@@ -64,8 +67,8 @@ def broken_limits(case: Case, kept: set[str]) -> set[str]:
     for source in SOURCES:
         own = oracle.of_source(ordered, source)
         tokens = oracle.tokens_of(d for d in own if d.doc_id in kept)
-        floor = rule.floors.get(source)
-        if floor and {d.doc_id for d in oracle.prefix(own, case.budget * floor)} - kept:
+        floor = oracle.floor_of(source, oracle.tokens_of(own), case.budget, rule)
+        if floor and {d.doc_id for d in oracle.prefix(own, floor)} - kept:
             found.add("floor")
         if source in rule.caps and tokens > case.budget * rule.caps[source]:
             found.add("cap")
