@@ -28,7 +28,7 @@ from mira_spark.settings.selection import (
     contradictions,
     parse_floor,
     parse_share,
-    shown,
+    share_text,
 )
 
 KEEP_ALL = -1
@@ -244,6 +244,6 @@ def _conflicts(
         floor = sum((floors[s] for s in sources if s in floors), Fraction(0))
         if pool in shares and shares[pool] < floor <= 1:
             yield (
-                f"floors: those of pool {pool} sum to {shown(floor)}, more than its share of the "
-                f"budget, {float(shares[pool]):.6f}"
+                f"floors: those of pool {pool} sum to {share_text(floor)}, more than its share of "
+                f"the budget, {float(shares[pool]):.6f}"
             )

@@ -43,13 +43,13 @@ def contradictions(floors: Mapping[str, Fraction], caps: Mapping[str, Fraction])
     """Why no corpus could be selected from by these floors and caps of sources."""
     for source in sorted(floors.keys() & caps.keys()):
         if caps[source] < floors[source]:
-            cap, floor = shown(caps[source]), shown(floors[source])
+            cap, floor = share_text(caps[source]), share_text(floors[source])
             yield f"caps.{source}: {cap} is below the source's floor, {floor}"
     if (total := sum(floors.values(), Fraction(0))) > 1:
-        yield f"floors: sum to {shown(total)}, should be at most 1"
+        yield f"floors: sum to {share_text(total)}, should be at most 1"
 
 
-def shown(share: Fraction) -> str:
+def share_text(share: Fraction) -> str:
     """A share as people write it, e.g. 3/5, or with six digits where that would be longer."""
     return str(share) if share.denominator <= 1_000 else f"{float(share):.6f}"
 

@@ -139,6 +139,28 @@ def test_cuts_a_reader_can_check(
     assert quality == {"web": web, "books": books}
 
 
+@pytest.mark.parametrize(
+    ("budget", "floors", "every", "web", "books"),
+    [
+        # Half of books' 60 tokens are reserved, and what is left of 60 is too little for web.
+        (60, {"books": "50% of source"}, "0%", 9, 6),
+        # All of books' 60 are reserved, and web has what is left of 100: one document of 40.
+        (100, {"books": "1 of source"}, "0%", 7, KEEP_ALL),
+        # Three quarters are 60 of web's and 45 of books': 80 of web's and 45 would be 125.
+        (120, {}, "75%", 7, 6),
+        # Web is named, and so has no floor; with it 105 would be reserved.
+        (85, {"web": "0"}, "75%", 7, 6),
+    ],
+)
+def test_floors_may_be_of_a_sources_own_tokens(
+    budget: int, floors: dict[str, str], every: str, web: int, books: int
+) -> None:
+    policy = Policy("global", floors=floors, every_source=every)
+    found = walks(policy, budget, GROUPS, BINS)
+    quality = {s: cut.quality_cut for s, cut in cuts(found, boundaries(found, BINS)).items()}
+    assert quality == {"web": web, "books": books}
+
+
 def test_each_pool_has_its_share() -> None:
     """Of 140 tokens, web has 80 and books 60: of 70 web gets 40, just enough, and books 30."""
     for policy in (
@@ -159,7 +181,8 @@ def test_each_pool_has_its_share() -> None:
         (
             Policy(floors={"web": "much", "blogs": "1%"}, caps={"books": "1.01"}),
             [
-                "floors.web: much should be from 0 to 1, e.g. 0.05, 5% or 1/20",
+                "floors.web: much should be from 0 to 1, e.g. 0.05, 5% or 1/20, or of the source's "
+                "own tokens, e.g. 5% of source",
                 "floors.blogs: there is no such source; there are books, web",
                 "caps.books: 1.01 should be from 0 to 1, e.g. 0.05, 5% or 1/20",
             ],
@@ -174,6 +197,18 @@ def test_each_pool_has_its_share() -> None:
         (
             Policy("source", floors={"books": "0.5"}),
             ["floors: those of pool books sum to 1/2, more than its share of the budget, 0.428571"],
+        ),
+        (
+            Policy("global", every_source="60%"),
+            ["floors: sum to 6/5, should be at most 1"],
+        ),
+        (
+            Policy("source", floors={"books": "100% of source"}),
+            ["floors: those of pool books sum to 6/7, more than its share of the budget, 0.428571"],
+        ),
+        (
+            Policy("global", every_source="20%", caps={"web": "1/8"}),
+            ["caps.web: 1/8 is below the source's floor, 8/35"],
         ),
         (
             Policy("source", shares={"web": "0.6", "books": "0.39"}),
