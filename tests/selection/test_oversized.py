@@ -26,7 +26,7 @@ from tests.selection_lake import GROUP_OF, ids
 from tests.selection_oracle import Document
 
 Made = tuple[Lakehouse, Settings]
-LARGE = {"web 1": 9_000, "chat 2": 2_000}
+LARGE = {"web 1": 9_000, "chat 2": 4_000}
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_a_larger_budget_keeps_all_that_a_smaller_one_kept(made: Made) -> None:
 
 def test_what_is_oversized_is_said_everywhere(made: Made) -> None:
     lake, settings = made
-    bare, _ = selected(made, name="bare", budget="40%", max_document_share="100%")
-    one, message = selected(made, budget="40%")
+    bare, _ = selected(made, name="bare", budget="80%", max_document_share="100%")
+    one, message = selected(made, budget="80%")
     assert message.endswith("; 2 oversized; 4 quarantined")
     cutoffs = {row["source"]: row for row in record.cutoffs(lake, one).collect()}
     limits = {source: row["most_tokens"] for source, row in cutoffs.items()}
