@@ -1,25 +1,47 @@
 """Spark's part in a selection, in plain Python: sums, filters and the predicate of a cut."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
 from mira_spark.selection import histogram
 from mira_spark.selection.allocation import Policy, boundaries, cuts, ties, walks
+from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.positions import Positions, levels, prefixes, single_documents
 from mira_spark.selection.walk import Boundary, Cut
 from tests.selection_oracle import Document
 
+KINDS = {"quality": pa.int16(), "document_tokens": pa.int64(), "documents": pa.int64(),
+         "tokens": pa.int64()}  # fmt: skip
 
-def counted_bins(*rows: tuple[str, str, str, int | None, str | None, int, int]) -> histogram.Bins:
-    """Of rows of `score_histogram`: student, group, source, quality, set aside, documents,
-    tokens."""
+
+def counted_bins(
+    *rows: tuple[str, str, str, int | None, str | None, int, int], large: Collection[int] = ()
+) -> histogram.Bins:
+    """Of rows of `score_histogram`: student, group, source, quality, set aside, documents, tokens;
+    those at the places `large` are of documents that may be oversized."""
+    keys = [name for name in histogram.KEYS if name != "document_tokens"]
+    found: list[dict[str, Any]] = [
+        dict(zip([*keys, *histogram.SUMS], row, strict=True)) for row in rows
+    ]
+    for place in large:
+        found[place]["document_tokens"] = found[place]["tokens"] // found[place]["documents"]
     names = [*histogram.KEYS, *histogram.SUMS]
-    kinds = [pa.string(), pa.string(), pa.string(), pa.int16(), pa.string(), pa.int64(), pa.int64()]
-    found = [dict(zip(names, row, strict=True)) for row in rows]
-    return histogram.bins_from_rows(
-        pa.Table.from_pylist(found, pa.schema(list(zip(names, kinds, strict=True))))
-    )
+    schema = pa.schema([(name, KINDS.get(name, pa.string())) for name in names])
+    return histogram.bins_from_rows(pa.Table.from_pylist(found, schema))
+
+
+def bins_of(documents: Iterable[Document], groups: Mapping[str, str]) -> histogram.Bins:
+    """What Spark counts of all documents: those with over a thousandth of the tokens that compete
+    of their source have rows of their own."""
+    documents = list(documents)
+    total: dict[str, int] = {}
+    for d in documents:
+        total[d.source] = total.get(d.source, 0) + (0 if d.quality is None else d.tokens)
+    is_large = [d.quality is not None and d.tokens * 1_000 > total[d.source] for d in documents]
+    rows = [("s", groups[d.source], d.source, d.quality, None, 1, d.tokens) for d in documents]
+    return counted_bins(*rows, large=[place for place, large in enumerate(is_large) if large])
 
 
 def counted(documents: Iterable[Document], bits: int) -> Positions:
@@ -70,7 +92,10 @@ def cuts_of(
     bits: Iterable[int] = (),
 ) -> dict[str, Cut]:
     """What a step does, with Spark's part (sums and filters) in Python."""
-    histogram = counted(documents, 0)
+    bins = bins_of(documents, groups)
+    limits = most_tokens(policy, bins)
+    documents = [d for d in documents if d.tokens <= limits[d.source]]
+    histogram = bins.within(limits).levels
     found = walks(policy, budget, groups, histogram)
     ends = boundaries(found, histogram)
     for width in bits:

@@ -14,7 +14,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import order
 from mira_spark.settings.root import Settings, load
-from tests import scoring_lake
+from tests import scoring_lake, selection_oracle as oracle
 from tests.scoring_lake import NOW
 from tests.selection_oracle import Document, Rule
 
@@ -113,18 +113,21 @@ def rule(
     floors: dict[str, str],
     caps: dict[str, str],
     groups: Mapping[str, str] = GROUP_OF,
+    own_floors: Mapping[str, Fraction] | None = None,
+    document_share: Fraction = Fraction(1, 100),
 ) -> Rule:
-    """The policy with shares by tokens of the candidates; `groups` is source to group."""
+    """The policy with shares by tokens of what competes; `groups` is source to group."""
     pool_of = {"global": dict.fromkeys(groups, "all"), "group": groups,
                "source": {s: s for s in groups}}[policy]  # fmt: skip
-    scored = [d for d in documents if d.quality is not None]
+    sizes = Rule(pool_of, {}, {}, {}, document_share=document_share)
+    scored = oracle.sized(documents, sizes)
     total = sum(d.tokens for d in scored)
     shares = {
         pool: Fraction(sum(d.tokens for d in scored if pool_of[d.source] == pool), total)
         for pool in set(pool_of.values())
     }
     exact = [{s: Fraction(share) for s, share in given.items()} for given in (floors, caps)]
-    return Rule(pool_of, shares, *exact)
+    return Rule(pool_of, shares, *exact, own_floors or {}, document_share)
 
 
 def ids(lake: Lakehouse, view: str = "selected") -> set[str]:

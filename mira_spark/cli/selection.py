@@ -13,6 +13,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
 from mira_spark.selection import diff, record, unscored
 from mira_spark.selection.diff import Moved
+from mira_spark.selection.noise import noise
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, verdict
 from mira_spark.settings.root import load
@@ -139,7 +140,7 @@ def _places(explanation: Explanation) -> list[str]:
     if explanation.quality is not None:
         lines.append(f"quality {_points(explanation.quality)}")
         if explanation.level != explanation.quality:
-            lines[-1] += f"; it competes by {one.settings.score}: {explanation.level}"
+            lines[-1] += f"; it competes by {_score(explanation)}: {explanation.level}"
     if explanation.better_than is not None:
         of_source, of_group = explanation.better_than
         lines.append(
@@ -153,6 +154,17 @@ def _places(explanation: Explanation) -> list[str]:
         rubric = f", rubric {explanation.rubric_id}" if explanation.rubric_id else ""
         lines.append(f"{explanation.source_group}: student {explanation.student_id}{rubric}")
     return lines
+
+
+def _score(found: Explanation) -> str:
+    chosen = found.selection.settings
+    if not chosen.temperature or found.tie_hash is None:
+        return str(chosen.score)
+    added = chosen.temperature * noise(found.tie_hash) / POINT
+    return (
+        f"{chosen.score} and noise, of {added:+.3f} points at temperature {chosen.temperature:g}, "
+        f"on a scale from 0 to {FULL_SCALE:,}"
+    )
 
 
 def _points(thousandths: int | None) -> str:

@@ -43,7 +43,11 @@ def _show_answer(answer: BudgetAnswer) -> None:
         f"{answer.chosen.budget} by {answer.chosen.policy}: a budget of "
         f"{answer.budget_tokens:,} tokens; the mix has {answer.entropy_bits:.2f} bits"
     )
-    headings = ("group", "source", "documents", "tokens", "kept", "mean quality", "marginal",
+    if answer.oversized:
+        title += f"; {answer.oversized:,} oversized documents are set aside"
+    by_quality = answer.chosen.score == "quality" and not answer.chosen.temperature
+    mean = "mean quality" if by_quality else "mean score"
+    headings = ("group", "source", "documents", "tokens", "kept", mean, "marginal",
                 f"+{MORE / 1e9:g} B: documents", "tokens")  # fmt: skip
     rows = [
         (

@@ -186,7 +186,7 @@ TABLES: dict[str, Table] = {
     ),
     "score_histogram": Table(
         "documents and tokens by quality, one row per versions, candidates, student, source, "
-        "quality and reason not to compete",
+        "quality, reason not to compete and, for large documents, tokens of each",
         columns(
             ("scores_version", LONG, "version of scores it was counted from"),
             ("documents_version", LONG, "version of documents the scores belong to"),
@@ -200,6 +200,13 @@ TABLES: dict[str, Table] = {
             SOURCE,
             ("quality", SHORT, "what they compete by, thousandths; null: quarantined", NULL),
             ("set_aside", STRING, "why they do not compete: filtered, excluded, duplicate", NULL),
+            (
+                "document_tokens",
+                LONG,
+                "tokens of each of these, where they compete and it is over 0.1% of those of "
+                "their source; null for all others",
+                NULL,
+            ),
             ("documents", LONG, "documents with this quality"),
             ("tokens", LONG, "their tokens"),
         ),
@@ -212,6 +219,7 @@ TABLES: dict[str, Table] = {
             "source",
             "quality",
             "set_aside",
+            "document_tokens",
         ),
     ),
     "selections": Table(
@@ -247,12 +255,17 @@ TABLES: dict[str, Table] = {
             ("quality_cut", SHORT, "documents above are in; at it, the tie; 10001: none is in"),
             ("tie_hash_cut", LONG, "last xxhash64(doc_id, seed) kept at the cut", NULL),
             ("tie_doc_id_cut", STRING, "last doc_id kept at that hash", NULL),
+            ("most_tokens", LONG, "documents with more are oversized: none is in; null: any", NULL),
             ("kept_documents", LONG, "documents of the source that are in"),
             ("kept_tokens", LONG, "their tokens"),
             ("total_documents", LONG, "documents of the source, quarantined ones included"),
             ("total_tokens", LONG, "their tokens"),
             ("quarantined_documents", LONG, "those without a quality: they never compete"),
-            ("set_aside_documents", LONG, "those filtered, excluded or equal to another"),
+            (
+                "set_aside_documents",
+                LONG,
+                "those filtered, excluded, oversized or equal to another",
+            ),
         ),
     ),
     "selected_documents": Table(

@@ -20,7 +20,16 @@ from mira_spark.errors import InputError, joined
 from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.selection.positions import Positions
 from mira_spark.selection.walk import Boundary, Cut, Walk, find_stops
-from mira_spark.settings.selection import FORM, SelectionSettings, contradictions, parse_share
+from mira_spark.settings.selection import (
+    FLOOR_FORM,
+    FORM,
+    OF_SOURCE,
+    SelectionSettings,
+    contradictions,
+    parse_floor,
+    parse_share,
+    share_text,
+)
 
 KEEP_ALL = -1
 """A quality_cut below every quality."""
@@ -36,20 +45,41 @@ class Policy:
     """Who competes with whom for which part of the budget.
 
     `pools`: all sources in one (`global`), those of a group (`group`) or each for itself
-    (`source`). `shares` of the budget by pool: by tokens of the candidates, equal, or given, then
+    (`source`). `shares` of the budget by pool: by tokens of what competes, equal, or given, then
     for every pool and 1 in sum. `floors` and `caps` are shares of the whole budget by source; a
-    floor of 0 is none. Given shares are texts from 0 to 1: 0.05, 5% or 1/20.
+    floor that ends in ` of source` is a share of what competes of the source instead, and so is
+    `every_source`, the floor of each source that `floors` does not name. A floor of 0 is none.
+    `max_document_share`, of its pool's tokens, is what a document may have, as in `oversized`.
+    Given shares are texts from 0 to 1: 0.05, 5% or 1/20.
     """
 
     pools: Literal["global", "group", "source"] = "group"
     shares: Literal["tokens", "equal"] | Mapping[str, str] = "tokens"
     floors: Mapping[str, str] = field(default_factory=dict)
     caps: Mapping[str, str] = field(default_factory=dict)
+    every_source: str = "0%"
+    max_document_share: str = "1%"
 
 
 def allocation_policy(settings: SelectionSettings) -> Policy:
     """Who competes with whom for which part under these settings."""
-    return Policy(settings.policy, settings.shares, settings.floors, settings.caps)
+    return Policy(
+        settings.policy,
+        settings.shares,
+        settings.floors,
+        settings.caps,
+        settings.every_source,
+        settings.max_document_share,
+    )
+
+
+def pools(policy: Policy, groups: Mapping[str, str]) -> dict[str, list[str]]:
+    """The sources of each pool; `groups` is source to group."""
+    members: dict[str, list[str]] = {}
+    for source, group in sorted(groups.items()):
+        pool = {"global": "all", "group": group, "source": source}[policy.pools]
+        members.setdefault(pool, []).append(source)
+    return members
 
 
 class Tie(NamedTuple):
@@ -142,12 +172,9 @@ def _limits(policy: Policy, budget: int, groups: Mapping[str, str], bins: Positi
     problems = [] if budget > 0 else [f"budget: {budget:,} tokens, should be more than 0"]
     orphans = sorted(bins.sources.keys() - groups.keys())
     problems += [f"{source}: has documents and no group" for source in orphans]
-    members: dict[str, list[str]] = {}
-    for source, group in sorted(groups.items()):
-        pool = {"global": "all", "group": group, "source": source}[policy.pools]
-        members.setdefault(pool, []).append(source)
+    members = pools(policy, groups)
     shares = _shares(policy, members, bins, problems)
-    floors = _read("floors", policy.floors, groups, problems)
+    floors = _floors(policy, budget, groups, bins, problems)
     caps = _read("caps", policy.caps, groups, problems)
     problems += contradictions(floors, caps)
     problems += _conflicts(members, shares, floors)
@@ -175,18 +202,34 @@ def _shares(
     return given
 
 
-def _read(
-    name: str, given: Mapping[str, str], known: Collection[str], problems: list[str]
+def _floors(
+    policy: Policy, budget: int, groups: Collection[str], bins: Positions, problems: list[str]
 ) -> dict[str, Fraction]:
-    """The given shares that can be read, of those of known sources or pools."""
+    """Each source's floor as a share of the budget; exact."""
+    given = dict.fromkeys(groups, policy.every_source + OF_SOURCE) | dict(policy.floors)
+    totals = bins.total_tokens()
+    own = {source: Fraction(totals.get(source, 0), max(1, budget)) for source in given}
+    return _read("floors", given, groups, problems, own)
+
+
+def _read(
+    name: str,
+    given: Mapping[str, str],
+    known: Collection[str],
+    problems: list[str],
+    own: Mapping[str, Fraction] | None = None,
+) -> dict[str, Fraction]:
+    """The given shares that can be read, of those of known sources or pools; as floors, where `own`
+    is what each source's own tokens are of the budget."""
     names, kind = sorted(known), "pool" if name == "shares" else "source"
+    form = FORM if own is None else FLOOR_FORM
     found = {}
     for key, text in given.items():
-        share = parse_share(text)
+        share = parse_share(text) if own is None else parse_floor(text, own[key])
         if key not in known:
             problems.append(f"{name}.{key}: there is no such {kind}; there are {', '.join(names)}")
         elif share is None:
-            problems.append(f"{name}.{key}: {text} {FORM}")
+            problems.append(f"{name}.{key}: {text} {form}")
         else:
             found[key] = share
     return found
@@ -201,6 +244,6 @@ def _conflicts(
         floor = sum((floors[s] for s in sources if s in floors), Fraction(0))
         if pool in shares and shares[pool] < floor <= 1:
             yield (
-                f"floors: those of pool {pool} sum to {floor}, more than its share of the budget, "
-                f"{float(shares[pool]):.6f}"
+                f"floors: those of pool {pool} sum to {share_text(floor)}, more than its share of "
+                f"the budget, {float(shares[pool]):.6f}"
             )

@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame, functions as F
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.scoring.checks import SCORE_KEY
+from mira_spark.selection.noise import noisy_level_sql
 from mira_spark.selection.order import level_sql, tie_hash
 from mira_spark.settings.selection import Filter, Scalar, ScoreColumn, SelectionSettings
 
@@ -21,7 +22,7 @@ _TEXTS = ("source", "source_group", "domain", "license")
 FLAGS = ("sendable", "repaired")
 _NUMBERS = ("n_bytes", "n_tokens", "quality")
 OF_DOCUMENTS = ("domain", "license", "sendable", "repaired", "n_bytes", "metadata")
-FILTERED, EXCLUDED, DUPLICATE = "filtered", "excluded", "duplicate"
+FILTERED, EXCLUDED, DUPLICATE, OVERSIZED = "filtered", "excluded", "duplicate", "oversized"
 UNSCORED, NOT_FINITE = "without a score", "without a finite score"
 COMPARED: dict[str, Callable[[Any, Any], Column]] = {
     "=": operator.eq,
@@ -36,11 +37,12 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 def candidates_digest(settings: SelectionSettings) -> str:
     """Digest of what decides who competes by what; `all` for all documents by quality."""
-    chosen = settings.model_dump(mode="json", include={"score", "where", "exclude", "duplicates"})
+    decisive = {"score", "temperature", "where", "exclude", "duplicates"}
+    chosen = settings.model_dump(mode="json", include=decisive)
     if chosen == SelectionSettings().model_dump(mode="json", include=set(chosen)):
         return "all"
-    if settings.duplicates == "first":
-        chosen["seed"] = settings.seed  # which of two equals is first
+    if settings.duplicates == "first" or settings.noise_scale:
+        chosen["seed"] = settings.seed  # which of two equals is first, and the noise
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -101,10 +103,18 @@ def competing_documents(
     for column, keys in excluded:
         rows = rows.join(keys.withColumn("listed", F.lit(True)), on=column, how="left")
         rows = _aside(rows, F.col("listed").isNotNull(), EXCLUDED).drop("listed")
-    rows = _competing(rows, given, settings).withColumn("tie_hash", tie_hash(settings.seed))
+    rows = _competing(rows.withColumn("tie_hash", tie_hash(settings.seed)), given, settings)
     if settings.duplicates == "first":
         rows = _firsts(rows)
     return rows.drop(*wanted)
+
+
+def set_aside_oversized(rows: DataFrame, limits: DataFrame) -> DataFrame:
+    """`competing_documents` without those that are larger than `limits` lets them be: by source,
+    `most_tokens`, null for any."""
+    found = rows.join(F.broadcast(limits.select("source", "most_tokens")), on="source", how="left")
+    is_oversized = F.col("quality").isNotNull() & (F.col("n_tokens") > F.col("most_tokens"))
+    return _aside(found, is_oversized, OVERSIZED).drop("most_tokens")
 
 
 def _aside(rows: DataFrame, condition: Column, reason: str) -> DataFrame:
@@ -138,8 +148,10 @@ def filter_condition(one: Filter) -> Column:
 def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSettings) -> DataFrame:
     """Values of the user's are spread evenly from 0, the lowest, to FULL_SCALE; where all are equal
     each is 0."""
+    seed, scale = settings.seed, settings.noise_scale
     if not isinstance(settings.score, ScoreColumn):
-        return rows.withColumn("quality", F.expr(level_sql(settings.score)))
+        level = level_sql(settings.score, seed=seed, noise_scale=scale)
+        return rows.withColumn("quality", F.expr(level))
     assert given is not None
     is_finite = ~F.isnan("given") & (F.abs("given") != float("inf"))
     half = F.when(is_finite, F.col("given") / 2)  # the difference of halves is always finite
@@ -155,7 +167,8 @@ def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSett
     rows = rows.join(levels, on="doc_id", how="left")
     rows = _aside(rows, F.col("is_in").isNull(), UNSCORED)
     rows = _aside(rows, F.col("level").isNull(), NOT_FINITE)
-    quality = F.expr("if(quality IS NULL, NULL, level)")
+    level = noisy_level_sql("level", "tie_hash", scale)
+    quality = F.expr(f"cast(if(quality IS NULL, NULL, {level}) AS smallint)")
     return rows.withColumn("quality", quality).drop("level", "is_in")
 
 

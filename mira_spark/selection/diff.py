@@ -62,7 +62,7 @@ def _side(lake: Lakehouse, one: Selection, x: str) -> DataFrame:
     if one.settings.is_predicate:
         cuts = record.cutoffs(lake, one).select("source", *record.CUT)
         rows = rows.join(F.broadcast(cuts), on="source", how="inner")
-        is_in = order.is_selected(one.settings.seed)
+        is_in = F.col("set_aside").isNull() & order.is_selected(one.settings.seed)
     else:
         items = record.listed_documents(lake, one).select("doc_id", F.lit(True).alias("is_item"))
         rows = rows.join(items, on="doc_id", how="left")

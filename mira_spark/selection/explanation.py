@@ -81,7 +81,7 @@ def _known(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> _Known:
         candidates=_candidates(lake, one, list(documents.values())),
         students=students,
         manifests=_manifests(students),
-        levels=_levels(lake, one, ids),
+        levels=_levels(lake, one, ids, cutoffs.values()),
     )
 
 
@@ -126,7 +126,9 @@ def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
     return found
 
 
-def _levels(lake: Lakehouse, one: Selection, students: Iterable[str]) -> Positions:
+def _levels(
+    lake: Lakehouse, one: Selection, students: Iterable[str], cutoffs: Iterable[Row]
+) -> Positions:
     histogram = lake.read("score_histogram").filter(F.col("student_id").isin(list(students)))
     stamp = {
         "documents_version": one.version("documents"),
@@ -135,7 +137,9 @@ def _levels(lake: Lakehouse, one: Selection, students: Iterable[str]) -> Positio
     }
     for name, value in stamp.items():
         histogram = histogram.filter(F.col(name) == F.lit(value))
-    return bins.bins_from_rows(histogram.select(*bins.KEYS, *bins.SUMS).toArrow()).levels
+    limits = {row["source"]: row["most_tokens"] for row in cutoffs}
+    rows = histogram.select(*bins.KEYS, *bins.SUMS).toArrow()
+    return bins.bins_from_rows(rows, limits).levels
 
 
 def _explained(known: _Known, doc_id: str) -> Explanation:
@@ -163,7 +167,7 @@ def _explained(known: _Known, doc_id: str) -> Explanation:
 
 def _scored(known: _Known, cutoff: Row, row: Row) -> dict[str, Any]:
     level, student = row["quality"], known.students.get(cutoff["student_id"])
-    aside, because = _set_aside(known, row)
+    aside, because = _set_aside(known, cutoff, row)
     return {
         "rubric_id": student["rubric_id"] if student else None,
         "dimensions": _dimensions(row, student, known.manifests.get(cutoff["student_id"])),
@@ -176,7 +180,7 @@ def _scored(known: _Known, cutoff: Row, row: Row) -> dict[str, Any]:
     }
 
 
-def _set_aside(known: _Known, row: Row) -> tuple[str | None, str]:
+def _set_aside(known: _Known, cutoff: Row, row: Row) -> tuple[str | None, str]:
     aside, score = row["set_aside"], known.one.settings.score
     if aside == candidates.DUPLICATE:
         equals = [r for r in known.candidates.values() if r["content_hash"] == row["content_hash"]]
@@ -186,6 +190,9 @@ def _set_aside(known: _Known, row: Row) -> tuple[str | None, str]:
         return aside, f"{score.table} has no {score.column} of it"
     if aside == candidates.NOT_FINITE and isinstance(score, ScoreColumn):
         return aside, f"its {score.column} in {score.table} is not finite"
+    if aside == candidates.OVERSIZED:
+        most = f"more than the {cutoff['most_tokens']:,} that one of its pool may have"
+        return aside, f"oversized: {row['n_tokens']:,} tokens, {most}"
     if aside:
         return aside, f"{aside} by the settings of the selection"
     if row["quality"] is None:

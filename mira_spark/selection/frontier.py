@@ -8,7 +8,9 @@ from pydantic import ValidationError
 from mira_spark.errors import InputError, joined
 from mira_spark.selection import order
 from mira_spark.selection.allocation import allocation_policy
+from mira_spark.selection.candidates import OVERSIZED
 from mira_spark.selection.histogram import Bins
+from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.what_if import Kept, WhatIf, what_if
 from mira_spark.settings.selection import SelectionSettings
 
@@ -30,12 +32,13 @@ class Line:
 
 @dataclass(frozen=True)
 class BudgetAnswer:
-    """What one budget under one policy would keep."""
+    """What one budget under one policy would keep; `oversized` documents are set aside."""
 
     chosen: SelectionSettings
     budget_tokens: int
     lines: Sequence[Line]
     entropy_bits: float
+    oversized: int = 0
 
 
 def alternatives(chosen: SelectionSettings, budgets: str, policies: str) -> list[SelectionSettings]:
@@ -67,8 +70,11 @@ def answers(
     result = []
     for chosen in asked:
         budget = order.budget_tokens(chosen.budget, corpus_tokens, smallest=1)
-        kept = what_if(allocation_policy(chosen), budget, groups, found.levels, MORE)
-        result.append(BudgetAnswer(chosen, budget, _lines(kept, groups, totals), kept.entropy_bits))
+        policy = allocation_policy(chosen)
+        competing = found.within(most_tokens(policy, found))
+        kept = what_if(policy, budget, groups, competing.levels, MORE)
+        lines, oversized = _lines(kept, groups, totals), competing.set_aside.get(OVERSIZED, 0)
+        result.append(BudgetAnswer(chosen, budget, lines, kept.entropy_bits, oversized))
     return result
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, functions as F
@@ -14,12 +13,13 @@ from pyspark.sql import DataFrame, functions as F
 from mira_spark.errors import InputError, ReconciliationError, joined
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import positions
+from mira_spark.selection.candidates import OVERSIZED
 from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.positions import Positions
-from mira_spark.settings.selection import SelectionSettings
+from mira_spark.settings.selection import SMALLEST_DOCUMENT_SHARE, SelectionSettings
 
 WRITES = ("score_histogram",)
-KEYS = ("student_id", "source_group", "source", "quality", "set_aside")
+KEYS = ("student_id", "source_group", "source", "quality", "set_aside", "document_tokens")
 SUMS = ("documents", "tokens")
 QUARANTINED = "quarantined"
 
@@ -37,10 +37,12 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Bins:
-    """All documents as counted in parts, and those that compete as levels to walk."""
+    """All documents as counted in parts, and those that compete as levels to walk; `rows` are those
+    of `score_histogram`, by KEYS."""
 
     parts: Sequence[Part]
     levels: Positions
+    rows: pa.Table
 
     @property
     def documents(self) -> int:
@@ -62,6 +64,12 @@ class Bins:
         return counts
 
     @property
+    def competing(self) -> dict[str, tuple[int, int]]:
+        """Documents and tokens that compete, of every source."""
+        counts = dict.fromkeys(self.groups, (0, 0))
+        return counts | {p.source: (p.documents, p.tokens) for p in self.parts if p.aside is None}
+
+    @property
     def groups(self) -> dict[str, str]:
         """Source to group."""
         return {part.source: part.source_group for part in self.parts}
@@ -71,22 +79,43 @@ class Bins:
         parts: dict[str, list[Part]] = {}
         for part in self.parts:
             parts.setdefault(part.source, []).append(part)
-        return {source: Bins(own, self.levels) for source, own in parts.items()}
+        return {source: Bins(own, self.levels, self.rows) for source, own in parts.items()}
+
+    def within(self, most_tokens: Mapping[str, int]) -> "Bins":
+        """With documents set aside that have more tokens than their source's may have."""
+        return bins_from_rows(self.rows, most_tokens)
 
 
-def bins_from_rows(rows: pa.Table) -> Bins:
+def bins_from_rows(rows: pa.Table, most_tokens: Mapping[str, int] | None = None) -> Bins:
     """From columns KEYS and SUMS as in `score_histogram`, of which there may be as many rows as
-    sources times qualities, 10,001."""
-    is_quarantined = pc.if_else(pc.is_null(rows["quality"]), QUARANTINED, pa.scalar(None, "string"))
-    rows = rows.append_column("aside", pc.coalesce(rows["set_aside"], is_quarantined))
+    sources times qualities, 10,001, and more for large documents; those with more than
+    `most_tokens`, by source, are set aside."""
+    is_quarantined = _where(pc.is_null(rows["quality"]), QUARANTINED)
+    asides = [rows["set_aside"], is_quarantined, _oversized(rows, most_tokens or {})]
+    stated = rows.append_column("aside", pc.coalesce(*asides))
     names = ["student_id", "source_group", "source", "aside"]
-    sums = rows.group_by(names).aggregate([(name, "sum") for name in SUMS])
-    columns = [sums[name].to_pylist() for name in (*names, *(f"{name}_sum" for name in SUMS))]
-    competing = rows.filter(pc.is_null(rows["aside"]))
-    quality, documents, tokens = (competing[name].to_numpy() for name in ("quality", *SUMS))
-    sources = competing["source"].combine_chunks()
-    levels = positions.levels(sources, quality, documents, tokens)
-    return Bins(list(map(Part, *columns)), levels)
+    columns = _summed(stated, names)
+    competing = _summed(stated.filter(pc.is_null(stated["aside"])), ["source", "quality"])
+    levels = positions.levels(
+        competing[0].combine_chunks(), *(column.to_numpy() for column in competing[1:])
+    )
+    return Bins(list(map(Part, *(column.to_pylist() for column in columns))), levels, rows)
+
+
+def _where(condition: pa.ChunkedArray, reason: str) -> pa.ChunkedArray:
+    return pc.if_else(condition, reason, pa.scalar(None, "string"))
+
+
+def _oversized(rows: pa.Table, most_tokens: Mapping[str, int]) -> pa.ChunkedArray:
+    place = pc.index_in(rows["source"], pa.array(list(most_tokens), pa.string()))
+    most = pa.array(list(most_tokens.values()), pa.int64()).take(place.combine_chunks())
+    return _where(pc.greater(rows["document_tokens"], most), OVERSIZED)
+
+
+def _summed(rows: pa.Table, names: list[str]) -> list[pa.ChunkedArray]:
+    """The columns of these names and SUMS, one row for each of what the names hold."""
+    sums = rows.group_by(names, use_threads=False).aggregate([(name, "sum") for name in SUMS])
+    return [sums[name] for name in (*names, *(f"{name}_sum" for name in SUMS))]
 
 
 def counted_bins(
@@ -107,14 +136,26 @@ def counted_bins(
         stamp = _stamp(settings, state)
         once = hashlib.sha256(json.dumps([stamp, missing]).encode()).hexdigest()[:24]
         stamped = {name: F.lit(value) for name, value in stamp.items()}
-        sums = (F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
         of_missing = rows().filter(F.col("student_id").isin(missing))
-        counted = of_missing.groupBy(*KEYS).agg(*sums).withColumns(stamped)
+        counted = histogram_rows(of_missing).withColumns(stamped)
         # Two drivers that count the same write it once.
         lake.append(counted, "score_histogram", run_id, transaction=(once, 1))
         found = _read(lake, settings, state)
     _check(found, state.students)
     return found
+
+
+def histogram_rows(rows: DataFrame) -> DataFrame:
+    """KEYS and SUMS of the documents; those that compete and may be oversized, as they have more
+    than SMALLEST_DOCUMENT_SHARE of their source's tokens, have rows of their own."""
+    competes = F.expr("set_aside IS NULL AND quality IS NOT NULL")
+    totals = rows.groupBy("source").agg(F.sum(F.when(competes, F.col("n_tokens"))).alias("total"))
+    part, whole = SMALLEST_DOCUMENT_SHARE.as_integer_ratio()
+    is_large = F.col("n_tokens") * whole > F.col("total") * part
+    large = F.when(competes & is_large, F.col("n_tokens"))
+    stated = rows.join(F.broadcast(totals), on="source").withColumn("document_tokens", large)
+    sums = (F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens"))
+    return stated.groupBy(*KEYS).agg(*sums)
 
 
 def recorded_bins(lake: Lakehouse, settings: SelectionSettings, state: Pinned) -> Bins | None:
@@ -172,7 +213,7 @@ def _check(found: Bins, champions: Mapping[str, str]) -> None:
         raise InputError(
             f"selection: no document competes, {aside}: see selection.where, exclude and score"
         )
-    if (np.diff(found.levels.place) == 0).any():
+    if found.rows.group_by(list(KEYS)).aggregate([]).num_rows < found.rows.num_rows:
         raise ReconciliationError(
             "score_histogram has some of these bins twice: run mira scores repair, then mira run"
         )

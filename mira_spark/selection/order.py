@@ -14,6 +14,7 @@ from pyspark.sql import Column, functions as F
 
 from mira_spark.errors import InputError
 from mira_spark.lake.scale import FULL_SCALE
+from mira_spark.selection import noise
 from mira_spark.settings.selection import SelectionSettings
 
 
@@ -36,33 +37,41 @@ def tie_hash(seed: int) -> Column:
     return F.xxhash64(F.col("doc_id"), F.lit(seed).cast("bigint"))
 
 
-def level_sql(score: str, of: str = "") -> str:
+def level_sql(score: str, of: str = "", seed: int = 0, noise_scale: int = 0) -> str:
     """SQL: what documents compete by, 0 to 10,000, null for one without a quality; `of` qualifies
-    the columns of the scores, e.g. `s.`."""
+    the columns of the scores, e.g. `s.`. With noise as in `noise`, where it has a scale."""
     found = {
         "quality": f"{of}quality",
         "random": "0",
         "length": f"least({FULL_SCALE}, cast(1000 * log10({of}n_tokens + 1) AS int))",
     }[score]
+    found = noise.noisy_level_sql(found, _hash_sql(seed, of), noise_scale)
     return f"cast(if({of}quality IS NULL, NULL, {found}) AS smallint)"
 
 
+def _hash_sql(seed: int, of: str = "") -> str:
+    return f"xxhash64({of}doc_id, CAST({int(seed)} AS BIGINT))"
+
+
 def is_selected(seed: int) -> Column:
-    """The predicate of a selection over candidates joined with `selection_cutoffs`."""
-    return F.expr(selected_condition(seed))
+    """Whether candidates, whose `quality` is what they compete by, are at or before the cut of
+    their source in `selection_cutoffs`."""
+    return F.expr(f"coalesce({_is_before_cut('quality', seed)}, false)")
 
 
-def selected_condition(seed: int, score: str = "quality", of: str = "") -> str:
-    """`is_selected` as SQL text for the views; false, never null, for quarantined documents.
+def selected_condition(settings: SelectionSettings, of: str = "") -> str:
+    """The predicate of a selection over scores joined with `selection_cutoffs`, as SQL; false,
+    never null, for documents that do not compete. `of` as in `level_sql`."""
+    level = level_sql(str(settings.score), of, settings.seed, settings.noise_scale)
+    fits = f"{of}n_tokens <= coalesce(most_tokens, {of}n_tokens)"
+    return f"coalesce({fits} AND ({_is_before_cut(level, settings.seed, of)}), false)"
 
-    `score` is what documents compete by; `of` as in `level_sql`.
-    """
-    hashed = f"xxhash64({of}doc_id, CAST({int(seed)} AS BIGINT))"
-    place = level_sql(score, of)
+
+def _is_before_cut(level: str, seed: int, of: str = "") -> str:
+    hashed = _hash_sql(seed, of)
     return (
-        f"coalesce({place} > quality_cut OR ({place} = quality_cut AND "
+        f"{level} > quality_cut OR ({level} = quality_cut AND "
         f"({hashed} < tie_hash_cut OR ({hashed} = tie_hash_cut AND {of}doc_id <= tie_doc_id_cut)))"
-        ", false)"
     )
 
 

@@ -17,7 +17,7 @@ from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import candidates, order, user_tables
 from mira_spark.settings.corpus import GroupingSettings
-from mira_spark.settings.selection import ScoreColumn, SelectionSettings
+from mira_spark.settings.selection import SMALLEST_DOCUMENT_SHARE, ScoreColumn, SelectionSettings
 from mira_spark.settings.students import Registry
 
 
@@ -33,10 +33,11 @@ class Pinned:
 
     def candidates_id(self, chosen: SelectionSettings) -> str:
         """Of who competes by what, in these very tables: with the versions of users' tables, where
-        they decide it, and with the students, where one's scores decide which of another's
-        documents compete."""
+        they decide it, with the students, where one's scores decide which of another's documents
+        compete, and with the size from which the histogram tells documents apart."""
         students = sorted(self.students.values()) if chosen.duplicates == "first" else []
-        parts = [candidates.candidates_digest(chosen), dict(self.others), students, self.table_ids]
+        digest, large = candidates.candidates_digest(chosen), str(SMALLEST_DOCUMENT_SHARE)
+        parts = [digest, dict(self.others), students, self.table_ids, large]
         content = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -232,19 +232,20 @@ def pinned_scores(lake: Lakehouse, one: Selection) -> DataFrame:
 
 
 def competing_rows(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFrame:
-    """`candidates.competing_documents` for these of its `pinned_scores`; users' tables as they are
-    now."""
+    """`candidates.competing_documents` for these of its `pinned_scores`, without oversized ones;
+    users' tables as they are now."""
     documents = lake.read("documents", one.version("documents"))
     given = user_tables.read_user_tables(lake.spark, one.settings)
-    return candidates.competing_documents(rows, documents, *given, one.settings)
+    found = candidates.competing_documents(rows, documents, *given, one.settings)
+    return candidates.set_aside_oversized(found, cutoffs(lake, one))
 
 
 def selection_documents(lake: Lakehouse, one: Selection) -> DataFrame:
     """Its documents, with COLUMNS; those of its view, also where that shows another by now."""
     if not one.settings.is_predicate:
         return listed_documents(lake, one).select(*_COLUMNS)
-    cuts = F.broadcast(cutoffs(lake, one).select("source", *CUT))
-    condition = order.selected_condition(one.settings.seed, str(one.settings.score))
+    cuts = F.broadcast(cutoffs(lake, one).select("source", *CUT, "most_tokens"))
+    condition = order.selected_condition(one.settings)
     rows = pinned_scores(lake, one).join(cuts, on="source", how="inner").filter(condition)
     return rows.select(*_COLUMNS)
 

@@ -36,7 +36,7 @@ def view_query(lake: Lakehouse, grouping_id: str, choice: Choice) -> str:
     students = choice.state.students.values()
     scores = current_scores_query(lake, grouping_id, students, scores_version, None)
     cutoffs = f"SELECT * FROM {lake.name('selection_cutoffs')} WHERE {here}"
-    condition = order.selected_condition(chosen.seed, str(chosen.score), "s.")
+    condition = order.selected_condition(chosen, "s.")
     return (
         f"SELECT {_COLUMNS} FROM ({scores}) AS s JOIN ({cutoffs}) AS c ON c.source = s.source "
         f"{documents} WHERE {condition}"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mira_spark.lake.scale import POINT, POINTS
 from mira_spark.lake.schemas import TABLES
 from mira_spark.settings.types import Name, Seed
 
@@ -14,23 +15,43 @@ _SHARE = re.compile(r"\d{1,18}(\.\d{1,18})?%?|\d{1,18}/[1-9]\d{0,17}", re.ASCII)
 
 
 FORM = "should be from 0 to 1, e.g. 0.05, 5% or 1/20"
+FLOOR_FORM = f"{FORM}, or of the source's own tokens, e.g. 5% of source"
+OF_SOURCE = " of source"
+SMALLEST_DOCUMENT_SHARE = Fraction(1, 1000)
+"""The least that `max_document_share` may be: the histogram tells apart what is larger."""
 
 
 def parse_share(text: str) -> Fraction | None:
-    """The share of a budget that a text gives; None when it gives none from 0 to 1."""
+    """The share of something that a text gives; None when it gives none from 0 to 1."""
     if not _SHARE.fullmatch(text):
         return None
     share = Fraction(text.removesuffix("%")) * (Fraction(1, 100) if text.endswith("%") else 1)
     return share if share <= 1 else None
 
 
+def parse_floor(text: str, source_share: Fraction) -> Fraction | None:
+    """The share of a budget that a source's floor gives; None when it gives none.
+
+    `source_share` is what the source's own tokens are of the budget: a floor `of source` is a part
+    of it, any other of the budget.
+    """
+    share = parse_share(text.removesuffix(OF_SOURCE))
+    return share * source_share if share is not None and text.endswith(OF_SOURCE) else share
+
+
 def contradictions(floors: Mapping[str, Fraction], caps: Mapping[str, Fraction]) -> Iterator[str]:
     """Why no corpus could be selected from by these floors and caps of sources."""
     for source in sorted(floors.keys() & caps.keys()):
         if caps[source] < floors[source]:
-            yield f"caps.{source}: {caps[source]} is below the source's floor, {floors[source]}"
-    if sum(floors.values()) > 1:
-        yield f"floors: sum to {sum(floors.values())}, should be at most 1"
+            cap, floor = share_text(caps[source]), share_text(floors[source])
+            yield f"caps.{source}: {cap} is below the source's floor, {floor}"
+    if (total := sum(floors.values(), Fraction(0))) > 1:
+        yield f"floors: sum to {share_text(total)}, should be at most 1"
+
+
+def share_text(share: Fraction) -> str:
+    """A share as people write it, e.g. 3/5, or with six digits where that would be longer."""
+    return str(share) if share.denominator <= 1_000 else f"{float(share):.6f}"
 
 
 _BUDGET = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?%|[0-9][0-9_]{0,24}")
@@ -54,8 +75,29 @@ def _readable(share: str) -> str:
     return share
 
 
+def _readable_floor(floor: str) -> str:
+    if parse_floor(floor, Fraction(0)) is None:
+        raise ValueError(FLOOR_FORM)
+    return floor
+
+
+def _document_share(text: str) -> str:
+    share = parse_share(text)
+    if share is None or share < SMALLEST_DOCUMENT_SHARE:
+        raise ValueError("should be from 0.1% to 100%")
+    return text
+
+
+def _whole_thousandths(points: float) -> float:
+    if round(points, 3) != points:
+        raise ValueError("should have at most three decimals, e.g. 0.5")
+    return points
+
+
 Share = Annotated[str, AfterValidator(_readable)]
-"""Of the budget, as in `allocation.Policy`."""
+"""As in `allocation.Policy`."""
+Floor = Annotated[str, AfterValidator(_readable_floor)]
+"""A share of the budget, or `of source` of the source's own tokens, as in `allocation.Policy`."""
 
 
 class _Settings(BaseModel):
@@ -92,7 +134,8 @@ class SelectionSettings(_Settings):
     """`budget`: tokens (`25_000_000_000`) or per cent of the tokens of all documents (`40%`).
 
     `score` is what documents compete by: their quality, or a baseline: `random`, `length` (tokens),
-    or a column. `shares`, `floors` and `caps` are as in `allocation.Policy`.
+    or a column. `temperature`, in points of it, adds noise as in `noise`; 0 adds none. `shares`,
+    `floors`, `every_source`, `caps` and `max_document_share` are as in `allocation.Policy`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
@@ -101,9 +144,12 @@ class SelectionSettings(_Settings):
     policy: Literal["group", "global", "source"] = "group"
     budget: str = "40%"
     shares: Literal["tokens", "equal"] | dict[str, str] = "tokens"
-    floors: dict[str, Share] = {}
+    floors: dict[str, Floor] = {}
+    every_source: Share = "0%"
     caps: dict[str, Share] = {}
+    max_document_share: Annotated[str, AfterValidator(_document_share)] = "1%"
     score: Literal["quality", "random", "length"] | ScoreColumn = "quality"
+    temperature: Annotated[float, AfterValidator(_whole_thousandths)] = Field(0.0, ge=0, le=POINTS)
     where: tuple[Filter, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
     duplicates: Literal["keep", "first"] = "keep"
@@ -134,8 +180,9 @@ class SelectionSettings(_Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        floors, caps = ({s: parse_share(text) or Fraction(0) for s, text in given.items()}
-                        for given in (self.floors, self.caps))  # fmt: skip
+        none = Fraction(0)
+        floors = {s: parse_floor(text, none) or none for s, text in self.floors.items()}
+        caps = {s: parse_share(text) or none for s, text in self.caps.items()}
         problems = list(contradictions(floors, caps))
         if not isinstance(self.shares, str):
             shares = {pool: parse_share(text) for pool, text in self.shares.items()}
@@ -148,6 +195,11 @@ class SelectionSettings(_Settings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def noise_scale(self) -> int:
+        """The temperature in thousandths of a point."""
+        return round(self.temperature * POINT)
 
     @property
     def is_predicate(self) -> bool:

@@ -2,6 +2,7 @@
 `selections`, `selection_cutoffs`, `selected_documents` and the views `selected`,
 `selected_<name>`."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from pyspark.sql import DataFrame, functions as F
@@ -15,8 +16,10 @@ from mira_spark.process.failpoints import reach
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.selection import candidates, choice, histogram, record, unscored, user_tables, views
+from mira_spark.selection.allocation import allocation_policy
 from mira_spark.selection.choice import Choice
 from mira_spark.selection.histogram import QUARANTINED, Bins
+from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.pinned import (
     Pinned,
     pinned_candidates,
@@ -75,12 +78,14 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     reach("histogram.written")
     left = unscored.count_unscored(lake, source_groups(lake, settings.grouping), state, bins)
     left.check(chosen)
-    competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
+    limits = most_tokens(allocation_policy(chosen), bins)
+    bins = bins.within(limits)
+    competing = _competing(lake, rows, limits)
     selected = choice.choose(lake, chosen, state, bins, competing, left.corpus_tokens)
     digest = None if chosen.is_predicate else _list(lake, selected, competing, run_id)
     reach("list.written")
     here = ("selection_id", selected.selection_id, run_id)
-    lake.replace_rows(_cutoffs(selected, bins), "selection_cutoffs", *here)
+    lake.replace_rows(_cutoffs(selected, bins, limits), "selection_cutoffs", *here)
     reach("cutoffs.written")
     now = lake.clock("selections", "created_at")()
     lake.replace_rows([_row(selected, digest, now)], "selections", *here)
@@ -89,6 +94,14 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     idle = _idle_exclusions(lake, settings, state)
     message = "; ".join([_message(selected, bins, left.corpus_tokens), *idle, *left.lines()])
     return Outcome(message, rows_in=bins.documents, rows_out=selected.documents)
+
+
+def _competing(lake: Lakehouse, rows: DataFrame, limits: Mapping[str, int]) -> DataFrame:
+    by_source = lake.spark.createDataFrame(
+        list(limits.items()), "source string, most_tokens bigint"
+    )
+    found = candidates.set_aside_oversized(rows, by_source)
+    return found.filter("set_aside IS NULL AND quality IS NOT NULL")
 
 
 def _idle_exclusions(lake: Lakehouse, settings: Settings, state: Pinned) -> list[str]:
@@ -124,7 +137,7 @@ def _list(lake: Lakehouse, selected: Choice, competing: DataFrame, run_id: str) 
     return str(buckets.agg(F.sha2(joined, 256)).collect()[0][0])
 
 
-def _cutoffs(selected: Choice, bins: Bins) -> list[dict[str, object]]:
+def _cutoffs(selected: Choice, bins: Bins, limits: Mapping[str, int]) -> list[dict[str, object]]:
     rows, groups = [], bins.groups
     for source, of_source in sorted(bins.by_source().items()):
         group = groups[source]
@@ -137,6 +150,7 @@ def _cutoffs(selected: Choice, bins: Bins) -> list[dict[str, object]]:
                 "source": source,
                 "student_id": selected.state.students[group],
                 **vars(cut),
+                "most_tokens": limits[source],
                 "kept_documents": documents,
                 "kept_tokens": tokens,
                 "total_documents": of_source.documents,

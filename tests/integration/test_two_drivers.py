@@ -27,7 +27,7 @@ KEYS = {
     "student_reliability": "student_id, source, slot",
     "scores": "doc_id",
     "score_checks": "documents_version, scores_version, students",
-    "score_histogram": "student_id, source, quality, set_aside",
+    "score_histogram": "student_id, source, quality, set_aside, document_tokens",
     "selections": "name",
     "selection_cutoffs": "source",
     "selected_documents": "doc_id",

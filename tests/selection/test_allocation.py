@@ -10,9 +10,10 @@ from hypothesis import Phase, find, given, settings
 
 from mira_spark.errors import InputError
 from mira_spark.selection.allocation import KEEP_ALL, Policy, boundaries, cuts, walks
+from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.positions import Positions, levels
 from tests import selection_oracle as oracle
-from tests.counting import cuts_of, passes
+from tests.counting import bins_of, cuts_of, passes
 from tests.selection_cases import SOURCES, Case, cases
 from tests.selection_oracle import Document
 
@@ -21,7 +22,9 @@ Select = Callable[[Case, int], set[str]]
 
 def by_cuts(case: Case, budget: int) -> set[str]:
     cut = cuts_of(case.documents, case.policy, budget, case.groups, case.bits)
-    return {d.doc_id for d in case.documents if passes(d, cut[d.source])}
+    limits = most_tokens(case.policy, bins_of(case.documents, case.groups))
+    passing = (d for d in case.documents if passes(d, cut[d.source]))
+    return {d.doc_id for d in passing if d.tokens <= limits[d.source]}
 
 
 def by_oracle(case: Case, budget: int) -> set[str]:
@@ -50,7 +53,7 @@ def broken(select: Select, case: Case) -> set[str]:
 def broken_limits(case: Case, kept: set[str]) -> set[str]:
     """Budgets, caps and floors, and that at most a document per source is wanting."""
     found = set()
-    ordered, rule = oracle.in_order(case.documents), case.rule
+    ordered, rule = oracle.sized(case.documents, case.rule), case.rule
     for pool in set(rule.pool_of.values()):
         candidates = oracle.of_pool(ordered, pool, rule)
         limit = case.budget * rule.shares[pool]
@@ -64,8 +67,8 @@ def broken_limits(case: Case, kept: set[str]) -> set[str]:
     for source in SOURCES:
         own = oracle.of_source(ordered, source)
         tokens = oracle.tokens_of(d for d in own if d.doc_id in kept)
-        floor = rule.floors.get(source)
-        if floor and {d.doc_id for d in oracle.prefix(own, case.budget * floor)} - kept:
+        floor = oracle.floor_of(source, oracle.tokens_of(own), case.budget, rule)
+        if floor and {d.doc_id for d in oracle.prefix(own, floor)} - kept:
             found.add("floor")
         if source in rule.caps and tokens > case.budget * rule.caps[source]:
             found.add("cap")
@@ -136,6 +139,28 @@ def test_cuts_a_reader_can_check(
     assert quality == {"web": web, "books": books}
 
 
+@pytest.mark.parametrize(
+    ("budget", "floors", "every", "web", "books"),
+    [
+        # Half of books' 60 tokens are reserved, and what is left of 60 is too little for web.
+        (60, {"books": "50% of source"}, "0%", 9, 6),
+        # All of books' 60 are reserved, and web has what is left of 100: one document of 40.
+        (100, {"books": "1 of source"}, "0%", 7, KEEP_ALL),
+        # Three quarters are 60 of web's and 45 of books': 80 of web's and 45 would be 125.
+        (120, {}, "75%", 7, 6),
+        # Web is named, and so has no floor; with it 105 would be reserved.
+        (85, {"web": "0"}, "75%", 7, 6),
+    ],
+)
+def test_floors_may_be_of_a_sources_own_tokens(
+    budget: int, floors: dict[str, str], every: str, web: int, books: int
+) -> None:
+    policy = Policy("global", floors=floors, every_source=every)
+    found = walks(policy, budget, GROUPS, BINS)
+    quality = {s: cut.quality_cut for s, cut in cuts(found, boundaries(found, BINS)).items()}
+    assert quality == {"web": web, "books": books}
+
+
 def test_each_pool_has_its_share() -> None:
     """Of 140 tokens, web has 80 and books 60: of 70 web gets 40, just enough, and books 30."""
     for policy in (
@@ -156,7 +181,8 @@ def test_each_pool_has_its_share() -> None:
         (
             Policy(floors={"web": "much", "blogs": "1%"}, caps={"books": "1.01"}),
             [
-                "floors.web: much should be from 0 to 1, e.g. 0.05, 5% or 1/20",
+                "floors.web: much should be from 0 to 1, e.g. 0.05, 5% or 1/20, or of the source's "
+                "own tokens, e.g. 5% of source",
                 "floors.blogs: there is no such source; there are books, web",
                 "caps.books: 1.01 should be from 0 to 1, e.g. 0.05, 5% or 1/20",
             ],
@@ -171,6 +197,18 @@ def test_each_pool_has_its_share() -> None:
         (
             Policy("source", floors={"books": "0.5"}),
             ["floors: those of pool books sum to 1/2, more than its share of the budget, 0.428571"],
+        ),
+        (
+            Policy("global", every_source="60%"),
+            ["floors: sum to 6/5, should be at most 1"],
+        ),
+        (
+            Policy("source", floors={"books": "100% of source"}),
+            ["floors: those of pool books sum to 6/7, more than its share of the budget, 0.428571"],
+        ),
+        (
+            Policy("global", every_source="20%", caps={"web": "1/8"}),
+            ["caps.web: 1/8 is below the source's floor, 8/35"],
         ),
         (
             Policy("source", shares={"web": "0.6", "books": "0.39"}),

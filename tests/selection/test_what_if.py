@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 
 from mira_spark.selection.allocation import KEEP_ALL, Policy
+from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.positions import Positions, levels
 from mira_spark.selection.what_if import Kept, entropy_bits, what_if
 from tests import selection_oracle as oracle
-from tests.counting import counted, cuts_of
+from tests.counting import bins_of, cuts_of
 from tests.selection_cases import SOURCES, Case, cases
 
 GROUPS = {"web": "x", "books": "x"}
@@ -70,12 +71,14 @@ def test_nothing_has_no_mean_and_no_entropy() -> None:
 @given(cases())
 def test_the_cut_is_exact_and_tokens_are_at_most_a_level_away(case: Case) -> None:
     given = (case.policy, case.budget, case.groups)
-    found = what_if(*given, counted(case.documents, 0)).kept
+    bins = bins_of(case.documents, case.groups)
+    competing = bins.within(most_tokens(case.policy, bins)).levels
+    found = what_if(*given, competing).kept
     cut = cuts_of(case.documents, *given)
     selected = oracle.kept(case.documents, case.budget, case.rule)
     assert sum(k.tokens for k in found.values()) <= case.budget
     for source in SOURCES:
-        own = oracle.of_source(oracle.in_order(case.documents), source)
+        own = oracle.of_source(oracle.sized(case.documents, case.rule), source)
         in_it = [d for d in own if d.doc_id in selected]
         level = [d for d in own if d.quality == found[source].marginal_quality]
         quality = cut[source].quality_cut

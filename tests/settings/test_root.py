@@ -88,8 +88,9 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
             f"F: namspace is not a setting; did you mean namespace? Known: {SECTIONS}",
             f"F: zzz is not a setting. Known: {SECTIONS}",
             "F: selection.bugdet is not a setting; did you mean selection.budget? "
-            "Known: budget, caps, duplicates, "
-            "exclude, floors, keep_days, materialize, name, policy, score, seed, shares, where",
+            "Known: budget, caps, duplicates, every_source, exclude, floors, keep_days, "
+            "materialize, max_document_share, name, policy, score, seed, shares, temperature, "
+            "where",
             "F: selection.seed: Input should be a valid integer, unable to parse string as an "
             "integer, found 'x'",
             "F: corpus.columns.txt is not a setting; did you mean corpus.columns.text? "
@@ -526,7 +527,25 @@ def test_no_selection_is_called_so_that_its_view_would_be_a_table_of_ours(table:
         ("distillation={kind: served, served: {model: m, url: https://a/v1}}",
          "distillation: served.url: host a is not in hosts (none); list it if it is meant"),
         ("selection.floors={a: much}",
-         "selection.floors.a: should be from 0 to 1, e.g. 0.05, 5% or 1/20, found 'much'"),
+         "selection.floors.a: should be from 0 to 1, e.g. 0.05, 5% or 1/20, or of the source's own "
+         "tokens, e.g. 5% of source, found 'much'"),
+        ("selection.floors={a: 5% of b}",
+         "selection.floors.a: should be from 0 to 1, e.g. 0.05, 5% or 1/20, or of the source's own "
+         "tokens, e.g. 5% of source, found '5% of b'"),
+        ("selection.every_source=5 % of source", "selection.every_source: should be from 0 to 1, "
+         "e.g. 0.05, 5% or 1/20, found '5 % of source'"),
+        ("selection.max_document_share=0.09%",
+         "selection.max_document_share: should be from 0.1% to 100%, found '0.09%'"),
+        ("selection.max_document_share=much",
+         "selection.max_document_share: should be from 0.1% to 100%, found 'much'"),
+        ("selection.temperature=0.0005", "selection.temperature: should have at most three "
+         "decimals, e.g. 0.5, found 0.0005"),
+        ("selection.temperature=-1", "selection.temperature: Input should be greater than or equal "
+         "to 0, found -1"),
+        ("selection.temperature=11",
+         "selection.temperature: Input should be less than or equal to 10, found 11"),
+        ("selection.temperature=.nan",
+         "selection.temperature: Input should be less than or equal to 10, found nan"),
         ("selection.caps={a: 2}",
          "selection.caps.a: should be from 0 to 1, e.g. 0.05, 5% or 1/20, found 2"),
         ("selection={floors: {a: 20%}, caps: {a: 10%}}",

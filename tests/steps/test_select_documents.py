@@ -361,12 +361,15 @@ def test_who_competes_by_what_has_an_id_of_its_own() -> None:
         SelectionSettings(score="random"),
         SelectionSettings(duplicates="first"),
         SelectionSettings(duplicates="first", seed=1),
+        SelectionSettings(temperature=1),
+        SelectionSettings(temperature=1, seed=1),
         SelectionSettings.model_validate({"exclude": [{"table": "a"}]}),
     ]
     found = [candidates_digest(one) for one in settings]
     assert len(set(found)) == len(found)
-    assert candidates_digest(SelectionSettings(budget="10%", seed=5)) == "all"
-    assert [one.is_predicate for one in settings] == [True, True, False, False, False]
+    same = SelectionSettings(budget="10%", seed=5, max_document_share="5%", every_source="1%")
+    assert candidates_digest(same) == "all"
+    assert [one.is_predicate for one in settings] == [True, True, False, False, True, True, False]
 
 
 def test_the_level_of_a_baseline_is_within_the_scale(spark: SparkSession) -> None:
