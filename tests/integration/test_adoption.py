@@ -28,8 +28,8 @@ def mira(folder: Path, *command: str) -> tuple[int, str]:
 
 def digests(folder: Path) -> dict[str, str]:
     """The content of every file, by its path; but for Spark's, which Java removes when it ends."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    files = (path for path in files if path.relative_to(folder).parts[0] != "spark")
+    parts = (part for part in folder.iterdir() if part.name != "spark")
+    files = sorted(path for part in parts for path in [part, *part.rglob("*")] if path.is_file())
     return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 

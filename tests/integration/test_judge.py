@@ -268,8 +268,10 @@ def test_other_weights_are_labelled_without_a_call(
     assert {tuple(row) for row in points.collect()} == {
         (row["doc_id"], row["verdict"]) for row in labels
     }
-    earlier = lake.read("labels").filter(F.col("rubric_id") == before.rubric_id)
-    assert earlier.filter("verdict IS NULL").isEmpty()
+    earlier = lake.read("labels").filter(F.col("rubric_id") == before.rubric_id).collect()
+    scores = np.array([row["scores"] for row in earlier], dtype=np.float64)
+    expected = verdicts(scores, [row["source"] for row in earlier], before.weights)
+    assert [row["verdict"] for row in earlier] == [None if v != v else v for v in expected]
 
 
 def test_a_judge_that_changed_is_stopped_and_a_new_generation_starts_anew(

@@ -14,7 +14,7 @@ from unittest import mock
 import mlflow
 import pytest
 from mira_spark.udfs import register_all
-from pyspark.sql import SparkSession, functions as F
+from pyspark.sql import Row, SparkSession, functions as F
 
 from mira_spark import pipeline
 from mira_spark.corpus import tokens
@@ -57,19 +57,30 @@ def selected(lake: Lakehouse) -> set[str]:
 
 
 def by_brute_force(lake: Lakehouse, budget: int, seed: int) -> set[str]:
-    """The policy `group` in plain Python: sort each group, keep the longest prefix in its share."""
+    """The policy `group` in plain Python: set aside what is oversized, sort each group, keep the
+    longest prefix in its share."""
     rows = lake.read("scored_documents").withColumn("tie", order.tie_hash(seed)).collect()
-    total = sum(r["n_tokens"] for r in rows)
+    competing = {
+        group: without_oversized([r for r in rows if r["source_group"] == group])
+        for group in {r["source_group"] for r in rows}
+    }
+    total = sum(r["n_tokens"] for own in competing.values() for r in own)
     kept = set()
-    for group in {r["source_group"] for r in rows}:
-        of_group = [r for r in rows if r["source_group"] == group]
-        left = Fraction(budget * sum(r["n_tokens"] for r in of_group), total)
-        for row in sorted(of_group, key=lambda r: (-r["quality"], r["tie"], r["doc_id"])):
+    for own in competing.values():
+        left = Fraction(budget * sum(r["n_tokens"] for r in own), total)
+        for row in sorted(own, key=lambda r: (-r["quality"], r["tie"], r["doc_id"])):
             if row["n_tokens"] > left:
                 break
             left -= row["n_tokens"]
             kept.add(row["doc_id"])
     return kept
+
+
+def without_oversized(rows: list[Row]) -> list[Row]:
+    """Those of a pool that have no more than 1 % of its tokens, or ten times their mean."""
+    tokens = sum(r["n_tokens"] for r in rows)
+    most = int(tokens * max(Fraction(1, 100), Fraction(10, len(rows))))
+    return [r for r in rows if r["n_tokens"] <= most]
 
 
 def test_the_whole_run_leaves_every_document_scored_once(
