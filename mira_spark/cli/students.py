@@ -80,7 +80,7 @@ def noise_command(
                 noise.record_checks(claimed, scorer.student_id, checks, run_id)
                 title = f"{name}: {scorer.student_id}, documents above their spoilt copies"
                 headings = ("source", "spoilt", "pairs", "AUC", "95 %")
-                show_table(headings, map(_shown, checks), 2, title)
+                show_table(headings, map(_table_row, checks), 2, title)
     if not is_checked:
         raise InputError(f"{_NOTHING_TO_SPOIL} any source: ingest more documents than are labelled")
 
@@ -99,7 +99,7 @@ def _champions(
     return {name: scorer for name, scorer in scorers.items() if group in (None, name)}
 
 
-def _shown(check: NoiseCheck) -> tuple[str, ...]:
+def _table_row(check: NoiseCheck) -> tuple[str, ...]:
     auc = check.auc
     interval = "" if auc.low is None or auc.high is None else f"{auc.low:.3f} to {auc.high:.3f}"
     value = "none" if auc.value is None else f"{auc.value:.3f}"

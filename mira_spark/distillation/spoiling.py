@@ -44,7 +44,7 @@ def spoilt_copies(
     takes them from the other sources. The same texts, sources and seed give the same copies, in
     whatever order the documents come.
     """
-    drawn = _drawn(texts, sources, seed, per_source)
+    drawn = _drawn_documents(texts, sources, seed, per_source)
     by_length = _by_length(texts, sources)
     strangers = _by_length(foreign, [_NO_SOURCE] * len(foreign)) or by_length
     of_source: dict[str, list[_Sized]] = {}
@@ -68,7 +68,9 @@ def _by_length(texts: Sequence[str], sources: Sequence[str]) -> list[_Sized]:
     return sorted((len(text), text, source) for text, source in zip(texts, sources, strict=True))
 
 
-def _drawn(texts: Sequence[str], sources: Sequence[str], seed: int, per_source: int) -> list[int]:
+def _drawn_documents(
+    texts: Sequence[str], sources: Sequence[str], seed: int, per_source: int
+) -> list[int]:
     """The documents with the lowest hashes of each source, in their order; equal texts of a source
     count once."""
     first: dict[str, dict[bytes, int]] = {}

@@ -37,16 +37,16 @@ def rubric_id(source_group: str, anchors: Sequence[Anchor]) -> str:
     weights = [a.weight for a in sorted(anchors, key=lambda a: a.slot)]
     if all(weight == WEIGHT for weight in weights):
         return anchors_id(source_group, anchors)
-    return _digest([source_group, _asked(anchors), weights])
+    return _digest([source_group, _anchor_contents(anchors), weights])
 
 
 def anchors_id(source_group: str, anchors: Sequence[Anchor]) -> str:
     """16 hex digits of SHA-256 of what a judge is asked: the group, and each slot's name and
     definition. Under it answers are known, whatever the weights."""
-    return _digest([source_group, _asked(anchors)])
+    return _digest([source_group, _anchor_contents(anchors)])
 
 
-def _asked(anchors: Sequence[Anchor]) -> list[tuple[int, str, str]]:
+def _anchor_contents(anchors: Sequence[Anchor]) -> list[tuple[int, str, str]]:
     return sorted((a.slot, a.name, a.definition) for a in anchors)
 
 
