@@ -13,7 +13,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
 from mira_spark.selection import diff, record, unscored
 from mira_spark.selection.diff import Moved
-from mira_spark.selection.noise import noise
+from mira_spark.selection.gumbel import gumbel
 from mira_spark.selection.record import Selection
 from mira_spark.selection.verdict import Explanation, verdict
 from mira_spark.settings.root import load
@@ -160,7 +160,7 @@ def _score(found: Explanation) -> str:
     chosen = found.selection.settings
     if not chosen.temperature or found.tie_hash is None:
         return str(chosen.score)
-    added = chosen.temperature * noise(found.tie_hash) / POINT
+    added = chosen.temperature * gumbel(found.tie_hash) / POINT
     return (
         f"{chosen.score} and noise, of {added:+.3f} points at temperature {chosen.temperature:g}, "
         f"on a scale from 0 to {FULL_SCALE:,}"

@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, functions as F
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection.noise import noisy_level_sql
+from mira_spark.selection.gumbel import noisy_level_sql
 from mira_spark.selection.order import level_sql, tie_hash
 from mira_spark.settings.selection import Filter, Scalar, ScoreColumn, SelectionSettings
 

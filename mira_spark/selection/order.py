@@ -14,7 +14,7 @@ from pyspark.sql import Column, functions as F
 
 from mira_spark.errors import InputError
 from mira_spark.lake.scale import FULL_SCALE
-from mira_spark.selection import noise
+from mira_spark.selection import gumbel
 from mira_spark.settings.selection import SelectionSettings
 
 
@@ -45,7 +45,7 @@ def level_sql(score: str, of: str = "", seed: int = 0, noise_scale: int = 0) -> 
         "random": "0",
         "length": f"least({FULL_SCALE}, cast(1000 * log10({of}n_tokens + 1) AS int))",
     }[score]
-    found = noise.noisy_level_sql(found, _hash_sql(seed, of), noise_scale)
+    found = gumbel.noisy_level_sql(found, _hash_sql(seed, of), noise_scale)
     return f"cast(if({of}quality IS NULL, NULL, {found}) AS smallint)"
 
 

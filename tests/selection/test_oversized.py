@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession, functions as F
 from mira_spark.cli.selection import show_explanation
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import diff, explanation, frontier, histogram, noise, record
+from mira_spark.selection import diff, explanation, frontier, gumbel, histogram, record
 from mira_spark.selection.allocation import Policy
 from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.pinned import pinned_state
@@ -193,7 +193,7 @@ def test_an_explanation_shows_the_noise(made: Made) -> None:
     assert found.tie_hash is not None
     with console.capture() as shown:
         show_explanation(found)
-    added = 0.5 * noise.noise(found.tie_hash) / 1_000
+    added = 0.5 * gumbel.gumbel(found.tie_hash) / 1_000
     assert (
         f"it competes by quality and noise, of {added:+.3f} points at temperature 0.5, on a scale "
         f"from 0 to 10,000: {found.level}" in " ".join(shown.get().split())

@@ -8,7 +8,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 from scipy import stats
 
-from mira_spark.selection.noise import noise, noisy_level_sql
+from mira_spark.selection.gumbel import gumbel, noisy_level_sql
 from tests import selection_oracle as oracle
 from tests.selection_oracle import Document
 
@@ -20,13 +20,13 @@ def test_no_value_is_so_near_to_the_next_thousandth_that_rounding_could_differ()
     quantiles = (np.arange(2**16) + 0.5) / 2**16
     exact = -1000 * np.log(-np.log(quantiles))
     assert np.abs(exact % 1 - 0.5).min() > 1e-6
-    assert [noise(i) for i in ALL] == np.rint(exact).astype(int).tolist()
+    assert [gumbel(i) for i in ALL] == np.rint(exact).astype(int).tolist()
 
 
 def test_it_is_gumbels() -> None:
-    values = np.array([noise(i) for i in ALL]) / 1000
+    values = np.array([gumbel(i) for i in ALL]) / 1000
     assert stats.kstest(values, "gumbel_r").statistic < 1e-3
-    assert noise(-1) == noise(2**16 - 1)
+    assert gumbel(-1) == gumbel(2**16 - 1)
 
 
 def test_levels_in_sql_are_the_oracles_for_every_noise(spark: SparkSession) -> None:

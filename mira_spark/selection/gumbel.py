@@ -18,15 +18,15 @@ _LEAST, _MOST = -2_467, 11_783
 """Of the noise of any document, thousandths."""
 
 
-def noise(tie_hash: int) -> int:
+def gumbel(tie_hash: int) -> int:
     """The Gumbel noise of the document with this hash, in thousandths: the quantile that the last
     16 bits of the hash are."""
     quantile = (2 * (tie_hash % _VALUES) + 1) / (2 * _VALUES)
     return floor(0.5 - 1000 * log(-log(quantile)))
 
 
-def noise_sql(tie_hash: str) -> str:
-    """`noise` as SQL, of the hash that an expression gives."""
+def gumbel_sql(tie_hash: str) -> str:
+    """`gumbel` as SQL, of the hash that an expression gives."""
     quantile = f"(2 * ({tie_hash} & {_VALUES - 1}) + 1) / {2 * _VALUES}D"
     return f"floor(0.5D - 1000D * ln(-ln({quantile})))"
 
@@ -39,5 +39,5 @@ def noisy_level_sql(level: str, tie_hash: str, scale: int) -> str:
     """
     if not scale:
         return level
-    place = f"({POINT} * {level} + {scale} * ({noise_sql(tie_hash)} - ({_LEAST})))"
+    place = f"({POINT} * {level} + {scale} * ({gumbel_sql(tie_hash)} - ({_LEAST})))"
     return f"{place} * {FULL_SCALE} div {POINT * FULL_SCALE + scale * (_MOST - _LEAST)}"
