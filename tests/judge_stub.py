@@ -283,9 +283,24 @@ def by_hash(messages: Sequence[Mapping[str, str]], schema: Schema) -> str:
     return json.dumps({"document": code, "answers": answers, "canary": 0})
 
 
+def document_inside(block: str, code: str) -> str:
+    """The normalised document that `defence.enclosed` put into a block, or into a prompt around it.
+
+    ValueError when there is not exactly one begin and one end line of that code, or a line
+    between them is not marked.
+    """
+    lines = block.split("\n")
+    begin, end = f"<document {code}>", f"</document {code}>"
+    if lines.count(begin) != 1 or lines.count(end) != 1:
+        raise ValueError(f"expected one begin and one end line of document {code}")
+    inner = lines[lines.index(begin) + 1 : lines.index(end)]
+    if not inner or not all(line.startswith("¦") for line in inner):
+        raise ValueError(f"document {code} has lines without a mark, or none")
+    return re.sub("¬(.)", r"\1", "\n".join(line[1:] for line in inner))
+
+
 def by_heuristic(messages: Sequence[Mapping[str, str]], schema: Schema) -> str:
     """What the heuristic judge says about the document and the rubric of the prompt."""
-    from mira_spark.judges.defence import document_inside
     from mira_spark.judges.heuristic.judge import HeuristicJudge
     from mira_spark.judges.protocol import Anchor, Request
 

@@ -25,6 +25,7 @@ from mira_spark.scoring.batches import Scorer
 from mira_spark.settings.root import Settings, load
 from mira_spark.students import artefact
 from mira_spark.students.linear import LinearStudent
+from tests.quality_tables import a_table
 from tests.scoring.test_batches import a_manifest, linear
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -79,16 +80,16 @@ def champion(
     student: LinearStudent,
     counts: Sequence[bool] = (True, True, True),
 ) -> Scorer:
-    """A student as the registry and `students` know it; `counts`: which slots are reliable."""
-    manifest = a_manifest(reliability={}, group_reliability=tuple(counts))
+    """A student as the registry and `students` know it; `counts`: which slots do."""
+    manifest = a_manifest(quality=a_table(counts))
     digest = artefact.write(folder, student, manifest)
     student_id = registered(settings, "group_a", digest, folder.as_uri())
     files = artefact.read_manifest(folder).files
     row = {"student_id": student_id, "source_group": "group_a", "rubric_id": "r",
            "labelling_id": "l", "kind": "linear", "dimensions": ["a", "b", "c"],
            "artefact_uri": str(folder), "artefact_sha256": digest,
-           "weights_sha256": files[artefact.MODEL], "labels_version": 1, "train_rows": 1,
-           "validation_rows": 1, "gate": "passed", "gate_reasons": [],
+           "weights_sha256": files[artefact.MODEL], "labels_version": 1,
+           "rule": "paper", "labels": 2, "held_out_rows": 1, "gate": "passed", "gate_reasons": [],
            "created_at": NOW}  # fmt: skip
     lake.append_rows([row], "students", "r")
     return Scorer(student_id, str(folder), digest)

@@ -1,12 +1,14 @@
 """A lake with scores to select from, and the same documents for the oracle."""
 
+import contextlib
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from pyspark.sql import DataFrame, functions as F
+import pytest
+from pyspark.sql import DataFrame, SparkSession, functions as F
 
 from mira_spark.corpus import grouping
 from mira_spark.distillation import registry
@@ -81,6 +83,17 @@ def prepared(lake: Lakehouse, home: Path, folder: Path) -> Settings:
     return settings
 
 
+@contextlib.contextmanager
+def open_lake(
+    spark: SparkSession, name: str, home: Path, folders: pytest.TempPathFactory
+) -> Iterator[tuple[Lakehouse, Settings]]:
+    """`prepared` in a schema of its own, which is dropped at the end."""
+    spark.sql(f"CREATE SCHEMA {name}")
+    lake = Lakehouse(spark, name)
+    yield lake, prepared(lake, home, folders.mktemp(name))
+    spark.sql(f"DROP SCHEMA {name} CASCADE")
+
+
 def student(lake: Lakehouse, source: str) -> str:
     return registry.student_id(f"{lake.namespace}_{GROUP_OF[source]}", 1, DIGEST)
 
@@ -90,7 +103,7 @@ def _champion(lake: Lakehouse, settings: Settings, group: str) -> None:
     row = {"student_id": student_id, "source_group": group, "rubric_id": "r",
            "labelling_id": "l", "kind": "linear", "dimensions": ["a", "b", "c"],
            "artefact_uri": "/nowhere", "artefact_sha256": DIGEST, "weights_sha256": "0",
-           "labels_version": 1, "train_rows": 1, "validation_rows": 1, "gate": "passed",
+           "labels_version": 1, "rule": "paper", "labels": 2, "held_out_rows": 1, "gate": "passed",
            "gate_reasons": [], "created_at": NOW}  # fmt: skip
     lake.append_rows([row], "students", "r")
 

@@ -19,8 +19,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "mira_spark").rglob("README.md"))]
 NOT_OURS = (".venv/", ".mira/", "dist/", "my.yaml", "rubrics.yaml", "demo.yaml", "report.html")
 """What commands make and what users write; it is not in the repository."""
 QUESTIONS = {
-    "one quality of fifteen scores": "mira_spark/students/aggregation.py",
-    "which dimensions can be trusted": "mira_spark/distillation/reliability.py",
+    "one quality of fifteen scores": "mira_spark/students/quality.py",
+    "which dimensions can be trusted": "mira_spark/distillation/cells.py",
     "what a file in udfs may define": "udfs/__init__.py",
     "a budget becomes cutoffs": "mira_spark/selection/choice.py",
     "the labelling prompt": "mira_spark/judges/prompt_files/label.txt",

@@ -2,7 +2,7 @@
 
 The quality the champion gives a text of a source, thousandths of a point 0-10000, the same that
 `score_documents` writes; null for a null text, a group without a champion, a source without a
-reliable dimension, or a text that cannot be scored.
+dimension that counts, or a text that cannot be scored.
 
     SELECT doc_id FROM corpus WHERE mira_quality(text, source, source_group) > 7000
 """

@@ -11,15 +11,18 @@ from pyspark.errors import PySparkException
 from mira_spark import pipeline
 from mira_spark.cli import (
     doctor,
+    plan,
     rubrics,
     scores,
     selection as cli_selection,
     statements,
+    student_figures,
     students,
     summary,
     what_if,
 )
 from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
+from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import BusyError, MiraError
 from mira_spark.labels import desks, planning
 from mira_spark.lake import runs
@@ -128,14 +131,20 @@ def status_command(config: ConfigOption = None, overrides: Overrides = None) -> 
 
 @app.command("plan")
 def plan_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
-    """Calls, tokens, dollars and hours of what the judge is still to be asked; sends nothing."""
+    """Calls, tokens, dollars and hours of what the judge is still to be asked, and how many labels
+    that gives each source; sends nothing."""
     settings = load(config, overrides or ())
     lake = open_lakehouse(settings)
     create_tables(lake)
     sections = planning.Sections(
         settings.grouping, settings.discovery, settings.labelling, settings.judge
     )
-    summary.show_plan(planning.estimates(lake, sections))
+    plan.show_plan(planning.estimates(lake, sections))
+    say()
+    groups = set(source_groups(lake, settings.grouping).values())
+    doublings = student_figures.next_doublings(lake, settings.student_registry, groups)
+    rows = planning.label_rows(lake, sections)
+    plan.show_label_rows(rows, settings.distillation.few_labels, doublings)
 
 
 @judge_app.command("retry")

@@ -13,9 +13,9 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
 from mira_spark.selection import diff, record, unscored
 from mira_spark.selection.diff import Moved
+from mira_spark.selection.explanation_wording import Explanation, explanation_line
 from mira_spark.selection.gumbel import gumbel
 from mira_spark.selection.record import Selection
-from mira_spark.selection.verdict import Explanation, verdict
 from mira_spark.settings.root import load
 
 app = typer.Typer(help="Selections: what was selected, shown, compared, dropped.")
@@ -125,8 +125,8 @@ def _moved_rows(found: Sequence[Moved]) -> Iterator[Sequence[str] | None]:
 
 
 def show_explanation(explanation: Explanation) -> None:
-    """Print the verdict, the dimensions, where the quality stands, and the versions of it all."""
-    say((explanation.doc_id, "bold"), f" {verdict(explanation)}")
+    """Print its line, the dimensions, where the quality stands, and the versions of it all."""
+    say((explanation.doc_id, "bold"), f" {explanation_line(explanation)}")
     if explanation.dimensions:
         counts = {True: "yes", False: "no", None: "unknown, its student's folder is gone"}
         rows = [(d.name, _points(d.score), counts[d.is_counted]) for d in explanation.dimensions]

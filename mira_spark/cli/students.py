@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
+from mira_spark.cli import student_figures
 from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
 from mira_spark.corpus.groups import source_groups
 from mira_spark.distillation import champions
 from mira_spark.distillation.planted_noise import PER_SOURCE, NoiseCheck
-from mira_spark.distillation.spoilers import MIN_CHARACTERS
 from mira_spark.errors import InputError
+from mira_spark.labels.spoilers import MIN_CHARACTERS
 from mira_spark.lake import leases, runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
@@ -34,6 +35,18 @@ def list_command(config: ConfigOption = None, overrides: Overrides = None) -> No
     show_table(
         headings, champions.list_students(open_lakehouse(settings), settings.student_registry)
     )
+
+
+@app.command("show")
+def show_command(
+    student_id: Annotated[str, typer.Argument(help="as in mira students list")],
+    config: ConfigOption = None,
+    overrides: Overrides = None,
+) -> None:
+    """What a student's quality is worth: beside simple references, with its gate, planted noise
+    and cells."""
+    lake = open_lakehouse(load(config, overrides or ()))
+    student_figures.show_student(lake, champions.student_row(lake, student_id))
 
 
 @app.command("promote")

@@ -1,4 +1,5 @@
-"""What the demo shows at its end: what was kept, the best and the worst, and where to go on."""
+"""What the demo shows at its end: what the qualities are worth, what was kept, the best and the
+worst, and where to go on."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,8 +7,9 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from mira_spark.cli import student_figures
+from mira_spark.corpus.groups import source_groups
 from mira_spark.labels import forms
-from mira_spark.labels.planning import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, CallEstimate
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
@@ -15,8 +17,11 @@ from mira_spark.settings.root import Settings
 
 
 def show(lake: Lakehouse, settings: Settings) -> None:
-    """Print the kept shares, six documents of one source with their dimensions, and what next;
-    leaves the settings in `demo.yaml` in their folder for that."""
+    """Print what the qualities are worth, the kept shares, six documents of one source with their
+    dimensions, and what next; leaves the settings in `demo.yaml` in their folder for that."""
+    groups = sorted(set(source_groups(lake, settings.grouping).values()))
+    student_figures.show_champions(lake, settings.student_registry, groups)
+    say()
     _shares(lake)
     _examples(lake)
     _next(lake, settings)
@@ -28,37 +33,6 @@ def show_rows(rows: DataFrame, most: int) -> None:
     show_table(rows.columns, [tuple(map(_value_text, row)) for row in found[:most]])
     if len(found) > most:
         say(f"… more than {most} rows; --rows shows more")
-
-
-def show_plan(estimates: Sequence[CallEstimate]) -> None:
-    """A line per task and group, the sum of them, and what the figures rest on."""
-    headings = ("task", "group", "judge", "calls", "input tokens", "cached", "output tokens",
-                "dollars", "cached", "hours")  # fmt: skip
-    rows = [(e.task, e.source_group, e.judge, *_figures([e])) for e in estimates]
-    if len(estimates) > 1:
-        rows.append(("together", "", "", *_figures(estimates)))
-    show_table(headings, rows, texts=3)
-    if not estimates or not sum(e.calls for e in estimates):
-        say("nothing is left to ask")
-        return
-    say("dollars without and with the provider's prompt cache; tokens are characters / 4")
-    if not all(e.is_observed for e in estimates):
-        say(
-            f"where no answer was seen yet: {OUTPUT_TOKENS_PER_DIMENSION} output tokens for a "
-            f"dimension and {LATENCY_S:g} seconds for a call are assumed"
-        )
-
-
-def _figures(estimates: Sequence[CallEstimate]) -> list[str]:
-    counts = [
-        sum(e.calls for e in estimates),
-        sum(e.input_tokens for e in estimates),
-        sum(e.cached_tokens for e in estimates),
-        sum(e.output_tokens for e in estimates),
-    ]
-    dollars = [sum(e.dollars(caching) for e in estimates) for caching in (False, True)]
-    hours = sum(e.hours for e in estimates)
-    return [*(f"{n:,}" for n in counts), *(f"{d:,.2f}" for d in dollars), f"{hours:.2f}"]
 
 
 def _value_text(value: Any) -> str:

@@ -1,5 +1,7 @@
 """Which student scores: the list of them, and the change of champion by hand."""
 
+from collections.abc import Mapping
+
 from pyspark.sql import Row, functions as F
 
 from mira_spark.distillation import registry
@@ -25,7 +27,7 @@ def list_students(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
             row["student_id"],
             alias_of.get(row["student_id"], ""),
             row["kind"],
-            f"{row['train_rows'] + row['validation_rows']:,}",
+            f"{row['labels']:,}",
             "" if row["spearman"] is None else f"{row['spearman']:.3f}",
             row["gate"],
             f"{row['created_at']:%Y-%m-%d %H:%M}",
@@ -34,13 +36,20 @@ def list_students(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
     ]
 
 
+def latest_students(lake: Lakehouse, ids: Mapping[str, str]) -> dict[str, Row]:
+    """Group to the row of its latest student; `ids` is group to the labelling_id of now."""
+    of_labelling = F.col("labelling_id").isin(list(ids.values()))
+    rows = lake.read("students").filter(of_labelling).orderBy("created_at").collect()
+    return {row["source_group"]: row for row in rows}
+
+
 def promote(lake: Lakehouse, place: Registry, student_id: str, force: bool) -> str:
     """Move the alias and say so; `student_id` may end with the version, where that names one.
 
     InputError for an unknown student, for one that MLflow does not have, and for one whose gate
     failed unless `force`, which is recorded in `students`.
     """
-    row = _student_row(lake, student_id)
+    row = student_row(lake, student_id)
     student_id = row["student_id"]
     if row["gate"] == "failed" and not force:
         raise InputError(
@@ -55,8 +64,9 @@ def promote(lake: Lakehouse, place: Registry, student_id: str, force: bool) -> s
     )
 
 
-def _student_row(lake: Lakehouse, student_id: str) -> Row:
-    """The row of the one student that is named so, in full or without its digest."""
+def student_row(lake: Lakehouse, student_id: str) -> Row:
+    """The row of the one student that is named so, in full or without its digest; InputError where
+    none is, or several are."""
     rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
     named = [
         row

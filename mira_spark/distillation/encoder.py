@@ -10,6 +10,7 @@ import torch
 
 from mira_spark.distillation import fine_tuning, frozen_heads, pretrained
 from mira_spark.distillation.checkpoints import AfterEpoch
+from mira_spark.distillation.shards import Labelled
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import architecture, encoder, windows
 from mira_spark.students.configs import EncoderConfig
@@ -17,19 +18,27 @@ from mira_spark.students.encoder import EncoderStudent
 
 
 def train_encoder(
-    folder: Path,
+    labelled: Labelled,
     slots: int,
     settings: EncoderSettings,
     checkpoints: Path,
     after_epoch: AfterEpoch | None = None,
 ) -> EncoderStudent:
-    """The student of the rows with split `train` in the folder's Parquet files.
+    """The student of the labelled rows.
 
     A training that was interrupted goes on from its last epoch in `checkpoints`. `after_epoch` gets
     each epoch's number and its loss on the tenth of the rows kept aside. Raises ArtefactError when
     there is no such encoder, InputError when there is no row to train on or no epoch had a finite
     loss.
     """
+    student = untrained(slots, settings)
+    if settings.frozen:
+        return frozen_heads.train_parts(student, labelled.with_rows(), [])[0]
+    return fine_tuning.fine_tune(student, labelled, settings, checkpoints, after_epoch)
+
+
+def untrained(slots: int, settings: EncoderSettings) -> EncoderStudent:
+    """The encoder as its makers left it, with heads of zeros; ArtefactError when there is none."""
     model = pretrained.model(settings.model, "encoder", 1 if settings.frozen else 4)
     tokenizer = pretrained.tokenizer(settings.model)
     most = min(settings.max_tokens, pretrained.most_tokens(model))
@@ -40,7 +49,7 @@ def train_encoder(
         architecture=architecture.described(model),
     )
     width = architecture.width(config.architecture, "encoder")
-    student = encoder.placed(
+    return encoder.placed(
         EncoderStudent(
             config,
             model.eval(),
@@ -50,6 +59,3 @@ def train_encoder(
             torch.zeros(slots),
         )
     )
-    if settings.frozen:
-        return frozen_heads.fit_heads(student, folder)
-    return fine_tuning.fine_tune(student, folder, settings, checkpoints, after_epoch)

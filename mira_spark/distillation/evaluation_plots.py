@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from mira_spark.distillation import plots
 from mira_spark.distillation.evaluation import Measured
-from mira_spark.distillation.reliability import Points
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+_Points = npt.NDArray[np.floating]
 
 _STEP = 0.5
 """Width of a bin of predicted scores, in points."""
@@ -35,17 +36,17 @@ def heatmap(
             m.spearman.value, _hover_lines(m), (m.source, m.slot) in reliable
         )
         for m in measured
-        if m.predictor == predictor and m.slot is not None
+        if m.predictor == predictor
     }
     return plots.heatmap(cells, dimensions, "not measured")
 
 
-def calibration(predicted: Points, judged: Points) -> "Figure":
+def calibration(predicted: _Points, judged: _Points) -> "Figure":
     """The judge's mean by bin of predicted score, all slots pooled, with two standard errors;
     on the diagonal a score means what it says."""
     from plotly import graph_objects as go
 
-    guess, truth = _pairs(predicted, judged)
+    guess, truth = _answered(predicted, judged)
     bins = _bins(guess)
     rows = [truth[bins == number] for number in range(_BINS)]
     filled = [number for number in range(_BINS) if len(rows[number])]
@@ -71,13 +72,13 @@ def calibration(predicted: Points, judged: Points) -> "Figure":
     return figure
 
 
-def density(predicted: Points, judged: Points) -> "Figure":
+def density(predicted: _Points, judged: _Points) -> "Figure":
     """How many scores fall where, predicted across and judged up, all slots pooled; colour is
     logarithmic, so that rare errors show beside the many hits. What lies outside 0-10 counts in
     the outermost bins."""
     from plotly import graph_objects as go
 
-    guess, truth = _pairs(predicted, judged)
+    guess, truth = _answered(predicted, judged)
     counts = np.zeros((_LEVELS, _BINS), np.int64)
     levels = np.clip(np.rint(truth), 0, _LEVELS - 1).astype(np.intp)
     np.add.at(counts, (levels, _bins(guess)), 1)
@@ -104,12 +105,12 @@ def density(predicted: Points, judged: Points) -> "Figure":
     return figure
 
 
-def _pairs(predicted: Points, judged: Points) -> tuple[Points, Points]:
+def _answered(predicted: _Points, judged: _Points) -> tuple[_Points, _Points]:
     known = ~(np.isnan(predicted) | np.isnan(judged))
     return predicted[known], judged[known]
 
 
-def _bins(guess: Points) -> npt.NDArray[np.intp]:
+def _bins(guess: _Points) -> npt.NDArray[np.intp]:
     """The bin of each predicted score; the last one has its upper end too."""
     bins: npt.NDArray[np.intp] = np.clip(guess // _STEP, 0, _BINS - 1).astype(np.intp)
     return bins

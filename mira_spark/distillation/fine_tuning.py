@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mira_spark.corpus.draws import draw
 from mira_spark.distillation import descent, shards
 from mira_spark.distillation.checkpoints import AfterEpoch, Checkpoints, Progress, identity
+from mira_spark.distillation.shards import Labelled
 from mira_spark.errors import InputError
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.settings.types import SEEDS
@@ -59,16 +60,16 @@ class _Tuned(nn.Module):
 
 def fine_tune(
     student: EncoderStudent,
-    folder: Path,
+    labelled: Labelled,
     settings: EncoderSettings,
     checkpoints: Path,
     after_epoch: AfterEpoch | None,
 ) -> EncoderStudent:
-    """The student with all weights trained on the rows with split `train`, those of its best epoch.
+    """The student with all weights trained on the labelled rows, those of its best epoch.
 
     InputError when there is no such row, or when no epoch had a finite loss.
     """
-    labels = _labels(folder, student.slots)
+    labels = _labels(labelled, student.slots)
     torch.manual_seed(settings.seed % SEEDS)
     packing.unpack(student.model)
     model = _Tuned(student).to(student.heads.device).float()
@@ -78,8 +79,8 @@ def fine_tune(
     )
     progress = saved.resumed()
     while progress.epoch < settings.epochs and progress.worse <= settings.patience:
-        _epoch(model, optimiser, student, folder, labels, settings, progress)
-        loss = _loss_aside(model, student, folder, labels)
+        _epoch(model, optimiser, student, labelled, labels, settings, progress)
+        loss = _loss_aside(model, student, labelled, labels)
         progress.worse = 0 if loss < progress.best else progress.worse + 1
         progress.epoch += 1
         if loss < progress.best:
@@ -102,18 +103,18 @@ def _require_best(progress: Progress, settings: EncoderSettings) -> None:
         )
 
 
-def _labels(folder: Path, slots: int) -> _Labels:
+def _labels(labelled: Labelled, slots: int) -> _Labels:
     counts: Counter[str] = Counter()
     sums = np.zeros((3, slots))  # of ones, labels, squares
     digest = hashlib.sha256()
-    for batch in shards.rows(folder, "train", 4_096):
+    for batch in labelled.rows(4_096):
         sources = batch["source"].to_pylist()
         counts.update(sources)
         points = shards.averaged(batch, slots).astype(np.float64)
         for doc_id, source, row in zip(batch["doc_id"].to_pylist(), sources, points, strict=True):
             digest.update(f"{doc_id}\0{source}\0".encode() + row.tobytes())
         sums += [np.sum(~np.isnan(points), 0), np.nansum(points, 0), np.nansum(points**2, 0)]
-    shards.require_rows(folder, counts.total())
+    shards.require_rows(labelled, counts.total())
     known = np.maximum(sums[0], 1)
     mean = sums[1] / known
     spread = np.sqrt(np.maximum(sums[2] / known - mean**2, 0))
@@ -125,7 +126,7 @@ def _epoch(
     model: _Tuned,
     optimiser: torch.optim.Optimizer,
     student: EncoderStudent,
-    folder: Path,
+    labelled: Labelled,
     labels: _Labels,
     settings: EncoderSettings,
     progress: Progress,
@@ -145,7 +146,7 @@ def _epoch(
         done = (progress.rows - rows / 2) / n_rows
         descent.step(model, optimiser, settings.learning_rate, done)
 
-    for batch, targets, weights in _batches(student, folder, labels, settings, progress.epoch):
+    for batch, targets, weights in _batches(student, labelled, labels, settings, progress.epoch):
         loss, weight = _loss(model, batch, targets, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         tokens, total = tokens + int(batch.inputs["lengths"].sum()), total + weight
@@ -159,7 +160,7 @@ def _epoch(
 
 def _batches(
     student: EncoderStudent,
-    folder: Path,
+    labelled: Labelled,
     labels: _Labels,
     settings: EncoderSettings,
     epoch: int,
@@ -167,16 +168,16 @@ def _batches(
     """Rows to learn from, in an order of this epoch's own: batches of like length, out of
     ROWS_SHUFFLED at a time, with targets [B, S] and weights [B, S], 0 where there is no label."""
     order = np.random.default_rng([settings.seed % SEEDS, epoch])
-    for batches in _shuffled_together(student, folder, labels, aside=False):
+    for batches in _shuffled_together(student, labelled, labels, aside=False):
         for i in order.permutation(len(batches)):
             yield batches[i]
 
 
 def _shuffled_together(
-    student: EncoderStudent, folder: Path, labels: _Labels, aside: bool
+    student: EncoderStudent, labelled: Labelled, labels: _Labels, aside: bool
 ) -> Iterator[list[tuple[Batch, Tensor, Tensor]]]:
     device = student.heads.device
-    for rows in shards.rows(folder, "train", ROWS_SHUFFLED):
+    for rows in labelled.rows(ROWS_SHUFFLED):
         shares = [draw(doc_id, "aside") for doc_id in rows["doc_id"].to_pylist()]
         rows = rows.filter([(share < _ASIDE) == aside for share in shares])
         points = shards.averaged(rows, student.slots)
@@ -203,12 +204,14 @@ def _loss(model: _Tuned, batch: Batch, targets: Tensor, weights: Tensor) -> tupl
     return squares, float(weights.sum())
 
 
-def _loss_aside(model: _Tuned, student: EncoderStudent, folder: Path, labels: _Labels) -> float:
+def _loss_aside(
+    model: _Tuned, student: EncoderStudent, labelled: Labelled, labels: _Labels
+) -> float:
     """The mean square on the rows kept aside, in deviations; NaN-free: 0 where there are none."""
     model.eval()
     squares = total = 0.0
     with torch.inference_mode():
-        for batches in _shuffled_together(student, folder, labels, aside=True):
+        for batches in _shuffled_together(student, labelled, labels, aside=True):
             for batch, targets, weights in batches:
                 loss, weight = _loss(model, batch, targets, weights)
                 squares, total = squares + float(loss), total + weight

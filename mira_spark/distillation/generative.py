@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from mira_spark.distillation import descent, generative_examples, pretrained
 from mira_spark.distillation.checkpoints import AfterEpoch, Checkpoints, identity
 from mira_spark.distillation.generative_examples import REASON, SCORE, Examples
+from mira_spark.distillation.shards import Labelled
 from mira_spark.errors import InputError
 from mira_spark.settings.students import GenerativeSettings
 from mira_spark.settings.types import SEEDS
@@ -37,13 +38,13 @@ _Floats = npt.NDArray[np.float64]
 
 
 def train_generative(
-    folder: Path,
+    labelled: Labelled,
     anchors: Sequence[str],
     settings: GenerativeSettings,
     checkpoints: Path,
     after_epoch: AfterEpoch | None = None,
 ) -> GenerativeStudent:
-    """The student of the rows with split `train` in the folder's Parquet files, which are shards.
+    """The student of the labelled rows.
 
     The judge's first answer is learnt, whose reasons these are; nothing from a missing score, from
     its reason, or from a row without any score. Slots are in the order of `anchors`. A source of n
@@ -67,10 +68,10 @@ def train_generative(
     student = assembled(config, model, tokenizer)
     forked = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with (
-        TemporaryDirectory(prefix=".tokens-", dir=folder) as temporary,
+        TemporaryDirectory(prefix=".tokens-", dir=labelled.folder) as temporary,
         torch.random.fork_rng(forked),
     ):
-        examples = generative_examples.store_examples(student, folder, Path(temporary))
+        examples = generative_examples.store_examples(student, labelled, Path(temporary))
         place = checkpoints / identity(settings, student.config, examples.digest)
         _train(student, examples, settings, place, after_epoch)
     return assembled(config, placed(model), tokenizer)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mira_spark.distillation import shards
+from mira_spark.distillation.shards import Labelled
 from mira_spark.errors import InputError
 from mira_spark.students import answers, windows
 from mira_spark.students.generative import GenerativeStudent
@@ -52,23 +53,23 @@ class Examples:
         return Example(self.tokens[span], self.parts[span])
 
 
-def store_examples(student: GenerativeStudent, labels: Path, folder: Path) -> Examples:
-    """The rows with split `train` that have a score, in their order, as files in `folder`.
+def store_examples(student: GenerativeStudent, labelled: Labelled, folder: Path) -> Examples:
+    """The labelled rows that have a score, in their order, as files in `folder`.
 
     A source of n rows counts as much as sqrt(n) rows. InputError when there is no such row.
     """
     paths = folder / "tokens", folder / "parts"
     starts, sources, digest = array("q", [0]), list[str](), hashlib.sha256()
     with paths[0].open("wb") as tokens, paths[1].open("wb") as parts:
-        for rows in shards.rows(labels, "train"):
-            for source, judged in _judged_examples(student, rows):
-                tokens.write(judged.tokens.data)
-                parts.write(judged.parts.data)
-                digest.update(f"{source}\0".encode() + judged.tokens.tobytes())
-                digest.update(judged.parts.data)
-                starts.append(starts[-1] + len(judged.tokens))
+        for rows in labelled.rows():
+            for source, found in _judged_examples(student, rows):
+                tokens.write(found.tokens.data)
+                parts.write(found.parts.data)
+                digest.update(f"{source}\0".encode() + found.tokens.tobytes())
+                digest.update(found.parts.data)
+                starts.append(starts[-1] + len(found.tokens))
                 sources.append(sys.intern(source))
-    shards.require_rows(labels, len(sources))
+    shards.require_rows(labelled, len(sources))
     return Examples(
         np.memmap(paths[0], np.int32, "r"),
         np.memmap(paths[1], np.int8, "r"),

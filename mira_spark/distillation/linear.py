@@ -9,141 +9,72 @@ N = 2**bits table rows. Weights of shape [N + 1 + S, 16] are the table, the bias
 """
 
 from collections import Counter
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from mira_spark.distillation import memory, shards as training
-from mira_spark.errors import InputError
+from mira_spark.distillation import memory, shards
+from mira_spark.distillation.hashed_labels import HashedDocuments, hash_labelled
+from mira_spark.distillation.shards import Labelled
 from mira_spark.settings.students import LinearSettings
 from mira_spark.students import hashing
-from mira_spark.students.linear import LinearStudent, standardised, utf8_spans
-
-if TYPE_CHECKING:
-    from mira_spark.distillation import (
-        ridge,  # torch takes seconds to import: only who trains waits for it
-    )
+from mira_spark.students.linear import LinearStudent, standardised
 
 _Floats = npt.NDArray[np.float32]
 
 _TABLES = 8  # as large as the student's own, of the solver and around it
-BLOCK = 1 << 24  # features of one matrix of a pass: 128 MB, mapped
+_ARRAYS = 6  # of the solver, as large as the tables of the students that are solved together
+_MOST_PARTS = 5  # more at once are no faster
 # How freely a dense column (bias, shape) moves, against a document's whole row of features.
 DENSE_FREEDOM = 0.01
 
 
-def train_linear(shards: Path, slots: int, settings: LinearSettings) -> LinearStudent:
-    """The student of the rows with split `train` in the folder's Parquet files.
+def train_parts(
+    labelled: Labelled, slots: int, settings: LinearSettings, parts: Sequence[tuple[int, ...]]
+) -> tuple[LinearStudent, list[_Floats]]:
+    """The student of all labelled rows, and for each part, which names folds, the scores float32
+    [rows, slots] that a student of the rows in these folds gives all rows, in their order.
 
     Slots count alike whatever their spread; a source of n rows counts as much as sqrt(n) rows. A
-    slot without labels predicts 0. InputError when there is no row to train on.
+    slot without labels predicts 0. Texts are hashed once, and students of several parts are solved
+    together. InputError when there is no row to train on.
     """
     memory.require_memory(
         _TABLES * (1 << settings.bits) * hashing.WIDTH * 4, f"linear.bits of {settings.bits}"
     )
-    with TemporaryDirectory(prefix=".hashed-", dir=shards) as folder:
-        documents = _hash_documents(shards, slots, settings, Path(folder))
-        return _solve(documents, slots, settings)
+    with TemporaryDirectory(prefix=".hashed-", dir=labelled.folder) as folder:
+        documents = hash_labelled(labelled, slots, settings, Path(folder))
+        student = _student(documents, slots, settings)
+        at_once = memory.fitting((1 << settings.bits) * hashing.WIDTH * 4 * _ARRAYS, _MOST_PARTS)
+        predicted: list[_Floats] = []
+        for first in range(0, len(parts), at_once):
+            some = [np.isin(documents.folds, part) for part in parts[first : first + at_once]]
+            predicted += _predicted(documents, some, slots, settings)
+        return student, predicted
 
 
-@dataclass(frozen=True)
-class _Documents:
-    """The labelled rows, hashed.
-
-    `blocks` hold each feature's share in a document, mapped from disk; the other fields cover all D
-    rows: shapes [D, S], sources, judged [D, slots].
-    """
-
-    blocks: "list[ridge.Block]"
-    shapes: npt.NDArray[np.float64]
-    sources: list[str]
-    judged: _Floats
-
-
-def _hash_documents(shards: Path, slots: int, settings: LinearSettings, folder: Path) -> _Documents:
-    """One pass over the texts, which writes their features to two files in `folder`."""
-    bounds, shapes, judged = [np.zeros(1, np.int64)], [], []
-    sources: list[str] = []
-    paths = folder / "features", folder / "shares"
-    with paths[0].open("wb") as features, paths[1].open("wb") as shares:
-        for rows in training.rows(shards, "train"):
-            bound, feature, share, shape = hashing.hash_documents(
-                *utf8_spans(rows["text"]), settings.bits, settings.byte_grams
-            )
-            features.write(feature.data)
-            shares.write(share.data)
-            bounds.append(bounds[-1][-1] + bound[1:])
-            shapes.append(shape)
-            judged.append(training.averaged(rows, slots))
-            sources += rows["source"].to_pylist()
-    training.require_rows(shards, len(sources))
-    if bounds[-1][-1] == 0:
-        raise InputError(f"{shards}: all {len(sources):,} texts with split 'train' are blank")
-    blocks = _blocks(np.concatenate(bounds), folder, 1 << settings.bits, BLOCK)
-    return _Documents(blocks, np.concatenate(shapes), sources, np.concatenate(judged))
-
-
-def _blocks(
-    bounds: npt.NDArray[np.int64], folder: Path, columns: int, size: int
-) -> "list[ridge.Block]":
-    """Matrices of about `size` features each: what a pass holds in memory at once."""
+def _student(documents: HashedDocuments, slots: int, settings: LinearSettings) -> LinearStudent:
     from mira_spark.distillation import ridge
 
-    columns_of = np.memmap(folder / "features", np.int32, "c")  # torch wants writable arrays
-    values = np.memmap(folder / "shares", np.float32, "c")
-    edges = np.searchsorted(bounds, np.arange(size, bounds[-1], size))
-    rows = np.unique(np.concatenate([[0], edges, [len(bounds) - 1]]))
-    blocks = []
-    for first, last in pairwise(rows.tolist()):
-        span = slice(bounds[first], bounds[last])
-        starts = (bounds[first : last + 1] - bounds[first]).astype(np.int32)
-        shape = (last - first, columns)
-        features = sparse.csr_array((values[span], columns_of[span], starts), shape=shape)
-        transposed = features.T.tocsr()
-        arrays = [
-            _memory_map(folder / f"{name}-{first}", getattr(transposed, name))
-            for name in ("data", "indices", "indptr")
-        ]
-        blocks.append(
-            ridge.Block(features, sparse.csr_array(tuple(arrays), shape=transposed.shape))
-        )
-    return blocks
-
-
-def _memory_map(path: Path, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same numbers on disk instead of in memory."""
-    array.tofile(path)
-    return np.memmap(path, array.dtype, "c")
-
-
-def _solve(documents: _Documents, slots: int, settings: LinearSettings) -> LinearStudent:
-    from mira_spark.distillation import ridge
-
-    centre = documents.shapes.mean(axis=0).astype(np.float32)
-    scale = documents.shapes.std(axis=0).astype(np.float32)
-    scale[scale < 1e-9] = 1  # the same in every document: nothing to learn from
-    dense = np.ones((len(documents.sources), 1 + len(centre)), np.float32)
-    dense[:, 1:] = standardised(documents.shapes, centre, scale)
-
-    weights, targets, mean, spread = _targets(documents, slots)
-    freedom = _freedom(documents, settings.bits)
+    centre, scale, dense = _dense(documents)
+    everything = np.ones(len(documents.sources), bool)
+    weights, targets, mean, spread = _targets(documents, everything, slots)
+    freedom = _freedom(documents)
     solution = ridge.solve(
         documents.blocks, dense, weights, targets, freedom, settings.ridge, settings.passes
     )
-
-    table_rows = 1 << settings.bits
     solution *= spread
-    bias = mean + solution[table_rows]
+    n = len(documents.table_rows)
+    table = np.zeros((1 << settings.bits, hashing.WIDTH), np.float32)
+    table[documents.table_rows] = solution[:n]
+    bias = mean + solution[n]
     return LinearStudent(
         slots,
-        solution[:table_rows],
-        solution[table_rows + 1 :],
+        table,
+        solution[n + 1 :],
         centre,
         scale,
         bias,
@@ -152,12 +83,49 @@ def _solve(documents: _Documents, slots: int, settings: LinearSettings) -> Linea
     )
 
 
-def _targets(documents: _Documents, slots: int) -> tuple[_Floats, _Floats, _Floats, _Floats]:
+def _predicted(
+    documents: HashedDocuments,
+    parts: Sequence[npt.NDArray[np.bool_]],
+    slots: int,
+    settings: LinearSettings,
+) -> list[_Floats]:
+    """Scores of all rows [D, slots] by students of each part's rows [D], solved side by side."""
+    from mira_spark.distillation import ridge
+
+    _, _, dense = _dense(documents)
+    weights, targets, mean, spread = (
+        np.concatenate(columns, axis=-1)
+        for columns in zip(*(_targets(documents, rows, slots) for rows in parts), strict=True)
+    )
+    freedom = _freedom(documents)
+    solution = ridge.solve(
+        documents.blocks, dense, weights, targets, freedom, settings.ridge, settings.passes
+    )
+    scores = mean + spread * ridge.product(documents.blocks, dense, solution)
+    width = hashing.WIDTH
+    return [scores[:, at * width : at * width + slots] for at in range(len(parts))]
+
+
+def _dense(documents: HashedDocuments) -> tuple[_Floats, _Floats, _Floats]:
+    """Centre and scale of the shapes [S], and ones and standardised shapes [D, 1 + S]."""
+    centre = documents.shapes.mean(axis=0).astype(np.float32)
+    scale = documents.shapes.std(axis=0).astype(np.float32)
+    scale[scale < 1e-9] = 1  # the same in every document: nothing to learn from
+    dense = np.ones((len(documents.sources), 1 + len(centre)), np.float32)
+    dense[:, 1:] = standardised(documents.shapes, centre, scale)
+    return centre, scale, dense
+
+
+def _targets(
+    documents: HashedDocuments, rows: npt.NDArray[np.bool_], slots: int
+) -> tuple[_Floats, _Floats, _Floats, _Floats]:
     """(weights [D, 16], targets [D, 16], mean [16], spread [16]); targets = standardised labels.
 
-    A missing label, and a lane past the last slot, weighs nothing.
+    A row that is not marked, a missing label, and a lane past the last slot weigh nothing.
     """
-    by_row = training.row_weights(documents.sources, Counter(documents.sources))
+    sources = [source for source, own in zip(documents.sources, rows, strict=True) if own]
+    by_row = np.zeros(len(rows))
+    by_row[rows] = shards.row_weights(sources, Counter(sources))
     known = np.zeros((len(by_row), hashing.WIDTH), bool)
     known[:, :slots] = ~np.isnan(documents.judged)
     points = np.zeros(known.shape)
@@ -171,14 +139,14 @@ def _targets(documents: _Documents, slots: int) -> tuple[_Floats, _Floats, _Floa
     return weights32, targets32, mean.astype(np.float32), spread.astype(np.float32)
 
 
-def _freedom(documents: _Documents, bits: int) -> _Floats:
+def _freedom(documents: HashedDocuments) -> _Floats:
     """How freely each row of weights moves, float32 [N + 1 + S, 1]: the inverse of its penalty.
 
     A feature's is one over its root mean square share where it occurs: half way between one freedom
     for all and scaling rare names like commas. Ranks measured 0.891, against 0.880 and 0.884; also
     better than inverse document frequency. Features of no document keep 0, and so weight 0.
     """
-    squares, counts = np.zeros(1 << bits), np.zeros(1 << bits)
+    squares, counts = np.zeros(len(documents.table_rows)), np.zeros(len(documents.table_rows))
     for block in documents.blocks:
         indices, shares = block.features.indices, block.features.data.astype(np.float64)
         squares += np.bincount(indices, shares**2, len(squares))

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mira_spark.distillation import bootstrap
-from mira_spark.distillation.spoiling import SpoiltCopy, spoilt_copies
 from mira_spark.labels.agreement import Estimate
-from mira_spark.students.aggregation import NO_QUALITY
+from mira_spark.labels.spoiling import SpoiltCopy, spoilt_copies
+from mira_spark.students.paper_rule import NO_QUALITY
 
 QualityScorer = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.int16]]
 """Texts and their sources to qualities in thousandths of a point, NO_QUALITY where one has none."""
@@ -91,6 +91,14 @@ def noise_checks(
         columns = {kind: column[own] for kind, column in wins.items()}
         checks += _checks(source, columns, weights[own], _planted(copies, source))
     return checks
+
+
+def overall(checks: Sequence[NoiseCheck]) -> Estimate:
+    """The AUC over all kinds of all sources; undefined where nothing could be spoilt."""
+    for check in checks:
+        if check.source is None and check.kind == ALL_KINDS:
+            return check.auc
+    return bootstrap.UNDEFINED
 
 
 def _planted(copies: Sequence[SpoiltCopy], source: str | None) -> list[str]:

@@ -43,7 +43,7 @@ def heatmap(
     def hover_text(source: str | None, slot: int) -> str:
         names = html.escape(source or WHOLE_GROUP), html.escape(dimensions[slot])
         cell = cells.get((source, slot))
-        return "<br>".join([*names, *cell.lines]) if cell else absent
+        return "<br>".join([*names, *map(html.escape, cell.lines)]) if cell else absent
 
     figure = go.Figure(
         go.Heatmap(

@@ -70,15 +70,24 @@ def solve(
     solution = torch.zeros_like(gradient)
     step = free * gradient
     size = _dot(gradient, step)
-    for _ in range(passes):
-        image = matrix.transposed_times(importance * matrix.times(step)) + penalty * step
+    for _ in range(passes):  # in place: the arrays are what takes the time
+        image = matrix.transposed_times(importance * matrix.times(step))
+        image.addcmul_(penalty, step)
         rate = _ratio(size, _dot(step, image))
-        solution += rate * step
-        gradient -= rate * image
-        before, size = size, _dot(gradient, free * gradient)
-        step = free * gradient + _ratio(size, before) * step
-    coefficients: _Floats = solution.numpy()
-    return coefficients
+        solution.addcmul_(step, rate)
+        gradient.addcmul_(image, -rate)
+        torch.mul(gradient, free, out=image)
+        before, size = size, _dot(gradient, image)
+        step.mul_(_ratio(size, before)).add_(image)
+    weights_by_row: _Floats = solution.numpy()
+    return weights_by_row
+
+
+def product(blocks: Sequence[Block], dense: _Floats, solution: _Floats) -> _Floats:
+    """[D, W]: what these weights [N + S, W] say of each document."""
+    matrix = _Matrix([_tensors(block) for block in blocks], torch.from_numpy(dense))
+    scores: _Floats = matrix.times(torch.from_numpy(solution)).numpy()
+    return scores
 
 
 def _tensors(block: Block) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,14 @@
 """Labels with their texts as Parquet files, streamed: what every kind of student trains on.
 
-Columns: doc_id, source, text, scores and repeat_scores list<int16> in slot order (null: not
-answered), reasons list<string>, split.
+Columns: doc_id, source, domain (what folds are cut by: rows of one domain are in one fold), text,
+n_tokens, scores, repeat_scores and reversed_scores list<int16> in slot order (null: not answered),
+reasons list<string>, fold (0 to 4), spoilt (a copy, spoilt on purpose: learnt from,
+and nothing is measured on it).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +18,53 @@ import pyarrow.parquet as pq
 
 from mira_spark.errors import InputError
 
-Split = Literal["train", "validation"]
 Floats = npt.NDArray[np.float32]
 
-COLUMNS = ("doc_id", "source", "text", "scores", "repeat_scores", "reasons", "split")
+FOLDS = 5
+COLUMNS = (
+    "doc_id", "source", "domain", "text", "n_tokens", "scores", "repeat_scores", "reversed_scores",
+    "reasons", "fold", "spoilt",
+)  # fmt: skip
 _ROWS_AT_ONCE = 64
 
 
-def rows(shards: Path, split: Split, at_once: int = _ROWS_AT_ONCE) -> Iterator[pa.RecordBatch]:
-    """The split's rows, at most `at_once` at a time, in the order of the files' names."""
-    for path in sorted(shards.glob("*.parquet")):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(at_once, columns=list(COLUMNS)):
-                found = batch.filter(pc.equal(batch["split"], split))
-                if found.num_rows:
-                    yield found
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled rows of some folds, in a folder."""
+
+    folder: Path
+    folds: tuple[int, ...] = tuple(range(FOLDS))
+
+    def rows(self, at_once: int = _ROWS_AT_ONCE) -> Iterator[pa.RecordBatch]:
+        """At most `at_once` rows at a time, in the order of the files' names."""
+        wanted = pa.array(self.folds, pa.int32())
+        for path in sorted(self.folder.glob("*.parquet")):
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(at_once, columns=list(COLUMNS)):
+                    rows = batch.filter(pc.is_in(batch["fold"], wanted))
+                    if rows.num_rows:
+                        yield rows
+
+    def count(self) -> int:
+        """How many documents, spoilt copies not counted."""
+        return sum(pc.sum(pc.invert(rows["spoilt"])).as_py() for rows in self.rows(4_096))
+
+    def sources(self) -> set[str]:
+        """Those that a row is of."""
+        return {source for rows in self.rows(4_096) for source in rows["source"].to_pylist()}
+
+    def with_rows(self) -> "Labelled":
+        """The same, without the folds that have no row."""
+        folds = {fold for rows in self.rows(4_096) for fold in rows["fold"].to_pylist()}
+        return replace(self, folds=tuple(sorted(folds)))
+
+    def of_folds(self, *folds: int) -> "Labelled":
+        """The rows of these folds."""
+        return replace(self, folds=folds)
+
+    def without(self, fold: int) -> "Labelled":
+        """The rows of the other folds."""
+        return replace(self, folds=tuple(f for f in self.folds if f != fold))
 
 
 def judged(scores: pa.ListArray, slots: int) -> Floats:
@@ -62,7 +96,7 @@ def row_weights(sources: Sequence[str], counts: Mapping[str, int]) -> npt.NDArra
     return np.array([weights[source] for source in sources], np.float64)
 
 
-def require_rows(shards: Path, n_rows: int) -> None:
+def require_rows(labelled: Labelled, n_rows: int) -> None:
     """InputError when there is nothing to train on."""
     if n_rows == 0:
-        raise InputError(f"{shards}: found no row with split 'train' in *.parquet")
+        raise InputError(f"{labelled.folder}: there is no labelled row to train on in *.parquet")

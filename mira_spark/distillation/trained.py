@@ -1,88 +1,89 @@
 """A student just trained, with what was measured of it, as the tables and MLflow record it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mira_spark.corpus.draws import draw
-from mira_spark.distillation import comparison, reliability, training
+from mira_spark.distillation import figures
+from mira_spark.distillation.assessment import Assessment
 from mira_spark.distillation.comparison import Comparison
-from mira_spark.distillation.reliability import Cell, Gate, Mask
-from mira_spark.settings.students import DistillationSettings, ReliabilitySettings
-from mira_spark.students import aggregation, artefact, calibration
+from mira_spark.distillation.figures import STUDENT, QualityFigure
+from mira_spark.distillation.gate import Gate
+from mira_spark.distillation.planted_noise import NoiseCheck
+from mira_spark.distillation.registry import Registration
+from mira_spark.labels.agreement import Estimate
+from mira_spark.settings.students import DistillationSettings
+from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
-from mira_spark.students.calibration import Calibration
 from mira_spark.students.protocol import Student
 
 
 @dataclass(frozen=True)
-class Assessment:
-    """What the validation rows tell of a student: the curves are fitted on one half of them, all
-    else is measured on the other. `masks`: which slots count for each source, bool [slots]."""
-
-    validation_rows: int
-    curves: Calibration
-    cells: list[Cell]
-    masks: dict[str, Mask]
-    group_mask: Mask
-    comparison: Comparison
-
-
-def assess(
-    student: Student, shards: Path, dimensions: tuple[str, ...], settings: ReliabilitySettings
-) -> Assessment:
-    """The student calibrated on half of the validation rows in `shards`, drawn by hash of doc_id,
-    and measured on the others beside the judge and the references."""
-    held_out = training.predict(student, shards, "validation")
-    fitted = np.array([draw(d, "calibration") < 0.5 for d in held_out.doc_ids], bool)
-    curves = calibration.fit(held_out.predicted[fitted], held_out.judged[fitted])
-    rows = held_out.only(~fitted)
-    thousandths = calibration.apply(curves, rows.predicted)
-    points = (thousandths / 1_000).astype(np.float32)
-    cells = reliability.cells(points, rows.judged, rows.sources, rows.repeated, settings)
-    masks, group_mask = reliability.masks(cells, sorted(set(held_out.sources)), settings)
-    mask = np.array([masks[source] for source in rows.sources]).reshape(-1, len(dimensions))
-    quality = aggregation.quality(thousandths, mask)
-    compared = comparison.compare(shards, rows, points, quality, cells, dimensions)
-    return Assessment(len(held_out.doc_ids), curves, cells, masks, group_mask, compared)
-
-
-@dataclass(frozen=True)
 class Trained:
-    """`cells`, `gate` and `comparison` are of the half of the validation rows that the calibration
-    was not fitted on."""
+    """`assessment` is of rows it did not learn from. `next_doubling` is what twice the labels would
+    add to the gain, None where the learning curve was not measured; `noise` is of documents without
+    a label where there are any."""
 
     student: Student
     manifest: Manifest
     labelling_id: str
-    train_rows: int
-    validation_rows: int
-    cells: list[Cell]
+    labels: int
+    assessment: Assessment
+    figures: Sequence[QualityFigure]
+    noise: Sequence[NoiseCheck]
+    curve: dict[float, Estimate]
+    next_doubling: float | None
     gate: Gate
     comparison: Comparison
 
-    @property
-    def labels(self) -> int:
-        """Rows of both splits."""
-        return self.train_rows + self.validation_rows
+    def registration(self, settings: DistillationSettings, inputs: dict[str, int]) -> Registration:
+        """What MLflow records of it; `inputs` is table to the version it was read from."""
+        return Registration(
+            parameters=self.parameters(settings),
+            metrics=self.metrics(),
+            inputs=inputs,
+            tables={"evaluation": self.comparison.cells},
+            figures=self.comparison.figures,
+            package_version=self.manifest.package_version,
+        )
 
     def parameters(self, settings: DistillationSettings) -> dict[str, Any]:
         """What MLflow lists as the run's parameters."""
         of_kind: dict[str, Any] = getattr(settings, self.student.kind).model_dump()
-        return {"kind": self.student.kind, "rubric_id": self.manifest.rubric_id} | of_kind
+        rule = self.manifest.quality.rule
+        named = {"kind": self.student.kind, "rule": rule, "rubric_id": self.manifest.rubric_id}
+        return named | of_kind
 
     def metrics(self) -> dict[str, float]:
-        """Figures by name: of the gate, the group's slots, the references and the leaks."""
-        found: dict[str, float] = {"labels": self.labels, "validation_rows": self.validation_rows}
-        if self.cells:
-            found["reliable_cells_share"] = float(np.mean([c.reliable for c in self.cells]))
-        spearman = reliability.mean_spearman(self.cells)
-        if spearman is not None:
-            found["spearman_reliable"] = spearman
-        return found | self.comparison.metrics
+        """Figures by name: of the quality, the noise, the learning curve, and the dimensions."""
+        found: dict[str, float] = {
+            "labels": self.labels,
+            "held_out_rows": len(self.assessment.quality),
+        }
+        for share, gain in self.curve.items():
+            if gain.value is not None:
+                found[f"quality/gain_40_of_{100 * share:.0f}_percent_of_labels"] = gain.value
+        if self.next_doubling is not None:
+            found["quality/gain_40_of_twice_the_labels"] = self.next_doubling
+        for check in self.noise:
+            if check.source is None and check.auc.value is not None:
+                found[f"noise_auc/{check.kind}"] = check.auc.value
+        return found | figures.metrics(self.figures) | self.comparison.metrics
+
+    def rows(
+        self, student_id: str, folder: Path, digest: str, now: datetime, run_id: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Table to the rows that record the student, whose artefact with this digest lies in
+        `folder`."""
+        return {
+            "student_reliability": self.reliability_rows(student_id),
+            "student_figures": self.figure_rows(student_id),
+            "student_predictions": self.prediction_rows(student_id),
+            "noise_checks": [check.row(student_id, run_id, now) for check in self.noise],
+            "students": [self.row(student_id, folder, digest, now)],
+        }
 
     def reliability_rows(self, student_id: str) -> list[dict[str, Any]]:
         """Rows of `student_reliability`."""
@@ -91,32 +92,82 @@ class Trained:
                 "student_id": student_id,
                 "source": cell.source,
                 "slot": cell.slot,
-                "validation_rows": cell.rows,
+                "rows": cell.rows,
+                "nulls": cell.nulls,
+                "applies": cell.applies,
+                "judged_mean": cell.line.judged_mean if cell.rows else None,
+                "mean_prediction": cell.line.mean_prediction if cell.rows else None,
+                "slope": cell.slope,
+                "weight": cell.weight,
                 "mae": cell.mae,
-                "spearman": cell.spearman,
-                "judge_mae": cell.judge_mae,
-                "reliable": cell.reliable,
+                "spearman": cell.spearman.value,
+                "spearman_low": cell.spearman.low,
+                "spearman_high": cell.spearman.high,
+                "ceiling": cell.ceiling,
+                "counts": cell.counts,
+                "reason": cell.reason,
             }
-            for cell in self.cells
+            for cell in self.assessment.cells
+        ]
+
+    def figure_rows(self, student_id: str) -> list[dict[str, Any]]:
+        """Rows of `student_figures`."""
+        return [
+            {
+                "student_id": student_id,
+                "predictor": row.predictor,
+                "figure": row.figure,
+                "source": row.source,
+                "rows": row.rows,
+                "value": row.estimate.value,
+                "low": row.estimate.low,
+                "high": row.estimate.high,
+            }
+            for row in self.figures
+        ]
+
+    def prediction_rows(self, student_id: str) -> list[dict[str, Any]]:
+        """Rows of `student_predictions`."""
+        rows = self.assessment.rows
+        verdicts, qualities = self.assessment.judged.verdict, self.assessment.quality
+        columns = zip(rows.doc_ids, rows.sources, qualities.tolist(), verdicts, strict=True)
+        return [
+            {
+                "student_id": student_id,
+                "doc_id": doc_id,
+                "source": source,
+                "quality": None if quality < 0 else quality,
+                "verdict": None if verdict != verdict else float(verdict),
+            }
+            for doc_id, source, quality, verdict in columns
         ]
 
     def row(self, student_id: str, folder: Path, digest: str, now: datetime) -> dict[str, Any]:
         """The row of `students`; its artefact with this digest lies in `folder`."""
         manifest = self.manifest
+        of_student = {
+            f.figure: f.estimate.value
+            for f in self.figures
+            if f.predictor == STUDENT and f.source is None
+        }
         return {
             "student_id": student_id,
             "source_group": manifest.source_group,
             "rubric_id": manifest.rubric_id,
             "labelling_id": self.labelling_id,
             "kind": self.student.kind,
+            "rule": manifest.quality.rule,
             "dimensions": list(manifest.anchors),
             "artefact_uri": str(folder),
             "artefact_sha256": digest,
             "weights_sha256": artefact.read_manifest(folder).files[artefact.MODEL],
             "labels_version": manifest.labels_version,
-            "train_rows": self.train_rows,
-            "validation_rows": self.validation_rows,
-            "spearman": reliability.mean_spearman(self.cells),
+            "labels": self.labels,
+            "held_out_rows": len(self.assessment.quality),
+            "spearman": of_student.get(figures.SPEARMAN),
+            "spearman_within_source": of_student.get(figures.WITHIN),
+            "gain_40": of_student.get(figures.GAIN_40),
+            "next_doubling": self.next_doubling,
             "gate": "passed" if self.gate.passed else "failed",
             "gate_reasons": self.gate.reasons,
             "created_at": now,

@@ -111,22 +111,6 @@ def enclosed(document: str, code: str) -> str:
     return f"{begin}\n{shown}\n{end}"
 
 
-def document_inside(block: str, code: str) -> str:
-    """The normalised document that `enclosed` put into a block, or into a prompt around it.
-
-    ValueError when there is not exactly one begin and one end line of that code, or a line
-    between them is not marked.
-    """
-    lines = block.split("\n")
-    begin, end = _edges(code)
-    if lines.count(begin) != 1 or lines.count(end) != 1:
-        raise ValueError(f"expected one begin and one end line of document {code}")
-    inner = lines[lines.index(begin) + 1 : lines.index(end)]
-    if not inner or not all(line.startswith(_MARK) for line in inner):
-        raise ValueError(f"document {code} has lines without a mark, or none")
-    return re.sub(f"{ESCAPE}(.)", r"\1", "\n".join(line[1:] for line in inner))
-
-
 def set_aside(flags: Sequence[str], scores: Sequence[int | None], canary: int) -> str | None:
     """Why a label may not be used, None when it stands (L4, L5).
 

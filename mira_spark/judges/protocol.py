@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from mira_spark.lake.scale import WEIGHT
 
-Purpose = Literal["discover", "label", "repeat", "reversed", "canary"]
+Purpose = Literal["discover", "label", "repeat", "reversed", "spoilt", "canary"]
 CallOutcome = Literal["answered", "invalid", "refused", "truncated", "failed"]
 UNREADABLE_OUTCOMES: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated")
 """The outcomes of answers that came and cannot be used."""

@@ -18,6 +18,7 @@ from mira_spark.judges.protocol import Answer, Request
 from mira_spark.labels import forms, judge_calls
 from mira_spark.labels.forms import Form
 from mira_spark.labels.questions import as_replicate
+from mira_spark.lake.clock import clock_after
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.judge import BudgetSettings, JudgeSettings, Price
@@ -56,7 +57,7 @@ def open_desk(
                 lake.claim.check()
 
         journal = stack.enter_context(Journal(path, sink))
-        clock = lake.clock("judge_calls", "answered_at")
+        clock = clock_after(lake, "judge_calls", "answered_at")
         spending = _spending(lake, settings.budget, form.judge.name, price, run_id, clock)
         pacer = Pacer(settings.pacing, random.Random())
         most_unreadable = settings.unreadable_in_a_row

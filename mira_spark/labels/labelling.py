@@ -1,4 +1,4 @@
-"""Which documents are labelled, which of them twice, and in which split a label is."""
+"""Which documents are labelled twice, and what all labels of one student have in common."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ def labelling_ids(rubrics: Mapping[str, Rubric], asking_id: str) -> dict[str, st
     return {g: labelling_id(rubric.rubric_id, asking_id) for g, rubric in rubrics.items()}
 
 
-def split(doc_id: str, settings: LabellingSettings) -> str:
-    """`train` or `validation`, by hash of the doc_id alone."""
-    return "validation" if draw(doc_id, "split") < settings.validation_share else "train"
+def is_spoilt(doc_id: str, settings: LabellingSettings) -> bool:
+    """Whether a copy of the document, spoilt on purpose, is labelled too."""
+    return draw(doc_id, "spoilt") < settings.spoilt_share
 
 
 def is_repeated(doc_id: str, settings: LabellingSettings) -> bool:

@@ -20,6 +20,7 @@ from mira_spark.judges.calls.prices import NANOS, Usage, cost_nanos
 from mira_spark.judges.protocol import Anchor
 from mira_spark.labels import forms, labelling, questions
 from mira_spark.labels.forms import Task
+from mira_spark.labels.label_sample import label_sample
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current
 from mira_spark.settings.corpus import GroupingSettings
@@ -42,6 +43,15 @@ class Sections(NamedTuple):
     discovery: DiscoverySettings
     labelling: LabellingSettings
     judge: JudgeSettings
+
+
+class LabelRows(NamedTuple):
+    """How many different texts of a source are to be labelled, and how many of them are."""
+
+    source_group: str
+    source: str
+    planned: int
+    labelled: int
 
 
 @dataclass(frozen=True)
@@ -83,13 +93,35 @@ class CallEstimate:
 def estimates(lake: Lakehouse, settings: Sections) -> list[CallEstimate]:
     """What is still to be asked, discovery first. ConfigError for a model without a price,
     InputError before there are groups."""
+    by_group = _sources_by_group(lake, settings)
+    discoveries = list(_discoveries(lake, settings, by_group))
+    return discoveries + list(_labellings(lake, settings, by_group))
+
+
+def label_rows(lake: Lakehouse, settings: Sections) -> list[LabelRows]:
+    """How many labels each source will have, by group and source; asks and writes nothing.
+    InputError before there are groups."""
+    by_group = _sources_by_group(lake, settings)
+    counts: dict[str, tuple[int, int]] = {}
+    for planned in _samples(lake, settings, by_group):
+        done = F.count_if("is_labelled")
+        by_source = planned.sample.groupBy("source").agg(
+            F.count("*").alias("n"), done.alias("done")
+        )
+        counts |= {row["source"]: (row["n"], row["done"]) for row in by_source.collect()}
+    return [
+        LabelRows(group, source, *counts.get(source, (0, 0)))
+        for group, sources in by_group.items()
+        for source in sorted(sources)
+    ]
+
+
+def _sources_by_group(lake: Lakehouse, settings: Sections) -> dict[str, list[str]]:
     groups = source_groups(lake, settings.grouping)
-    by_group = {
+    return {
         group: [s for s, g in groups.items() if g == group]
         for group in sorted(set(groups.values()))
     }
-    discoveries = list(_discoveries(lake, settings, by_group))
-    return discoveries + list(_labellings(lake, settings, by_group))
 
 
 def _discoveries(
@@ -109,36 +141,48 @@ def _discoveries(
 def _labellings(
     lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
 ) -> Iterator[CallEstimate]:
+    chosen = settings.labelling
+    for planned in _samples(lake, settings, by_group):
+        sample = planned.sample.filter(~F.col("is_labelled"))
+        askings = 1 + chosen.repeat_share + chosen.spoilt_share
+        more = chosen.canaries + chosen.reversed_documents
+        group, anchors = planned.source_group, planned.anchors
+        yield _estimate(lake, settings, "labelling", group, sample, anchors, askings, more)
+
+
+class _Sample(NamedTuple):
+    """The documents of a group that are to be labelled; `is_labelled` says which are."""
+
+    source_group: str
+    sample: DataFrame
+    anchors: Sequence[Anchor]
+
+
+def _samples(
+    lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
+) -> Iterator[_Sample]:
     discoveries = _discoveries_of(lake, settings)
     try:
         signed = current.signed_rubrics(lake, discoveries)
         known = current.rubrics(lake, discoveries, "approved", "retired")
     except InputError:
         signed, known = {}, []
-    chosen = settings.labelling
-    asking_id = forms.asking_id(settings.judge, "labelling", chosen.generation)
+    asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
     ids = {labelling.labelling_id(rubric.rubric_id, asking_id): rubric for rubric in known}
+    slots = range(settings.discovery.dimensions)
+    assumed = [Anchor(slot, "dimension", TYPICAL_DEFINITION) for slot in slots]
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
-        sample = sampling.sample(
-            documents,
-            chosen.documents_per_source,
-            chosen.seed,
-            "source",
-            chosen.documents_per_domain,
-        )
-        if group in signed:
-            answered = [i for i, r in ids.items() if r.anchors_id == signed[group].anchors_id]
-            done = lake.read("labels").filter(F.col("labelling_id").isin(answered))
-            sample = sample.join(done, on=["doc_id", "content_hash"], how="left_anti")
-            anchors: Sequence[Anchor] = signed[group].anchors
-        else:
-            slots = range(settings.discovery.dimensions)
-            anchors = [Anchor(slot, "dimension", TYPICAL_DEFINITION) for slot in slots]
-        more = chosen.canaries + chosen.reversed_documents
-        yield _estimate(
-            lake, settings, "labelling", group, sample, anchors, 1 + chosen.repeat_share, more
-        )
+        sample = label_sample(documents, settings.labelling)
+        rubric = signed.get(group)
+        answered = [
+            i for i, r in ids.items() if rubric is not None and r.anchors_id == rubric.anchors_id
+        ]
+        done = lake.read("labels").filter(F.col("labelling_id").isin(answered))
+        hashes = done.select("content_hash", F.lit(True).alias("is_labelled")).distinct()
+        sample = sample.join(hashes, on="content_hash", how="left")
+        sample = sample.withColumn("is_labelled", F.col("is_labelled").isNotNull())
+        yield _Sample(group, sample, assumed if rubric is None else rubric.anchors)
 
 
 def _discoveries_of(lake: Lakehouse, settings: Sections) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The judge's own verdict on a document, of which a quality is an estimate: the mean of its scores
 over the dimensions that apply to the document's source, weighted by the rubric's weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +36,21 @@ def verdicts(
     the judge answered none of the dimensions that apply and have a weight above 0. Whole scores and
     weights give the same bits whatever the order of the rows: sums of them are exact.
     """
-    applying = applies(judged, sources)
+    return weighted_means(judged, sources, applies(judged, sources), weights)
+
+
+def weighted_means(
+    scores: _Scores,
+    sources: Sequence[str],
+    applying: Mapping[str, npt.NDArray[np.bool_]],
+    weights: Sequence[int],
+) -> npt.NDArray[np.float64]:
+    """`verdicts` of scores of which it is known what applies: float64 [rows]."""
     is_counted = np.array([applying[source] for source in sources], dtype=bool)
-    is_counted = is_counted.reshape(judged.shape) & ~np.isnan(judged)
+    is_counted = is_counted.reshape(scores.shape) & ~np.isnan(scores)
     weight = np.asarray(weights, dtype=np.float64)
-    total = np.where(is_counted, judged, 0) @ weight
+    total = np.where(is_counted, scores, 0) @ weight
     weighed = is_counted @ weight
-    found = np.full(len(judged), np.nan)
+    found = np.full(len(scores), np.nan)
     np.divide(total, weighed, out=found, where=weighed > 0)
     return found

@@ -23,10 +23,15 @@ def verdicts(lake: Lakehouse) -> DataFrame:
     a label that is set aside has none.
     """
     answers = lake.read("labels").select(
-        *KEY, "source", "rubric_id", "set_aside", F.posexplode("scores").alias("slot", "score")
+        *KEY,
+        "source",
+        "rubric_id",
+        "set_aside",
+        "spoilt",
+        F.posexplode("scores").alias("slot", "score"),
     )
     null_share = F.avg(F.col("score").isNull().cast("double"))
-    given = answers.filter(F.col("set_aside").isNull())
+    given = answers.filter(F.col("set_aside").isNull() & F.col("spoilt").isNull())
     cells = given.groupBy("labelling_id", "source", "slot").agg(
         (null_share <= MAX_NULL_SHARE).alias("applies")
     )

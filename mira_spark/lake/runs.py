@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pyspark.sql import Row, functions as F
 
 from mira_spark.errors import MiraError
+from mira_spark.lake.clock import clock_after
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 
@@ -100,7 +101,7 @@ def record_run(lake: Lakehouse, current: StepInputs, run_id: str) -> Iterator[li
     latest start is the latest run. The caller puts the Outcome into the list it is given. Rows are
     only ever appended: two drivers never conflict on this table.
     """
-    clock = lake.clock("runs", "started_at")
+    clock = clock_after(lake, "runs", "started_at")
     row = _row(current, run_id, clock())
     reach("run.starting")
     lake.append_rows([row | {"status": "running"}], "runs", run_id)

@@ -9,3 +9,5 @@ FULL_SCALE = POINTS * POINT
 """The highest score, stored."""
 WEIGHT = 1_000
 """The weight 1, stored."""
+MAX_WEIGHT = 1_000
+"""The highest weight of a dimension."""

@@ -11,15 +11,12 @@ from mira_spark.lake.columns import (
     FLOAT,
     GROUP,
     INT,
-    LABELLING_ID,
     LONG,
     N_TOKENS,
     NULL,
-    RUBRIC_ID,
     RUN_ID,
     SELECTION_ID,
     SHORT,
-    SLOT,
     SOURCE,
     STRING,
     STRING_MAP,
@@ -29,6 +26,7 @@ from mira_spark.lake.columns import (
     columns,
 )
 from mira_spark.lake.schemas_judge import JUDGE_TABLES
+from mira_spark.lake.schemas_students import STUDENT_TABLES
 
 TABLES: dict[str, Table] = {
     "documents": Table(
@@ -74,7 +72,11 @@ TABLES: dict[str, Table] = {
             ("grouping_id", STRING, "digest of the grouping settings"),
             SOURCE,
             GROUP,
-            ("embedding", ArrayType(FLOAT, False), "mean of its sampled documents, unit length"),
+            (
+                "embedding",
+                ArrayType(FLOAT, False),
+                "mean of its sampled documents, unit length",
+            ),
             ("documents", LONG, "documents of the source when it was grouped"),
             ("tokens", LONG, "tokens of the source when it was grouped"),
             ("sampled", INT, "documents embedded"),
@@ -92,59 +94,6 @@ TABLES: dict[str, Table] = {
             ("heartbeat_at", TIMESTAMP, "last sign of life of the holder"),
         ),
     ),
-    "students": Table(
-        "the distilled scorers, one row per registered version",
-        columns(
-            STUDENT_ID,
-            GROUP,
-            RUBRIC_ID,
-            LABELLING_ID,
-            ("kind", STRING, "linear, encoder, generative or served"),
-            ("dimensions", ArrayType(STRING, False), "the names of its outputs, slot order"),
-            ("artefact_uri", STRING, "folder the executors read it from"),
-            ("artefact_sha256", STRING, "digest of its manifest.json, checked before loading"),
-            ("weights_sha256", STRING, "digest of model.safetensors"),
-            ("labels_version", LONG, "version of labels it was trained on"),
-            ("train_rows", LONG, "labels in the train split"),
-            ("validation_rows", LONG, "labels in the validation split"),
-            ("spearman", DOUBLE, "mean over its reliable slots, held-out rows", NULL),
-            ("gate", STRING, "passed, failed, or forced: a person made it champion all the same"),
-            ("gate_reasons", ArrayType(STRING, False), "what the gate found"),
-            ("created_at", TIMESTAMP, "when it was registered"),
-        ),
-    ),
-    "student_reliability": Table(
-        "how far a student can be trusted, one row per student, source and slot",
-        columns(
-            STUDENT_ID,
-            ("source", STRING, "the source; null: all sources of the group together", NULL),
-            SLOT,
-            ("validation_rows", LONG, "held-out rows with a label"),
-            ("mae", DOUBLE, "mean absolute error against the judge, points of 0-10", NULL),
-            ("spearman", DOUBLE, "rank correlation with the judge; null when constant", NULL),
-            ("judge_mae", DOUBLE, "the judge against its own repeat; null without", NULL),
-            (
-                "reliable",
-                BOOLEAN,
-                "whether it counts in the quality; with too few rows, as the group",
-            ),
-        ),
-    ),
-    "noise_checks": Table(
-        "how often a student scores documents above spoilt copies of them, one row per student, "
-        "source and kind of spoiling",
-        columns(
-            STUDENT_ID,
-            ("source", STRING, "the source; null: all sources of the group together", NULL),
-            ("kind", STRING, "how the copies were spoilt; all: the mean over the kinds"),
-            ("pairs", LONG, "documents with a copy, where both have a quality"),
-            ("auc", DOUBLE, "share of pairs with the document above, ties half; 0.5: chance", NULL),
-            ("auc_low", DOUBLE, "lower end of its 95 % interval; null below two pairs", NULL),
-            ("auc_high", DOUBLE, "upper end of its 95 % interval; null below two pairs", NULL),
-            RUN_ID,
-            ("checked_at", TIMESTAMP, "when the copies were scored"),
-        ),
-    ),
     "scores": Table(
         "every score ever given, append-only, one row per document version and student",
         columns(
@@ -156,7 +105,12 @@ TABLES: dict[str, Table] = {
             N_TOKENS,
             STUDENT_ID,
             ("raw_scores", ArrayType(SHORT, True), "before calibration, thousandths", NULL),
-            ("dimension_scores", ArrayType(SHORT, True), "thousandths, 0-10000, slot order", NULL),
+            (
+                "dimension_scores",
+                ArrayType(SHORT, True),
+                "thousandths, 0-10000, slot order",
+                NULL,
+            ),
             ("quality", SHORT, "thousandths of a point, 0-10000; null when quarantined", NULL),
             ("status", STRING, "scored or quarantined"),
             ("reason", STRING, "why it is quarantined, or what of it was not read", NULL),
@@ -179,7 +133,11 @@ TABLES: dict[str, Table] = {
             ("scores_version", LONG, "the version of scores that was looked at"),
             ("scores_commit", STRING, "digest of the commit that made it"),
             ("students", ArrayType(STRING, False), "whose scores were one for each document"),
-            ("all_belong", BOOLEAN, "whether the scores of all students belonged to a document"),
+            (
+                "all_belong",
+                BOOLEAN,
+                "whether the scores of all students belonged to a document",
+            ),
             RUN_ID,
             ("checked_at", TIMESTAMP, "when it was found"),
         ),
@@ -199,7 +157,12 @@ TABLES: dict[str, Table] = {
             GROUP,
             SOURCE,
             ("quality", SHORT, "what they compete by, thousandths; null: quarantined", NULL),
-            ("set_aside", STRING, "why they do not compete: filtered, excluded, duplicate", NULL),
+            (
+                "set_aside",
+                STRING,
+                "why they do not compete: filtered, excluded, duplicate",
+                NULL,
+            ),
             (
                 "document_tokens",
                 LONG,
@@ -255,7 +218,12 @@ TABLES: dict[str, Table] = {
             ("quality_cut", SHORT, "documents above are in; at it, the tie; 10001: none is in"),
             ("tie_hash_cut", LONG, "last xxhash64(doc_id, seed) kept at the cut", NULL),
             ("tie_doc_id_cut", STRING, "last doc_id kept at that hash", NULL),
-            ("most_tokens", LONG, "documents with more are oversized: none is in; null: any", NULL),
+            (
+                "most_tokens",
+                LONG,
+                "documents with more are oversized: none is in; null: any",
+                NULL,
+            ),
             ("kept_documents", LONG, "documents of the source that are in"),
             ("kept_tokens", LONG, "their tokens"),
             ("total_documents", LONG, "documents of the source, quarantined ones included"),
@@ -294,11 +262,17 @@ TABLES: dict[str, Table] = {
             ("finished_at", TIMESTAMP, "when it ended; null in the row of its start", NULL),
             ("settings_digest", STRING, "of the settings the step reads"),
             ("package_version", STRING, "of mira_spark"),
-            ("inputs", STRING_MAP, "what decides the step's work: table to version, and the like"),
+            (
+                "inputs",
+                STRING_MAP,
+                "what decides the step's work: table to version, and the like",
+            ),
             ("rows_in", LONG, "rows considered", NULL),
             ("rows_out", LONG, "rows written", NULL),
             ("rows_rejected", LONG, "rows set aside with a reason", NULL),
             ("message", STRING, "what the step says it found or did", NULL),
         ),
     ),
-} | JUDGE_TABLES
+    **STUDENT_TABLES,
+    **JUDGE_TABLES,
+}

@@ -3,27 +3,23 @@
 import contextlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import and_, or_
 from typing import Any
 
 from delta.exceptions import ConcurrentTransactionException
 from delta.tables import DeltaMergeBuilder, DeltaTable
-from pyspark.sql import Column, DataFrame, Row, SparkSession, functions as F
+from pyspark.sql import Column, DataFrame, SparkSession, functions as F
 
 from mira_spark.lake import history
 from mira_spark.lake.claims import Claim
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.statements import quoted
-from mira_spark.process.clock import steady_clock
 from mira_spark.process.failpoints import reach
 
-LATEST_COMMITS = 10
-"""Where a commit is looked for that was just made; others commit at the same time."""
 TRUSTED_S = 20
 
 
@@ -70,15 +66,20 @@ class Lakehouse:
         ended = F.raise_error(F.lit("another driver has taken the lease")).cast("boolean")
         return rows.where(F.when(self.claim.row_while_valid().scalar(), True).otherwise(ended))
 
-    def _check_claim(self) -> None:
-        if self.claim is not None:
-            self.claim.check()
+    def _merge(self, table: str, rows: DataFrame, condition: Column | str) -> DeltaMergeBuilder:
+        """`rows`, as `new`, merged into `table`, as `old`."""
+        target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
+        return target.merge(self._while_claimed(rows, table).alias("new"), condition)
 
     def _merge_matching(self, table: str, where: Column) -> DeltaMergeBuilder:
         """The rows of `table` that match; none when the claim has ended by the time they change."""
         source = self.spark.range(1) if self.claim is None else self.claim.row_while_valid()
         source = source.select(F.lit(True).alias("claim_is_standing"))
         return DeltaTable.forName(self.spark, self.name(table)).merge(source, where)
+
+    def _check_claim(self) -> None:
+        if self.claim is not None:
+            self.claim.check()
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
         """The table as it is now, or as it was at `version`."""
@@ -88,25 +89,16 @@ class Lakehouse:
 
     def version(self, table: str) -> int:
         """The table's current version."""
-        (latest,) = self._history(table, 1)
+        (latest,) = history.commits(self.spark, self.name(table), 1)
         return int(latest["version"])
-
-    def clock(self, table: str, column: str) -> Callable[[], datetime]:
-        """A clock (UTC) whose times are later than every time in the column, also where the
-        machine's own clock was set back."""
-        latest = self.read(table).agg(F.max(F.unix_micros(column))).collect()[0][0]
-        epoch = datetime.fromtimestamp(0, UTC)
-        return steady_clock(None if latest is None else epoch + timedelta(microseconds=latest))
 
     def snapshot(self, table: str) -> Snapshot:
         """What identifies the table's present state: its id, version and last commit."""
-        (latest,) = self._history(table, 1)
-        return Snapshot(self.table_id(table), latest["version"], history.digest(latest))
+        return history.snapshot(self.spark, self.name(table))
 
     def table_id(self, table: str) -> str:
         """The id that Delta gave the table; a table that was dropped and made anew has another."""
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}")
-        return str(detail.select("id").collect()[0][0])
+        return history.table_id(self.spark, self.name(table))
 
     def only_appends_since(self, table: str, then: Snapshot, now: Snapshot) -> bool:
         """Whether this very table had nothing but appends of ours between the two.
@@ -114,18 +106,7 @@ class Lakehouse:
         False also when that cannot be told: the table was restored, overwritten or made anew, or
         its history does not reach back to `then` any more.
         """
-        if now == then:
-            return True
-        if now.table_id != then.table_id or now.version <= then.version:
-            return False
-        commits = self._history(table, now.version - then.version + 1, now.version)
-        return history.are_appends(commits, then, now)
-
-    def _history(self, table: str, commits: int, last: int | None = None) -> list[Row]:
-        """The latest commits, the last first; those after `last` left out."""
-        limit = commits if last is None else commits + LATEST_COMMITS
-        rows = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT {limit}").collect()
-        return [row for row in rows if last is None or row["version"] <= last][:commits]
+        return history.only_appends(self.spark, self.name(table), then, now)
 
     def append(
         self,
@@ -179,7 +160,7 @@ class Lakehouse:
         reach(f"{table}.appended")
         if transaction is None:
             return True
-        latest = self._history(table, LATEST_COMMITS)
+        latest = history.commits(self.spark, self.name(table), history.LATEST_COMMITS)
         return any(mark in (row["userMetadata"] or "") for row in latest)
 
     def _without_known(self, rows: DataFrame, table: str) -> DataFrame:
@@ -232,13 +213,11 @@ class Lakehouse:
         is_same = reduce(and_, (F.col(f"old.{k}") == F.col(f"new.{k}") for k in TABLES[table].key))
         differs = reduce(or_, (~F.col(f"old.{c}").eqNullSafe(F.col(f"new.{c}")) for c in columns))
         both = self.read(table).alias("old").join(rows.alias("new"), is_same)
-        changed = both.filter(differs).select("new.*")
+        changed = both.filter(differs).select("new.*").distinct()  # of rows that are there twice
         if changed.isEmpty():
             return
-        new = self._while_claimed(changed, table).alias("new")
-        target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
+        merge = self._merge(table, changed, is_same)
         with self._change(table, TRUSTED_S):
-            merge = target.merge(new, is_same)
             merge.whenMatchedUpdate(set={c: F.col(f"new.{c}") for c in columns}).execute()
 
     def delete(self, table: str, where: Column) -> None:
@@ -249,10 +228,9 @@ class Lakehouse:
 
     def remove(self, rows: DataFrame, table: str, key: str) -> None:
         """Remove the rows that `rows` has by `key`, as one commit."""
-        gone = self._while_claimed(rows.select(key).distinct(), table).alias("gone")
-        target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
+        merge = self._merge(table, rows.select(key).distinct(), f"old.{key} = new.{key}")
         with self._change(table, TRUSTED_S):
-            target.merge(gone, f"old.{key} = gone.{key}").whenMatchedDelete().execute()
+            merge.whenMatchedDelete().execute()
 
     def upsert(
         self,
@@ -267,9 +245,8 @@ class Lakehouse:
         `only_if` is a condition over `old` and `new` that a replaced row must meet; `changes` are
         the columns to set of one, in the place of all.
         """
-        new = self._while_claimed(self._cast_columns(rows, table), table).alias("new")
-        target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
-        merge = target.merge(new, f"old.{key} = new.{key}").whenNotMatchedInsertAll()
+        merge = self._merge(table, self._cast_columns(rows, table), f"old.{key} = new.{key}")
+        merge = merge.whenNotMatchedInsertAll()
         with self._change(table, TRUSTED_S):
             if changes is None:
                 merge.whenMatchedUpdateAll(only_if).execute()

@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from mira_spark.distillation.figure_words import FIGURES, PREDICTORS
 
 ReportRow = Mapping[str, Any]
+
+
+class FigureTable(NamedTuple):
+    """A student's figures: the columns' names, and a row of them by the figure's words, None where
+    a predictor has none."""
+
+    predictors: list[str]
+    rows: dict[str, list[ReportRow | None]]
 
 
 @dataclass(frozen=True)
@@ -116,18 +126,34 @@ def examples(rows: Sequence[ReportRow]) -> dict[str, dict[str, list[ReportRow]]]
     """Source to end (highest, lowest) to its rows, each with its `best` and `worst` dimension.
 
     A row has source, end, doc_id, quality, n_tokens, `excerpt` (None: may not be shown) and, in
-    slot order, `dimensions` (names), `dimension_scores` and `reliable` (counts in the quality).
+    slot order, `dimensions` (names), `dimension_scores` and `counts` (in the quality).
     Best and worst are (name, thousandths) among the slots that count.
     """
     by_source: dict[str, dict[str, list[ReportRow]]] = {}
     for row in rows:
-        slots = zip(row["dimensions"], row["dimension_scores"], row["reliable"], strict=True)
-        counted = [
-            (name, score) for name, score, reliable in slots if reliable and score is not None
-        ]
+        slots = zip(row["dimensions"], row["dimension_scores"], row["counts"], strict=True)
+        counted = [(name, score) for name, score, counts in slots if counts and score is not None]
         named = dict(row) | {
             "best": max(counted, key=lambda d: d[1], default=None),
             "worst": min(counted, key=lambda d: d[1], default=None),
         }
         by_source.setdefault(row["source"], {}).setdefault(row["end"], []).append(named)
     return by_source
+
+
+def figures(rows: Sequence[ReportRow]) -> dict[str, FigureTable]:
+    """Student to its figures beside those of its references; figures that nobody has are left
+    out."""
+    tables = {}
+    for student, own in by(rows, "student_id").items():
+        values = {(row["figure"], row["predictor"]): row for row in own}
+        predictors = [p for p in PREDICTORS if any(who == p for _, who in values)]
+        tables[student] = FigureTable(
+            [PREDICTORS[p] for p in predictors],
+            {
+                words: [values.get((figure, p)) for p in predictors]
+                for figure, words in FIGURES.items()
+                if any(name == figure for name, _ in values)
+            },
+        )
+    return tables

@@ -29,7 +29,7 @@ class ReportData:
     `histogram`: documents, tokens and quality_sum (over its documents) by source_group, source,
     `bin` (lower edge, thousandths, BIN wide; None: quarantined) and `place` (above, at, below the
     cut). `judge_calls`: summed by judge, purpose and outcome, with `calls`. `examples`: see
-    `groups.examples`.
+    `groups.examples`. `student_figures` and `noise_checks`: those of whole groups.
     """
 
     package_version: str
@@ -42,6 +42,8 @@ class ReportData:
     agreement: _Rows = field(default=())
     students: _Rows = field(default=())
     student_reliability: _Rows = field(default=())
+    student_figures: _Rows = field(default=())
+    noise_checks: _Rows = field(default=())
     judge_calls: _Rows = field(default=())
     examples: _Rows = field(default=())
     runs: _Rows = field(default=())
@@ -69,6 +71,7 @@ def render(data: ReportData) -> str:
         "dollars": dollars,
         "duration": duration,
         "estimate": estimate,
+        "interval": interval,
     }
     page = resources.files("mira_spark.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     groups = report_groups.groups(data.groups, data.cutoffs, data.histogram)
@@ -82,6 +85,8 @@ def render(data: ReportData) -> str:
         agreement=report_groups.by(data.agreement, "source_group"),
         students=report_groups.by(data.students, "source_group"),
         counting={row["student_id"] for row in data.cutoffs},
+        figures=report_groups.figures(data.student_figures),
+        noise=report_groups.by(data.noise_checks, "student_id"),
         heatmaps=plots.heatmaps(data.students, data.student_reliability),
         examples=report_groups.examples(data.examples),
         plotly_js=get_plotlyjs(),
@@ -115,6 +120,16 @@ def estimate(row: _Row, name: str) -> str:
     interval = row[f"{name}_interval"]
     shown = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
     return f"{row[name]:.2f}{shown}"
+
+
+def interval(row: _Row, name: str, prefix: str) -> str:
+    """A figure of a student with its interval (columns `<prefix>low`, `<prefix>high`), two
+    decimals."""
+    if row[name] is None:
+        return NOTHING
+    low, high = row[f"{prefix}low"], row[f"{prefix}high"]
+    known = low is not None and high is not None
+    return f"{row[name]:.2f}" + (f" ({low:.2f} to {high:.2f})" if known else "")
 
 
 def duration(run: _Row) -> str:

@@ -96,7 +96,7 @@ def _histogram(bins: Sequence[ReportRow], cuts: Sequence[int]) -> "Figure":
 def _heatmap(rows: Sequence[ReportRow], dimensions: Sequence[str]) -> "Figure":
     cells = {
         (row["source"], row["slot"]): plots.HeatCell(
-            row["spearman"], _hover_lines(row), row["reliable"]
+            row["spearman"], _hover_lines(row), row["counts"]
         )
         for row in rows
     }
@@ -105,9 +105,10 @@ def _heatmap(rows: Sequence[ReportRow], dimensions: Sequence[str]) -> "Figure":
 
 def _hover_lines(row: ReportRow) -> list[str]:
     return [
-        f"MAE {_two(row['mae'])} points (the judge against itself: {_two(row['judge_mae'])})",
-        f"Spearman {_two(row['spearman'])} on {row['validation_rows']:,} validation rows",
-        "reliable" if row["reliable"] else "not reliable",
+        f"Spearman {_two(row['spearman'])} on {row['rows']:,} labels (the judge with itself, "
+        f"rubric reversed: {_two(row['ceiling'])}); MAE {_two(row['mae'])} points",
+        f"slope {row['slope']:.2f}",
+        f"{'counts' if row['counts'] else 'does not count'}: {row['reason']}",
     ]
 
 

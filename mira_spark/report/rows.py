@@ -135,19 +135,19 @@ def examples(
     """The rows of `best_and_worst` as `groups.examples` wants them; `shown` are excerpts by
     doc_id.
 
-    Reliable are the source's own slots, or those of the whole group where it has none.
+    What counts are the source's own slots, or those of the whole group where it has none.
     """
     dimensions = {s["student_id"]: s["dimensions"] for s in students}
     slots: dict[tuple[str, str | None], set[int]] = {}
     for cell in reliability:
-        if cell["reliable"]:
+        if cell["counts"]:
             slots.setdefault((cell["student_id"], cell["source"]), set()).add(cell["slot"])
     rows: list[Row] = []
     for row in ends:
         student = row["student_id"]
-        reliable = slots.get((student, row["source"])) or slots.get((student, None), set())
+        counting = slots.get((student, row["source"])) or slots.get((student, None), set())
         names = dimensions[student]
-        of_slots = {"dimensions": names, "reliable": [s in reliable for s in range(len(names))]}
+        of_slots = {"dimensions": names, "counts": [s in counting for s in range(len(names))]}
         rows.append({**row, **of_slots, "excerpt": shown.get(row["doc_id"])})
     return rows
 

@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mira_spark.errors import ConfigError, joined
 from mira_spark.judges.protocol import Anchor
-from mira_spark.lake.scale import WEIGHT
+from mira_spark.lake.scale import MAX_WEIGHT, WEIGHT
 from mira_spark.rubrics import lint
 from mira_spark.rubrics.rubric import MIN_DIMENSIONS, Rubric, rubric_id
 from mira_spark.settings import yaml_files
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
-MAX_WEIGHT = 1_000
 _WIDTH = 96
 _HEADER = f"""\
 # Rubrics to be read, edited and signed. Reword a name or a definition; drop, reorder or add

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Row, functions as F
 
 from mira_spark.errors import InputError, joined
+from mira_spark.lake.clock import clock_after
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current, rubric_file
 from mira_spark.rubrics.rubric import Rubric
@@ -101,7 +102,7 @@ def _unsigned_ids(there: Mapping[str, Sequence[Row]]) -> dict[str, str]:
 def _set(lake: Lakehouse, ids: Sequence[str], values: Mapping[str, str]) -> None:
     changes = {name: F.lit(value) for name, value in values.items()}
     if "approved_by" in values:
-        changes["approved_at"] = F.lit(lake.clock("rubrics", "approved_at")())
+        changes["approved_at"] = F.lit(clock_after(lake, "rubrics", "approved_at")())
     lake.update("rubrics", F.col("rubric_id").isin(list(ids)), changes)
 
 

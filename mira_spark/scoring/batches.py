@@ -19,9 +19,11 @@ from mira_spark.scoring import engine, isolation, memo
 from mira_spark.scoring.engine import IN_PART, Engine, Outage, Reasons
 from mira_spark.scoring.isolation import IsolationLimits
 from mira_spark.settings.scoring import ScoringSettings
-from mira_spark.students import aggregation, artefact, calibration
+from mira_spark.students import artefact, calibration
 from mira_spark.students.artefact import Manifest
+from mira_spark.students.paper_rule import NO_QUALITY
 from mira_spark.students.protocol import USUAL, Batching, Scores, Student
+from mira_spark.students.quality import quality
 
 KEPT = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens")
 INPUT = (*KEPT, "text")
@@ -48,7 +50,7 @@ OUTPUT_DDL = (
 )
 UNSCORED_STATUS = "unscored"
 """The status of a row that an outage left without scores: it is counted, and never stored."""
-NO_SLOT = "its source has no reliable dimension"
+NO_SLOT = "no dimension counts for its source"
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -110,20 +112,23 @@ def score(
 
 def reaggregate(scorer: Scorer) -> Callable[[Batches], Batches]:
     """Batches with STORED columns, scored by a student of the same weights, to batches of OUTPUT:
-    this student's calibration and mask over the raw scores that are there. No model is loaded."""
+    this student's calibration and quality table over the raw scores that are there. No model is
+    loaded."""
 
     def run(batches: Batches) -> Batches:
         manifest = artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256)
-        nowhere = [np.nan] * len(manifest.anchors)
+        slots = len(manifest.anchors)
         for batch in batches:
-            raw = batch.column("raw_scores").to_pylist()
-            scores = np.array([nowhere if row is None else row for row in raw], np.float32)
+            raw = batch.column("raw_scores")
+            known = raw.is_valid().to_numpy(zero_copy_only=False)
+            scores = np.full((len(raw), slots), np.nan, np.float32)
+            scores[known] = raw.drop_null().flatten().to_numpy().reshape(-1, slots)
             scores /= np.float32(1000)
             reasons = [
-                reason if row is None or reason == IN_PART else None
-                for row, reason in zip(raw, batch.column("reason").to_pylist(), strict=True)
+                reason if not is_known or reason == IN_PART else None
+                for is_known, reason in zip(known, batch.column("reason").to_pylist(), strict=True)
             ]
-            if raw:
+            if len(raw):
                 rated = rate_scores(scores, reasons, batch.column("source"), manifest)
                 yield _output(batch, rated, [False] * len(raw))
 
@@ -154,18 +159,16 @@ def rate_scores(
 ) -> dict[str, pa.Array]:
     """`raw_scores` and `dimension_scores` list<int16>, `quality` int16, thousandths, and `reason`.
 
-    A row without scores (NaN) is null but for its reason; one whose source has no reliable slot
-    has scores and no quality.
+    A row without scores (NaN) is null but for its reason; one for whose source no slot counts has
+    scores and no quality.
     """
     good = np.asarray(np.isfinite(scores).all(axis=1))
     raw = calibration.quantised(np.where(good[:, None], scores, 0))
     # Of the quantised scores, so that they can be calibrated anew from what the table holds.
     read = raw.astype(np.float32) / np.float32(1000)
     dimension_scores = calibration.apply(manifest.calibration, read)
-    masks, of_group = manifest.reliability, manifest.group_reliability
-    mask = np.array([masks.get(source, of_group) for source in sources.to_pylist()])
-    quality = aggregation.quality(dimension_scores, mask)
-    counted = np.asarray(mask.any(axis=1))
+    qualities = quality(dimension_scores, sources.to_pylist(), manifest.quality)
+    counted = qualities != NO_QUALITY
     unrated = good & ~counted
     why = [
         (reason or NO_SLOT) if none else reason
@@ -174,7 +177,7 @@ def rate_scores(
     return {
         "raw_scores": _where(_list_column(raw), good),
         "dimension_scores": _where(_list_column(dimension_scores), good),
-        "quality": _where(pa.array(quality), good & counted),
+        "quality": _where(pa.array(qualities), good & counted),
         "reason": pa.array(why, pa.string()),
     }
 

@@ -17,8 +17,8 @@ from mira_spark.distillation.planted_noise import (
 )
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import batches
-from mira_spark.students.aggregation import NO_QUALITY
 from mira_spark.students.artefact import Manifest
+from mira_spark.students.paper_rule import NO_QUALITY
 from mira_spark.students.protocol import Student
 
 WRITES = ("noise_checks",)
@@ -37,13 +37,19 @@ def student_checks(
     manifest: Manifest,
     sources: Collection[str],
     per_source: int = PER_SOURCE,
+    may_be_learnt: bool = False,
 ) -> list[NoiseCheck]:
     """The checks of a student on documents of its group's sources that it has not learnt from (see
-    `unlabelled_documents`): a source without any that can be spoilt has no check.
+    `unlabelled_documents`): a source without any that can be spoilt has no check. Where no source
+    has any, as in a small corpus that is labelled whole, there is none; or those it has learnt
+    from are taken, if they `may_be_learnt`.
 
     Stretches of foreign text come from the other groups, where there are some.
     """
     rows = unlabelled_documents(lake, sources, per_source, SEED).collect()
+    if not rows and may_be_learnt:
+        documents = _short_documents(lake).filter(F.col("source").isin(sorted(sources)))
+        rows = _with_texts(lake, sampling.sample(documents, per_source, SEED)).collect()
     texts, drawn = [row["text"] for row in rows], [row["source"] for row in rows]
     score = quality_scorer(student, manifest)
     return noise_checks(score, texts, drawn, SEED, per_source, _foreign_texts(lake, sources))

@@ -22,8 +22,8 @@ class StudentModel:
         self._loaded = artefact.load(folder, digest)
 
     def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """`quality` in points of 0-10 (None: no reliable dimension) and `dimension_scores`, in slot
-        order, for columns `text` and `source`; without `source` the group's reliability counts."""
+        """`quality` in points of 0-10 (None: no dimension counts) and `dimension_scores`, in slot
+        order, for columns `text` and `source`; without `source` the group's cells count."""
         texts = pa.array(frame["text"], pa.string())
         named = frame["source"] if "source" in frame else [""] * len(frame)
         rated = batches.rate(texts, pa.array(named, pa.string()), *self._loaded)

@@ -11,9 +11,9 @@ from pyspark.sql import DataFrame, Row, functions as F
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import candidates, histogram as bins, record
+from mira_spark.selection.explanation_wording import Explanation, ScoredDimension
 from mira_spark.selection.positions import FIRST_HASH, Positions
 from mira_spark.selection.record import Selection
-from mira_spark.selection.verdict import Explanation, ScoredDimension
 from mira_spark.settings.selection import ScoreColumn
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
@@ -206,7 +206,7 @@ def _dimensions(row: Row, student: Row | None, manifest: Manifest | None) -> lis
     names: Sequence[str] = student["dimensions"]
     counted: Sequence[bool | None] = [None] * len(names)
     if manifest is not None:
-        counted = manifest.reliability.get(row["source"], manifest.group_reliability)
+        counted = manifest.quality.counts(row["source"])
     scores = row["dimension_scores"] or [None] * len(names)
     return [ScoredDimension(*slot) for slot in zip(names, scores, counted, strict=True)]
 

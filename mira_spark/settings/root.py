@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mira_spark.errors import ConfigError, joined
 from mira_spark.settings import yaml_files
 from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, GroupingSettings
+from mira_spark.settings.gate import GateSettings
 from mira_spark.settings.judge import JudgeSettings
 from mira_spark.settings.labels import LabellingSettings
 from mira_spark.settings.report import ReportSettings
@@ -26,9 +27,9 @@ from mira_spark.settings.secrets import holds_key
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.settings.students import (
     DistillationSettings,
+    QualitySettings,
     Registry,
     RegistrySettings,
-    ReliabilitySettings,
 )
 from mira_spark.settings.types import LocalPath
 
@@ -53,7 +54,8 @@ class Settings(BaseModel):
     discovery: DiscoverySettings = DiscoverySettings()
     labelling: LabellingSettings = LabellingSettings()
     distillation: DistillationSettings = DistillationSettings()
-    reliability: ReliabilitySettings = ReliabilitySettings()
+    quality: QualitySettings = QualitySettings()
+    gate: GateSettings = GateSettings()
     registry: RegistrySettings = RegistrySettings()
     scoring: ScoringSettings = ScoringSettings()
     selection: SelectionSettings = SelectionSettings()

@@ -11,6 +11,8 @@ from mira_spark.settings.secrets import FORMS, is_reference
 from mira_spark.settings.types import LocalPath, Seed
 from mira_spark.settings.urls import checked_url
 
+Rule = Literal["shrunk", "paper"]
+
 
 class ServedSettings(BaseModel):
     """An OpenAI-compatible server with a model that writes scores, and how it is asked.
@@ -108,6 +110,9 @@ class DistillationSettings(BaseModel):
     generative: GenerativeSettings = GenerativeSettings()
     served: ServedSettings = ServedSettings()
     """A scorer behind a server: nothing is trained; it is calibrated, measured and gated."""
+    few_labels: int = Field(300, ge=0)
+    """With fewer labels a group whose own student fails the gate, and that has no champion, borrows
+    the champion of the group most like it; 0: no group borrows."""
     retrain_after: float = Field(0.1, ge=0)
     """Share by which labels must grow before their student is stale."""
 
@@ -133,23 +138,22 @@ def _unusable(server: ServedSettings) -> Iterator[str]:
         yield f"secret: should be {FORMS}; never the key itself"
 
 
-class ReliabilitySettings(BaseModel):
-    """When a score counts, and when a student may become champion."""
+class QualitySettings(BaseModel):
+    """How a document's scores become one quality; only what the rule names applies to it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    rule: Rule = "shrunk"
+    """`shrunk`: every score counts as far as it has followed the judge in its source. `paper`: the
+    trimmed mean of the scores that pass the bounds below."""
     max_mae_points: float = Field(1.0, gt=0, le=10)
-    """A reliable cell errs by less than this."""
+    """paper: a score counts where it errs by less than this."""
     min_spearman: float = Field(0.3, ge=-1, le=1)
-    """A reliable cell ranks at least this well."""
+    """paper: a score counts where it ranks at least this well."""
     min_rows: int = Field(30, ge=2)
-    """A cell with fewer validation rows is decided by the group's figures."""
+    """paper: with fewer rows the figures of the group decide."""
     min_slots: int = Field(3, ge=1)
-    """A source with fewer reliable slots uses the group's; a group with fewer fails the gate."""
-    min_gate_spearman: float = Field(0.5, ge=-1, le=1)
-    """Mean Spearman over the group's reliable slots that the gate asks for."""
-    max_champion_loss: float = Field(0.03, ge=0, le=2)
-    """How far that mean may fall below the champion's."""
+    """paper: a source of whose scores fewer count uses the group's."""
 
 
 class RegistrySettings(BaseModel):

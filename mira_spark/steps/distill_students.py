@@ -1,60 +1,64 @@
 """Train one student for each group on its labels. Reads `labels`, `documents`; writes a model per
-group in MLflow, `students`, `student_reliability`."""
+group in MLflow, `students`, `student_reliability`, `student_figures`, `student_predictions`,
+`noise_checks`."""
 
-import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import DataFrame, Row, functions as F
+from pyspark.sql import functions as F
 
-from mira_spark.distillation import (
-    registry,
-    reliability,
-    shards as training,
-    training as distillation,
-)
-from mira_spark.distillation.registry import Registration
-from mira_spark.distillation.trained import Trained, assess
+from mira_spark.corpus.groups import source_groups
+from mira_spark.distillation import borrowing, cells, planted_noise, staging, training
+from mira_spark.distillation.assessment import Assessment, assess, gain, measured_quality
+from mira_spark.distillation.champion_lead import lead_over
+from mira_spark.distillation.champions import latest_students
+from mira_spark.distillation.comparison import compare
+from mira_spark.distillation.gate import gate
+from mira_spark.distillation.learning_curve import expected_next_doubling
+from mira_spark.distillation.publishing import publish
+from mira_spark.distillation.shards import Labelled
+from mira_spark.distillation.trained import Trained
 from mira_spark.errors import InputError
-from mira_spark.labels import forms
+from mira_spark.labels import forms, usable_labels
 from mira_spark.labels.labelling import labelling_ids
 from mira_spark.lake import own_folders, runs
 from mira_spark.lake.runs import Outcome, package_version
-from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import say, track
 from mira_spark.rubrics.current import signed_rubrics
 from mira_spark.rubrics.rubric import Rubric
-from mira_spark.scoring import batches
+from mira_spark.scoring import noise
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
-from mira_spark.students import artefact, calibration
+from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 
-SETTINGS = ("distillation", "reliability")
-WRITES = ("students", "student_reliability")
-MAY_SCORE = ("passed", "forced")
+SETTINGS = ("distillation", "quality", "gate")
+WRITES = (
+    "students", "student_reliability", "student_figures", "student_predictions", "noise_checks",
+)  # fmt: skip
+MAY_SCORE = ("passed", "forced", borrowing.BORROWED)
 """What a student's gate must say."""
+MORE_LABELS = "labelling.documents_per_source and labelling.documents_per_domain give more"
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """Per group its rubric and number of labels; growth up to `retrain_after` is no change, any
     label of a document that was withdrawn, or came back, is."""
     ids = _labelling_ids(settings, _signed_rubrics(lake, settings))
-    counts = _counts(lake, ids)
+    counts = usable_labels.counts(lake, ids)
     if sum(counts.values()) == 0:
         raise InputError(f"{lake.name('labels')} has no labels yet: run label_documents first")
-    latest = _latest(lake, ids)
+    latest = latest_students(lake, ids)
     grown = 1 + settings.distillation.retrain_after
-    withdrawn = {group: n - counts[group] for group, n in _by_group(_given(lake, ids)).items()}
+    withdrawn = usable_labels.withdrawn_counts(lake, ids, counts)
     found = {}
     for group, labelling_id in ids.items():
         student = latest.get(group)
-        now, then = counts[group], 0
-        if student is not None:
-            then = student["train_rows"] + student["validation_rows"]
+        now = counts[group]
+        then = 0 if student is None else student["labels"]
         same = then <= now <= then * grown
         what = f"{then if same else now} of labelling {labelling_id}"
         gone = withdrawn.get(group, 0)
@@ -73,64 +77,112 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """A student for every group whose labels or rubric changed; for all when the settings did, or
-    when nothing did: then the step was forced."""
+    when nothing did: then the step was forced. Groups with few labels come last: they may borrow
+    the student of another."""
     rubrics = _signed_rubrics(lake, settings)
     ids = _labelling_ids(settings, rubrics)
+    counts = usable_labels.counts(lake, ids)
     unchanged = _unchanged_groups(lake, settings, ids)
-    rubrics = {group: rubric for group, rubric in rubrics.items() if group not in unchanged}
-    versions = {table: lake.version(table) for table in ("labels", "documents")}
-    failed = []
-    rows = made = 0
-    for rubric in track(list(rubrics.values()), len(rubrics), "students"):
-        group = rubric.source_group
-        shards = own_folders.own_folder(settings.folder, "staging", group)
-        labels = _labels(lake, {group: ids[group]})
-        own_folders.remove(shards)
-        _stage(lake, labels, shards)
+    groups = sorted(rubrics.keys() - unchanged, key=lambda group: (-counts[group], group))
+    few = settings.distillation.few_labels
+    failed: list[str] = []
+    borrowed: list[str] = []
+    rows = students = 0
+    for group in track(groups, len(groups), "students"):
         try:
-            trained = _train(lake, settings, rubric, ids[group], shards, versions["labels"])
+            trained = _student(lake, settings, rubrics[group], ids[group], run_id)
+            students, rows, reasons = students + 1, rows + trained.labels, trained.gate.reasons
         except InputError as error:  # this group has nothing to learn from; others may
-            failed.append(f"{group}: {error}")
-            continue
-        finally:
-            own_folders.remove(shards)
-        for check in trained.gate.met:
-            say(f"  {group}: met: {check}")
-        for check in trained.gate.reasons:
-            say(f"  {group}: ", ("not met", "red"), f": {check}")
-        _publish(lake, settings, trained, versions, run_id)
-        if trained.gate.passed:
+            reasons = [str(error)]
+        if not reasons:
             own_folders.remove(_checkpoints(settings, group))
-        made, rows = made + 1, rows + trained.labels
-        if not trained.gate.passed:
-            failed.append(f"{group}: {'; '.join(trained.gate.reasons)}")
-    message = f"{made} students from {rows:,} labels"
+        elif lender := _borrow(lake, settings, group, ids[group], counts[group], reasons, run_id):
+            borrowed.append(f"{group} has few labels ({counts[group]:,}) and borrows {lender}")
+        else:
+            more = "" if counts[group] >= few else f" ({counts[group]:,} labels: {MORE_LABELS})"
+            failed.append(f"{group}: {'; '.join(reasons)}{more}")
+    message = f"{students} students from {rows:,} labels"
     if unchanged:
         message += f"; {', '.join(sorted(unchanged))} unchanged"
+    for note in borrowed:
+        message += f"; {note}: {MORE_LABELS}"
     if failed:
         message += f"; champion unchanged: {' | '.join(failed)}"
-    return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=made)
+    return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=students)
 
 
-def _given(lake: Lakehouse, ids: Mapping[str, str]) -> DataFrame:
-    """The labels of these labellings that were not set aside."""
-    of_labelling = F.col("labelling_id").isin(list(ids.values()))
-    return lake.read("labels").filter(of_labelling & F.col("set_aside").isNull())
+def _borrow(
+    lake: Lakehouse,
+    settings: Settings,
+    group: str,
+    labelling_id: str,
+    labels: int,
+    reasons: list[str],
+    run_id: str,
+) -> str | None:
+    """Make the champion of the group that is most like this one its champion, too: its student_id
+    there; None where the group has labels enough, a champion of its own, or nobody to lend."""
+    groups = set(source_groups(lake, settings.grouping).values())
+    champions = champion_scorers(lake, settings.student_registry, groups)
+    lent = lake.read("students").filter(F.col("gate") == borrowing.BORROWED).collect()
+    borrowed = {row["student_id"] for row in lent}
+    owned = {g: scorer for g, scorer in champions.items() if scorer.student_id not in borrowed}
+    if labels >= settings.distillation.few_labels or group in owned or not owned:
+        return None
+    lender = owned[borrowing.nearest_group(lake, settings.grouping, group, owned)]
+    student, manifest = artefact.load(Path(lender.artefact_uri), lender.artefact_sha256)
+    borrowing.borrow(
+        lake,
+        settings.student_registry,
+        group,
+        lender.student_id,
+        student,
+        manifest,
+        borrowing.OwnLabels(labelling_id, labels),
+        reasons,
+        run_id,
+    )
+    return lender.student_id
 
 
-def _labels(lake: Lakehouse, ids: Mapping[str, str]) -> DataFrame:
-    """The labels a student may learn from: none of a document that was withdrawn."""
-    documents = lake.read("documents").select("doc_id")
-    return _given(lake, ids).join(documents, on="doc_id", how="left_semi")
-
-
-def _counts(lake: Lakehouse, ids: Mapping[str, str]) -> dict[str, int]:
-    return dict.fromkeys(ids, 0) | _by_group(_labels(lake, ids))
-
-
-def _by_group(labels: DataFrame) -> dict[str, int]:
-    rows = labels.groupBy("source_group").count().collect()
-    return {r["source_group"]: r["count"] for r in rows}
+def _student(
+    lake: Lakehouse, settings: Settings, rubric: Rubric, labelling_id: str, run_id: str
+) -> Trained:
+    """A group's student: trained, measured, said, registered and recorded."""
+    group = rubric.source_group
+    versions = {table: lake.version(table) for table in ("labels", "documents")}
+    shards = own_folders.own_folder(settings.folder, "staging", group)
+    own_folders.remove(shards)
+    try:
+        cut = staging.stage(lake, usable_labels.usable(lake, {group: labelling_id}), shards)
+        for source, domain in cut.items():
+            say(f"  {group}: {domain} has over half of {source}'s labels: folds cut it by text")
+        sources = {s for s, g in source_groups(lake, settings.grouping).items() if g == group}
+        if unlabelled := ", ".join(sorted(sources - Labelled(shards).sources())):
+            say(f"  {group}: no label of {unlabelled}: the cells of the whole group count there")
+        trained = _trained(
+            lake, settings, rubric, labelling_id, shards, versions["labels"], sources
+        )
+    finally:
+        own_folders.remove(shards)
+    if left_out := trained.assessment.without_prediction:
+        say(f"  {group}: {left_out:,} labels got no number: nothing is measured on them")
+    for check in trained.gate.met:
+        say(f"  {group}: met: {check}")
+    for check in trained.gate.reasons:
+        say(f"  {group}: ", ("not met", "red"), f": {check}")
+    read_from = {lake.name(table): version for table, version in versions.items()}
+    publish(
+        lake,
+        settings.student_registry,
+        trained.student,
+        trained.manifest,
+        trained.registration(settings.distillation, read_from),
+        partial(trained.rows, run_id=run_id),
+        trained.gate.passed,
+        run_id,
+    )
+    return trained
 
 
 def _unchanged_groups(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:
@@ -141,147 +193,91 @@ def _unchanged_groups(lake: Lakehouse, settings: Settings, ids: dict[str, str]) 
     now, gone = inputs(lake, settings), _groups_without_champion(lake, settings)
     if last["inputs"] == now and not gone:
         return set()
-    return {
+    latest = latest_students(lake, ids)
+    same = {
         group
-        for group, student in _latest(lake, ids).items()
+        for group, student in latest.items()
         if student["gate"] in MAY_SCORE
         and group not in gone
         and last["inputs"].get(f"labels of {group}") == now[f"labels of {group}"]
     }
+    if same == ids.keys():
+        return same
+    # What a group borrows may be among the students that are made anew.
+    return {group for group in same if latest[group]["gate"] != borrowing.BORROWED}
 
 
 def _groups_without_champion(lake: Lakehouse, settings: Settings) -> set[str]:
     """The groups whose latest student may score, and that have no champion."""
     ids = _labelling_ids(settings, _signed_rubrics(lake, settings))
-    latest = _latest(lake, ids)
+    latest = latest_students(lake, ids)
     groups = {group for group, student in latest.items() if student["gate"] in MAY_SCORE}
     return groups - set(champion_scorers(lake, settings.student_registry, groups))
 
 
-def _latest(lake: Lakehouse, ids: dict[str, str]) -> dict[str, Row]:
-    """Group to the row of its latest student of the current labelling."""
-    of_labelling = F.col("labelling_id").isin(list(ids.values()))
-    rows = lake.read("students").filter(of_labelling).orderBy("created_at").collect()
-    return {row["source_group"]: row for row in rows}
-
-
-def _stage(lake: Lakehouse, labels: DataFrame, shards: Path) -> None:
-    """Labels with their texts as Parquet for the driver to stream, in an order unlike any other.
-
-    Equal texts are all on the side of the first of them by doc_id: a student is never measured on
-    what it has read.
-    """
-    texts = lake.read("documents").select("doc_id", "content_hash", "text")
-    sides = labels.groupBy("content_hash").agg(F.min_by("split", "doc_id").alias("split"))
-    rows = labels.drop("split").join(sides, on="content_hash", how="inner")
-    rows = rows.join(texts, on=["doc_id", "content_hash"], how="inner")
-    ordered = rows.orderBy(F.xxhash64("doc_id"), "doc_id").select(*training.COLUMNS)
-    own_folders.write_shards(ordered, shards)
-
-
-def _train(
+def _trained(
     lake: Lakehouse,
     settings: Settings,
     rubric: Rubric,
     labelling_id: str,
     shards: Path,
     labels_version: int,
+    sources: set[str],
 ) -> Trained:
-    """Train on one split; on the other fit the calibration with one half and measure with the
-    other."""
-    checkpoints = _checkpoints(settings, rubric.source_group)
-    student = distillation.train(shards, rubric, settings.distillation, checkpoints)
-    dimensions = tuple(anchor.name for anchor in rubric.anchors)
-    found = assess(student, shards, dimensions, settings.reliability)
-    manifest = Manifest(
-        rubric_id=rubric.rubric_id,
-        source_group=rubric.source_group,
-        anchors=dimensions,
-        calibration=found.curves,
-        reliability={source: tuple(mask.tolist()) for source, mask in found.masks.items()},
-        group_reliability=tuple(found.group_mask.tolist()),
-        labels_version=labels_version,
-        package_version=package_version(),
+    """The student of the labels in `shards`, and what was measured of it on rows that it did not
+    learn from."""
+    group = rubric.source_group
+    labelled = Labelled(shards)
+    distilled = training.distill(
+        labelled, rubric, settings.distillation, _checkpoints(settings, group)
     )
-    spearman = _champion_spearman(lake, settings, rubric, shards)
+    assessment = assess(distilled.held_out, rubric.weights, settings.quality)
+    manifest = _manifest(rubric, assessment, labels_version)
+    measured = measured_quality(assessment, labelled)
+    checks = noise.student_checks(lake, distilled.student, manifest, sources, may_be_learnt=True)
+    curve = {
+        share: gain(assess(rows, rubric.weights, settings.quality))
+        for share, rows in distilled.curve.items()
+    }
+    champion = champion_scorers(lake, settings.student_registry, [group]).get(group)
+    lead = None
+    if champion is not None:
+        lead = lead_over(lake, champion.student_id, rubric.rubric_id, assessment)
     return Trained(
-        student=student,
+        student=distilled.student,
         manifest=manifest,
         labelling_id=labelling_id,
-        train_rows=sum(b.num_rows for b in training.rows(shards, "train", 4_096)),
-        validation_rows=found.validation_rows,
-        cells=found.cells,
-        gate=reliability.gate(found.cells, spearman, settings.reliability),
-        comparison=found.comparison,
+        labels=labelled.count(),
+        assessment=assessment,
+        figures=measured,
+        noise=checks,
+        curve=curve,
+        next_doubling=expected_next_doubling(curve),
+        gate=gate(measured, planted_noise.overall(checks), lead, settings.gate),
+        comparison=compare(
+            assessment.rows,
+            cells.in_points(assessment.dimension_scores).astype(np.float32),
+            {(cell.source, cell.slot) for cell in assessment.cells if cell.counts},
+            manifest.anchors,
+        ),
+    )
+
+
+def _manifest(rubric: Rubric, assessment: Assessment, labels_version: int) -> Manifest:
+    return Manifest(
+        rubric_id=rubric.rubric_id,
+        source_group=rubric.source_group,
+        anchors=tuple(anchor.name for anchor in rubric.anchors),
+        calibration=assessment.curves,
+        quality=assessment.table,
+        labels_version=labels_version,
+        package_version=package_version(),
     )
 
 
 def _checkpoints(settings: Settings, group: str) -> Path:
     """Where an interrupted training leaves what it goes on from."""
     return own_folders.own_folder(settings.folder, "checkpoints", group)
-
-
-def _champion_spearman(
-    lake: Lakehouse, settings: Settings, rubric: Rubric, shards: Path
-) -> float | None:
-    """The champion's mean Spearman on the same held-out rows; None without one on this rubric."""
-    scorer = champion_scorers(lake, settings.student_registry, [rubric.source_group]).get(
-        rubric.source_group
-    )
-    if scorer is None:
-        return None
-    champion, manifest = batches.load_student(scorer)
-    if manifest.rubric_id != rubric.rubric_id:
-        return None
-    held_out = distillation.predict(champion, shards, "validation")
-    calibrated = calibration.apply(manifest.calibration, held_out.predicted) / POINT
-    nothing = np.full_like(held_out.judged, np.nan)
-    cells = reliability.cells(
-        calibrated, held_out.judged, held_out.sources, nothing, settings.reliability
-    )
-    return reliability.mean_spearman(cells)
-
-
-def _publish(
-    lake: Lakehouse,
-    settings: Settings,
-    trained: Trained,
-    versions: dict[str, int],
-    run_id: str,
-) -> None:
-    """Lay the artefact where executors read it, register it, record it, and promote it if it
-    passed."""
-    students = registry.students_folder(settings.student_registry)
-    students.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=students) as temporary:
-        digest = artefact.write(Path(temporary) / "student", trained.student, trained.manifest)
-        folder = students / digest
-        if not folder.exists():
-            (Path(temporary) / "student").rename(folder)
-    student_id = registry.register(
-        settings.student_registry,
-        trained.manifest.source_group,
-        folder,
-        digest,
-        Registration(
-            parameters=trained.parameters(settings.distillation),
-            metrics=trained.metrics(),
-            inputs={lake.name(table): version for table, version in versions.items()},
-            tables={"evaluation": trained.comparison.cells},
-            figures=trained.comparison.figures,
-            package_version=package_version(),
-        ),
-    )
-    reach("student.registered")
-    # Replaced, not appended: a registry that was emptied gives the same student the same id again.
-    now = lake.clock("students", "created_at")()
-    cells = trained.reliability_rows(student_id)
-    row = trained.row(student_id, folder, digest, now)
-    lake.replace_rows(cells, "student_reliability", "student_id", student_id, run_id)
-    lake.replace_rows([row], "students", "student_id", student_id, run_id)
-    reach("student.recorded")
-    if trained.gate.passed:
-        registry.promote(settings.student_registry, student_id)
 
 
 def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, functions as F
 from mira_spark.corpus.grouping import grouping_id
 from mira_spark.corpus.groups import source_groups
 from mira_spark.distillation import registry
+from mira_spark.distillation.planted_noise import ALL_KINDS
 from mira_spark.errors import InputError
 from mira_spark.lake import runs
 from mira_spark.lake.runs import Outcome
@@ -19,7 +20,7 @@ from mira_spark.settings.root import Settings
 
 SETTINGS = ("report", "selection")
 WRITES: tuple[str, ...] = ()
-FIGURES = ("budget_tokens", "selected_tokens", "selected_documents")
+LOGGED_COLUMNS = ("budget_tokens", "selected_tokens", "selected_documents")
 _Rows = list[dict[str, Any]]
 
 
@@ -41,7 +42,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page.render(data), encoding="utf-8")
     registry.log_report(
-        settings.student_registry, path, {name: float(data.selection[name]) for name in FIGURES}
+        settings.student_registry,
+        path,
+        {name: float(data.selection[name]) for name in LOGGED_COLUMNS},
     )
     left = unscored.unscored_when_made(lake, record.selection_named(lake, settings.selection.name))
     return Outcome(f"the report is {path}" + (f"; {left}" if left else ""))
@@ -68,6 +71,8 @@ def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
     students = _students(lake, {c["student_id"] for c in cutoff_rows})
     of_students = F.col("student_id").isin([s["student_id"] for s in students])
     reliability = _rows(lake.read("student_reliability").filter(of_students))
+    of_groups = of_students & F.col("source").isNull()
+    noise = lake.read("noise_checks").filter(of_groups).orderBy(F.col("kind") != ALL_KINDS, "kind")
     rubric_of = {s["source_group"]: s["rubric_id"] for s in reversed(students)}
     rubrics = lake.read("rubrics").filter(F.col("rubric_id").isin(list(rubric_of.values())))
     histogram = lake.read("score_histogram")
@@ -85,6 +90,8 @@ def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
         agreement=_agreement(lake, students),
         students=students,
         student_reliability=reliability,
+        student_figures=_rows(lake.read("student_figures").filter(of_groups)),
+        noise_checks=_rows(noise),
         judge_calls=_rows(report_rows.summed_calls(lake.read("judge_calls"))),
         examples=_examples(lake, settings, versions, cutoff_rows, students, reliability),
         runs=_rows(report_rows.last_runs(lake.read("runs"))),

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, functions as F
 from mira_spark.corpus.grouping import grouping_id
 from mira_spark.corpus.groups import source_groups
 from mira_spark.lake import retention
+from mira_spark.lake.clock import clock_after
 from mira_spark.lake.runs import SELECTION_NAME, Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
@@ -87,7 +88,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     here = ("selection_id", selected.selection_id, run_id)
     lake.replace_rows(_cutoffs(selected, bins, limits), "selection_cutoffs", *here)
     reach("cutoffs.written")
-    now = lake.clock("selections", "created_at")()
+    now = clock_after(lake, "selections", "created_at")()
     lake.replace_rows([_row(selected, digest, now)], "selections", *here)
     reach("selection.written")
     views.replace_views(lake, grouping_id(settings.grouping), selected)

@@ -26,6 +26,7 @@ from mira_spark.students.configs import (
     ServedConfig,
 )
 from mira_spark.students.protocol import Student
+from mira_spark.students.quality import QualityTable
 from mira_spark.students.weights import Bytes, Dtype, FloatArrays, Shapes
 
 MODEL, _CONFIG, MANIFEST, TOKENIZER = (
@@ -42,8 +43,8 @@ class Manifest(BaseModel):
     """What the student was made from and how its scores are to be read.
 
     `files` is filled by `write`. `anchors` are the dimensions' names in slot order, which is also
-    the order of `calibration` and of the masks. `reliability` is by source; a source it does not
-    name uses `group_reliability`. `labels_version` is the Delta version of the labels.
+    the order of `calibration` and of the cells of `quality`. `labels_version` is the Delta version
+    of the labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,8 +54,7 @@ class Manifest(BaseModel):
     source_group: str
     anchors: tuple[str, ...]
     calibration: Calibration
-    reliability: dict[str, tuple[bool, ...]]
-    group_reliability: tuple[bool, ...]
+    quality: QualityTable
     labels_version: int
     package_version: str
 
@@ -190,8 +190,9 @@ def _check_slots(folder: Path, manifest: Manifest, config: Config) -> None:
     lengths = {
         "anchors": manifest.anchors,
         "calibration": manifest.calibration,
-        "group_reliability": manifest.group_reliability,
-        **{f"reliability.{name}": mask for name, mask in sorted(manifest.reliability.items())},
+        "quality.weights": manifest.quality.weights,
+        "quality.group": manifest.quality.group.counts,
+        **{f"quality.{s}": cells.counts for s, cells in sorted(manifest.quality.sources.items())},
     }
     problems = [
         f"{folder / MANIFEST}: {name} has {len(values)} slots, expected {config.slots}"

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
-from mira_spark.lake.scale import FULL_SCALE, POINTS
+from mira_spark.lake.scale import FULL_SCALE, POINT, POINTS
 
 FEWEST_ROWS = 10  # with fewer judged rows a slot keeps the student's own scale
+FEWEST_FOR_ISOTONIC = 100  # below, a line errs less than an isotonic curve
 
 
 class Curve(BaseModel):
@@ -42,29 +43,44 @@ IDENTITY = Curve(x=(0.0, float(POINTS)), y=(0, FULL_SCALE))
 
 
 def fit(predicted: npt.NDArray[np.float32], judged: npt.NDArray[np.floating]) -> Calibration:
-    """Isotonic curves from raw scores to the judge's points, both [rows, slots]; NaN = no answer.
+    """Curves from raw scores to the judge's points, both [rows, slots]; NaN = no answer.
 
-    A slot with fewer than 10 judged rows gets the identity, clipped to 0-10.
+    Isotonic for a slot with at least 100 judged rows, a line with at least 10; with fewer the
+    identity, clipped to 0-10.
     """
     return tuple(_fit_slot(predicted[:, slot], judged[:, slot]) for slot in range(judged.shape[1]))
 
 
 def _fit_slot(predicted: npt.NDArray[np.float32], judged: npt.NDArray[np.floating]) -> Curve:
+    known = ~np.isnan(judged)
+    x, y = predicted[known].astype(np.float64), judged[known].astype(np.float64)
+    if len(x) < FEWEST_ROWS:
+        return IDENTITY
+    return _isotonic(x, y) if len(x) >= FEWEST_FOR_ISOTONIC else _line(x, y)
+
+
+def _isotonic(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Curve:
     from sklearn.isotonic import IsotonicRegression  # a second to import; executors never fit
 
-    known = ~np.isnan(judged)
-    if known.sum() < FEWEST_ROWS:
-        return IDENTITY
-    model = IsotonicRegression(y_min=0, y_max=10, out_of_bounds="clip")
-    model.fit(predicted[known].astype(np.float64), judged[known].astype(np.float64))
-    y = np.maximum.accumulate(np.floor(model.y_thresholds_ * 1000 + 0.5)).astype(int)
-    return Curve(x=tuple(model.X_thresholds_.tolist()), y=tuple(y.tolist()))
+    model = IsotonicRegression(y_min=0, y_max=POINTS, out_of_bounds="clip").fit(x, y)
+    heights = np.maximum.accumulate(np.floor(model.y_thresholds_ * POINT + 0.5)).astype(int)
+    return Curve(x=tuple(model.X_thresholds_.tolist()), y=tuple(heights.tolist()))
+
+
+def _line(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Curve:
+    """Least squares, cut at 0 and 10; level at the mean where the line would not rise."""
+    spread = x - x.mean()
+    slope = float(spread @ y / max(spread @ spread, 1e-12))
+    if slope < 1e-6:
+        return Curve(x=(0.0,), y=(int(np.floor(y.mean() * POINT + 0.5)),))
+    zero = float(x.mean() - y.mean() / slope)
+    return Curve(x=(zero, zero + POINTS / slope), y=(0, FULL_SCALE))
 
 
 def quantised(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     """Scores in whole thousandths of a point, halves rounded up, clipped to what int16 holds."""
     limits = np.iinfo(np.int16)
-    whole = np.floor(scores.astype(np.float64) * 1000 + 0.5)
+    whole = np.floor(scores.astype(np.float64) * POINT + 0.5)
     return np.clip(whole, limits.min, limits.max).astype(np.int16)
 
 

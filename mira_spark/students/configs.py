@@ -21,7 +21,7 @@ class LinearConfig(_Config):
     `byte_grams` byte 4-grams are features too."""
 
     kind: Literal["linear"]
-    hashing_version: Literal[1]
+    hashing_version: Literal[2]
     bits: int = Field(ge=1, le=30)
     slots: Slots
     dtype: Literal["F32", "F16"]

@@ -23,7 +23,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-VERSION: Final = 1
+VERSION: Final = 2
 WIDTH = 16  # weights a feature: one cache line of float32, whatever the number of slots
 SHAPE = (
     "log_bytes",
@@ -48,13 +48,15 @@ SHAPE = (
     "new_word_share",
     "new_pair_share",
     "log_new_words",
+    "unmatched_bracket_share",
 )
 
 # What a byte is. A document's tallies begin with the number of bytes of each kind.
 _LOWER, _UPPER, _DIGIT, _UNDERSCORE, _WIDE, _SPACE, _NEWLINE, _PUNCTUATION, _CONTROL = range(9)
 _KINDS = 9
 _WORDS, _NEW_WORDS, _TOKENS, _NEW_PAIRS, _INDENT = range(9, 14)
-_BLANK_LINES, _LONGEST_LINE, _SQUARED_LINES, _LINE_START, _LINE_TOKENS, _TALLIES = range(14, 20)
+_BLANK_LINES, _LONGEST_LINE, _SQUARED_LINES, _LINE_START, _LINE_TOKENS, _BRACKETS = range(14, 20)
+_UNMATCHED, _OPEN_ROUND, _OPEN_SQUARE, _OPEN_CURLY, _TALLIES = range(20, 25)
 
 
 def _kinds_of_bytes() -> npt.NDArray[np.uint8]:
@@ -75,6 +77,17 @@ def _kinds_of_bytes() -> npt.NDArray[np.uint8]:
 
 
 _KIND = _kinds_of_bytes()
+
+
+def _steps_of_brackets() -> npt.NDArray[np.int8]:
+    """For each of the 256 bytes the tally that a bracket raises (positive) or lowers, or 0."""
+    steps = np.zeros(256, np.int8)
+    for pair, tally in ((b"()", _OPEN_ROUND), (b"[]", _OPEN_SQUARE), (b"{}", _OPEN_CURLY)):
+        steps[pair[0]], steps[pair[1]] = tally, -tally
+    return steps
+
+
+_BRACKET = _steps_of_brackets()
 _START = np.uint64(0x9E3779B97F4A7C15)  # what a token's hash and a document's first pair begin with
 _LINE = np.uint64(0xD6E8FEB86659FD93)
 _PAIR = np.uint64(0x9FB21C651E98DF25)
@@ -167,6 +180,18 @@ def _line(data: Any, position: Any, end: Any, tallies: Any) -> Any:
 
 
 @_jit
+def _bracket(step: Any, tallies: Any) -> None:
+    """Count a bracket: one that closes what is not open has no partner."""
+    tallies[_BRACKETS] += 1
+    if step > 0:
+        tallies[step] += 1
+    elif tallies[-step] > 0:
+        tallies[-step] -= 1
+    else:
+        tallies[_UNMATCHED] += 1
+
+
+@_jit
 def _hash_some(
     data: Any,
     position: Any,
@@ -197,6 +222,9 @@ def _hash_some(
         else:
             tallies[kind] += 1
             position += 1
+            step = _BRACKET[byte]
+            if step != 0:
+                _bracket(step, tallies)
             hashed = _mix((_START ^ np.uint64(byte)) * _PRIME)
         pair = _mix(last * _PAIR + hashed)
         tallies[_TOKENS] += 1
@@ -253,6 +281,8 @@ def _write_shape(tallies: Any, n_bytes: Any, shape: Any) -> None:
     shape[19] = tallies[_NEW_WORDS] / words
     shape[20] = tallies[_NEW_PAIRS] / max(tallies[_TOKENS], 1)
     shape[21] = np.log1p(tallies[_NEW_WORDS])
+    unmatched = tallies[_UNMATCHED : _OPEN_CURLY + 1].sum()
+    shape[22] = unmatched / max(tallies[_BRACKETS], 1)
 
 
 @_jit

@@ -2,11 +2,20 @@
 
 import sys
 
-from tests.benchmarks import gpu_scoring, judge, linear_kernel, many_sources, scoring, selection
+from tests.benchmarks import (
+    gpu_scoring,
+    judge,
+    linear_kernel,
+    many_sources,
+    reaggregation,
+    scoring,
+    selection,
+)
 
 if __name__ == "__main__":
     linear_kernel.main()
     scoring.main(sys.argv[1:])
+    reaggregation.main()
     selection.main(sys.argv[1:])
     many_sources.main()
     gpu_scoring.main()

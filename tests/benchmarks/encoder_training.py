@@ -14,6 +14,7 @@ import transformers
 
 from mira_spark.distillation import pretrained
 from mira_spark.distillation.encoder import train_encoder
+from mira_spark.distillation.shards import Labelled
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import windows
 from tests.benchmarks import shapes
@@ -33,7 +34,7 @@ def documents(count: int, words: int) -> list[Row]:
     rows: list[Row] = []
     for i in range(count):
         text = " ".join(random.choice(vocabulary, random.integers(10, 2 * words)))
-        rows.append((f"d{i}", "s", text, random.integers(0, 11, 15).tolist(), "train"))
+        rows.append((f"d{i}", "s", text, random.integers(0, 11, 15).tolist(), 0))
     return rows
 
 
@@ -56,7 +57,7 @@ def main() -> None:
             model=str(folder / "model"), frozen=False, epochs=1, max_tokens=most
         )
         start = time.perf_counter()
-        student = train_encoder(shards, 15, settings, folder / "checkpoints")
+        student = train_encoder(Labelled(shards), 15, settings, folder / "checkpoints")
         seconds = time.perf_counter() - start
     report(student.model, lengths, seconds, device)
 

@@ -37,7 +37,7 @@ from mira_spark.rubrics.discovery import JudgedPoint
 from mira_spark.settings.corpus import GroupingSettings
 from mira_spark.settings.judge import JudgeSettings
 from mira_spark.settings.rubrics import DiscoverySettings
-from mira_spark.students.aggregation import NO_QUALITY
+from mira_spark.students.paper_rule import NO_QUALITY
 
 say = sys.stdout.write
 SEED = 0

@@ -31,6 +31,7 @@ from mira_spark.students.calibration import IDENTITY
 from mira_spark.students.encoder import _BATCH_TOKENS
 from tests.benchmarks import shapes
 from tests.benchmarks.linear_kernel import library_texts, random_student
+from tests.quality_tables import a_table
 
 ROUNDS = 5
 COPIES = 12
@@ -52,8 +53,7 @@ def written(folder: Path, student: Any) -> Scorer:
         source_group="g",
         anchors=tuple(f"slot {i}" for i in range(slots)),
         calibration=(IDENTITY,) * slots,
-        reliability={},
-        group_reliability=(True,) * slots,
+        quality=a_table((True,) * slots),
         labels_version=0,
         package_version="0",
     )

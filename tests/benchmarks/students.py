@@ -1,8 +1,9 @@
 """Students beside their references on the labels of a finished run, by group:
 `python -m tests.benchmarks.students [--folder .mira] [--group GROUP] [--encoder FOLDER]`.
 
-Reads the Delta tables without Spark. `--encoder minilm` is the development dependency
-all-MiniLM-L6-v2, its weights checked by digest.
+Reads the Delta tables without Spark. Printed are the group's figures of the quality as
+`distill_students` records them, with intervals over domains. `--encoder minilm` is the development
+dependency all-MiniLM-L6-v2, its weights checked by digest.
 """
 
 import argparse
@@ -11,25 +12,21 @@ import importlib.util
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from deltalake import DeltaTable
-
-from mira_spark.corpus.draws import draw
 from mira_spark.distillation import training
-from mira_spark.distillation.shards import COLUMNS
-from mira_spark.distillation.trained import Assessment, assess
+from mira_spark.distillation.assessment import assess, measured_quality
+from mira_spark.distillation.figures import GAIN_40, LENGTH, SPEARMAN, WITHIN, QualityFigure
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.rubric import Rubric
-from mira_spark.settings.students import DistillationSettings, EncoderSettings, ReliabilitySettings
+from mira_spark.settings.students import DistillationSettings, EncoderSettings, QualitySettings
+from tests.benchmarks import demo_labels
+from tests.benchmarks.demo_labels import Group
 
 MINILM_SHA256 = "53aa51172d14"
 """The beginning of its model.safetensors' digest."""
-SHOWN = ("student", "slot_mean", "source_mean", "length", "tfidf_ridge", "judge")
+SHOWN = (SPEARMAN, WITHIN, GAIN_40, LENGTH)
 
 
 def minilm() -> str:
@@ -43,35 +40,24 @@ def minilm() -> str:
     return str(weights.parent)
 
 
-def groups(folder: Path) -> dict[str, pa.Table]:
-    """Group to its labels with their texts, in the columns of shards."""
-    (tables,) = {path.parent for path in (folder / "warehouse").rglob("labels")}
-    labels = DeltaTable(str(tables / "labels")).to_pyarrow_table()
-    labels = labels.filter(pc.is_null(labels["set_aside"]))
-    documents = DeltaTable(str(tables / "documents")).to_pyarrow_table(columns=["doc_id", "text"])
-    at = pc.index_in(labels["doc_id"], documents["doc_id"])
-    rows = labels.append_column("text", documents["text"].take(at))
-    names = pc.unique(rows["source_group"]).to_pylist()
-    return {g: rows.filter(pc.equal(rows["source_group"], g)) for g in sorted(names)}
-
-
-def staged(rows: pa.Table, folder: Path) -> Path:
-    """The new folder with the labels, in an order unlike any other."""
-    folder.mkdir()
-    order = np.argsort([draw(d, "order") for d in rows["doc_id"].to_pylist()])
-    pq.write_table(rows.select(list(COLUMNS)).take(order), folder / "labels.parquet")
-    return folder
-
-
-def measured(rows: pa.Table, settings: DistillationSettings) -> Assessment:
+def measured(group: Group, settings: DistillationSettings) -> list[QualityFigure]:
     """What `distill_students` would measure of a student of this kind."""
-    with tempfile.TemporaryDirectory() as temporary:
-        shards = staged(rows, Path(temporary) / "shards")
-        slots = len(rows["scores"][0])
-        rubric = Rubric("", "", tuple(Anchor(i, f"dimension {i}", "") for i in range(slots)))
-        student = training.train(shards, rubric, settings, Path(temporary) / "checkpoints")
-        names = tuple(anchor.name for anchor in rubric.anchors)
-        return assess(student, shards, names, ReliabilitySettings())
+    anchors = tuple(Anchor(i, name, "") for i, name in enumerate(group.dimensions))
+    rubric = Rubric("", "", anchors)
+    with demo_labels.staged(group.labels) as labelled, tempfile.TemporaryDirectory() as folder:
+        distilled = training.distill(labelled, rubric, settings, Path(folder))
+        assessment = assess(distilled.held_out, group.weights, QualitySettings())
+        return measured_quality(assessment, labelled)
+
+
+def show(figures: Sequence[QualityFigure]) -> None:
+    """The group's, a line for each predictor and figure."""
+    for row in figures:
+        value, low, high = row.estimate.value, row.estimate.low, row.estimate.high
+        if row.source is None and row.figure in SHOWN and value is not None:
+            interval = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
+            name = f"{row.predictor}: {row.figure}"
+            sys.stdout.write(f"  {name:50} {value:.3f}{interval}, {row.rows:,} rows\n")
 
 
 def main() -> None:
@@ -86,43 +72,17 @@ def main() -> None:
         model = minilm() if chosen.encoder == "minilm" else chosen.encoder
         frozen = EncoderSettings(model=model)
         kinds["frozen encoder"] = DistillationSettings(kind="encoder", encoder=frozen)
-    for group, rows in groups(chosen.folder).items():
-        if chosen.group not in (None, group):
+    for group in demo_labels.groups(chosen.folder, demo_labels.documents(chosen.folder)):
+        if chosen.group not in (None, group.name):
             continue
-        sources = ", ".join(sorted(pc.unique(rows["source"]).to_pylist()))
-        sys.stdout.write(f"{group}: {rows.num_rows:,} labels of {sources}\n")
+        sys.stdout.write(
+            f"{group.name}: {len(group.labels):,} labels of {', '.join(group.sources)}\n"
+        )
         for kind, settings in kinds.items():
-            sys.stdout.write(f" {kind}\n")
             start = time.perf_counter()
-            found = measured(rows, settings)
-            reliable = [cell.reliable for cell in found.cells if cell.source is not None]
-            count = f"{sum(reliable)} of {len(reliable)}"
-            sys.stdout.write(f"  reliable (source, slot) cells: {count}\n")
-            show(found.comparison.metrics)
+            sys.stdout.write(f" {kind}\n")
+            show(measured(group, settings))
             sys.stdout.write(f"  {time.perf_counter() - start:.0f} s\n")
-
-
-def show(metrics: dict[str, float]) -> None:
-    """Mean over reliable slots by predictor, the gains inside sources, the leaks."""
-
-    def figure(name: str) -> str:
-        if name not in metrics:
-            return "undefined"
-        found = f"{metrics[name]:.3f}"
-        if f"{name}_low" in metrics:
-            found += f" ({metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f})"
-        return found
-
-    for predictor in SHOWN:
-        both = f"MAE {figure(f'{predictor}/mae')}, Spearman {figure(f'{predictor}/spearman')}"
-        sys.stdout.write(f"  {predictor}: {both}\n")
-    for reference in SHOWN[1:5]:
-        name = f"gain_within_source/{reference}"
-        sys.stdout.write(f"  Spearman inside a source, over {reference}: {figure(name)}\n")
-    sys.stdout.write(
-        f"  quality tells the source: AUC {figure('leak/source_auc')}, by chance below "
-        f"{figure('leak/source_auc_chance')}; follows length: {figure('leak/length')}\n"
-    )
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def settings(
     labels = [
         {"doc_id": row["doc_id"], "content_hash": row["content_hash"], "source": row["source"],
          "source_group": "group_a", "rubric_id": "r", "labelling_id": "l", "judge": "j",
-         "scores": [1, 2, 3], "reasons": [""] * 3, "split": "train", "unseen_share": 0.0,
+         "scores": [1, 2, 3], "reasons": [""] * 3, "unseen_share": 0.0,
          "call_key": row["doc_id"]}
         for row in rows if row["doc_id"] in LABELLED
     ]  # fmt: skip

@@ -7,16 +7,15 @@ import pyarrow as pa
 import pytest
 import torch
 
-from mira_spark.corpus.draws import draw
-from mira_spark.distillation import fine_tuning, frozen_heads
+from mira_spark.distillation import fine_tuning
 from mira_spark.distillation.encoder import train_encoder
-from mira_spark.distillation.reliability import spearman
+from mira_spark.distillation.rank_correlation import rank_correlation
 from mira_spark.distillation.training import predict
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import encoder, packing
 from tests.encoders import an_encoder
-from tests.staging import Row, staged
+from tests.staging import HELD_OUT, TRAIN, Row, held_out, learnt, staged
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
 
@@ -30,7 +29,7 @@ def documents(count: int) -> list[Row]:
         scores: list[int | None] = [min(10, text.count("alpha")), min(10, text.count("zeta")), 4]
         if i % 9 == 0:
             scores[1] = None
-        split = "validation" if i % 4 == 0 else "train"
+        split = HELD_OUT if i % 4 == 0 else 1 + i % 3
         rows.append((f"doc {i}", f"source {i % 2}", text, scores, split))
     return rows
 
@@ -46,10 +45,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ranks(shards: Path, student: encoder.EncoderStudent) -> list[float | None]:
-    found = predict(student, shards, "validation")
+    found = predict(student, held_out(shards))
     known = ~np.isnan(found.judged)
     return [
-        spearman(found.predicted[known[:, slot], slot], found.judged[known[:, slot], slot])
+        rank_correlation(found.predicted[known[:, slot], slot], found.judged[known[:, slot], slot])
         for slot in range(2)
     ]
 
@@ -58,11 +57,11 @@ def test_heads_on_a_frozen_encoder_rank_unseen_documents(
     folder: Path, shards: Path, tmp_path: Path
 ) -> None:
     settings = EncoderSettings(model=str(folder))
-    student = train_encoder(shards, 3, settings, tmp_path)
+    student = train_encoder(learnt(shards), 3, settings, tmp_path)
     assert all(rank is not None and rank > 0.6 for rank in ranks(shards, student))
-    constant = predict(student, shards, "validation").predicted[:, 2]
+    constant = predict(student, held_out(shards)).predicted[:, 2]
     np.testing.assert_allclose(constant, 4, atol=0.01)
-    again = train_encoder(shards, 3, settings, tmp_path)
+    again = train_encoder(learnt(shards), 3, settings, tmp_path)
     assert torch.equal(student.heads, again.heads)
     assert torch.equal(student.bias, again.bias)
 
@@ -72,7 +71,7 @@ def test_the_frozen_solution_is_that_of_ridge_regression(
 ) -> None:
     """Labels that are a linear function of the states are found again, whatever is missing."""
     settings = EncoderSettings(model=str(folder))
-    student = train_encoder(shards, 3, settings, tmp_path)
+    student = train_encoder(learnt(shards), 3, settings, tmp_path)
     texts = pa.array([row[2] for row in documents(400)])
     states = np.empty((400, 48), np.float32)
     for batch in student.encode(texts):
@@ -84,10 +83,10 @@ def test_the_frozen_solution_is_that_of_ridge_regression(
         (row[0], row[1], row[2], [round(p * 100), None if i % 3 else round(p * 100)], row[4])
         for i, (row, p) in enumerate(zip(documents(400), planted, strict=True))
     ]
-    learnt = train_encoder(staged(tmp_path / "planted", rows), 2, settings, tmp_path)
-    found = predict(learnt, tmp_path / "planted", "validation")
+    student = train_encoder(learnt(staged(tmp_path / "planted", rows)), 2, settings, tmp_path)
+    found = predict(student, held_out(tmp_path / "planted"))
     for slot in range(2):
-        rank = spearman(found.predicted[:, slot], planted[::4])
+        rank = rank_correlation(found.predicted[:, slot], planted[::4])
         assert rank is not None
         assert rank > 0.98
 
@@ -96,13 +95,11 @@ def test_with_no_row_aside_heads_do_not_learn_noise_by_heart(folder: Path, tmp_p
     random = np.random.default_rng(4)
     rows: list[Row] = []
     for number, (_, source, text, _, _) in enumerate(documents(60)):
-        split = "train" if number < 20 else "validation"
-        ids = (f"doc {number} {i}" for i in range(1_000))
-        doc_id = next(i for i in ids if draw(i, "aside") >= frozen_heads._ASIDE)
-        rows.append((doc_id, source, text, [int(random.integers(0, 11))], split))
+        split = TRAIN if number < 20 else HELD_OUT
+        rows.append((f"doc {number}", source, text, [int(random.integers(0, 11))], split))
     settings = EncoderSettings(model=str(folder))
-    student = train_encoder(staged(tmp_path / "noise", rows), 1, settings, tmp_path)
-    unseen = predict(student, tmp_path / "noise", "validation").predicted
+    student = train_encoder(learnt(staged(tmp_path / "noise", rows)), 1, settings, tmp_path)
+    unseen = predict(student, held_out(tmp_path / "noise")).predicted
     assert unseen.std() < 2.5, "of labels whose standard deviation is 3"
 
 
@@ -111,11 +108,11 @@ def test_an_epoch_has_the_same_batches_in_an_order_of_its_own(
 ) -> None:
     monkeypatch.setitem(fine_tuning.MICRO_TOKENS, "cpu", 512)
     settings = EncoderSettings(model=str(folder))
-    student = train_encoder(shards, 3, settings, tmp_path)
-    labels = fine_tuning._labels(shards, 3)
+    student = train_encoder(learnt(shards), 3, settings, tmp_path)
+    labels = fine_tuning._labels(learnt(shards), 3)
 
     def rows(epoch: int) -> list[tuple[int, ...]]:
-        found = fine_tuning._batches(student, shards, labels, settings, epoch)
+        found = fine_tuning._batches(student, learnt(shards), labels, settings, epoch)
         return [tuple(batch.rows.tolist()) for batch, _, _ in found]
 
     assert rows(0) == rows(0) != rows(1)
@@ -135,7 +132,9 @@ def test_fine_tuning_ranks_unseen_documents_and_goes_on_where_it_stopped(
         patience=4,
     )  # fmt: skip
     losses: list[float] = []
-    whole = train_encoder(shards, 3, settings, tmp_path / "a", lambda _, loss: losses.append(loss))
+    whole = train_encoder(
+        learnt(shards), 3, settings, tmp_path / "a", lambda _, loss: losses.append(loss)
+    )
     assert losses[-1] < losses[0] < 1.2
     assert all(rank is not None and rank > 0.8 for rank in ranks(shards, whole))
 
@@ -144,11 +143,13 @@ def test_fine_tuning_ranks_unseen_documents_and_goes_on_where_it_stopped(
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train_encoder(shards, 3, settings, tmp_path / "b", stop)
+        train_encoder(learnt(shards), 3, settings, tmp_path / "b", stop)
     seen: list[int] = []
-    resumed = train_encoder(shards, 3, settings, tmp_path / "b", lambda n, _: seen.append(n))
+    resumed = train_encoder(
+        learnt(shards), 3, settings, tmp_path / "b", lambda n, _: seen.append(n)
+    )
     assert seen == [3, 4]
-    first, second = (predict(s, shards, "validation").predicted for s in (whole, resumed))
+    first, second = (predict(s, held_out(shards)).predicted for s in (whole, resumed))
     np.testing.assert_allclose(first, second, atol=1e-4)
 
 
@@ -159,7 +160,7 @@ def test_a_training_of_a_single_step_learns(folder: Path, shards: Path, tmp_path
         settings = EncoderSettings(
             model=str(folder), frozen=False, epochs=1, learning_rate=rate, tokens_per_step=1 << 30
         )
-        train_encoder(shards, 3, settings, tmp_path, lambda _, loss: losses.append(loss))
+        train_encoder(learnt(shards), 3, settings, tmp_path, lambda _, loss: losses.append(loss))
     assert losses[1] < losses[0] - 0.02
 
 
@@ -167,12 +168,12 @@ def test_an_encoder_that_was_packed_is_trained_on_padded_documents(
     folder: Path, shards: Path, tmp_path: Path
 ) -> None:
     """As it is when it was put on a GPU; laid end to end, attention could not be dropped."""
-    student = train_encoder(shards, 3, EncoderSettings(model=str(folder)), tmp_path)
+    student = train_encoder(learnt(shards), 3, EncoderSettings(model=str(folder)), tmp_path)
     packing.pack(student.model)
     settings = EncoderSettings(model=str(folder), frozen=False, epochs=1)
-    trained = fine_tuning.fine_tune(student, shards, settings, tmp_path, None)
+    trained = fine_tuning.fine_tune(student, learnt(shards), settings, tmp_path, None)
     assert not packing.is_packed(trained.model)
-    assert np.isfinite(predict(trained, shards, "validation").predicted).all()
+    assert np.isfinite(predict(trained, held_out(shards)).predicted).all()
 
 
 def test_a_training_goes_on_from_no_other_labels(
@@ -185,14 +186,16 @@ def test_a_training_goes_on_from_no_other_labels(
         raise Interrupted
 
     with pytest.raises(Interrupted):
-        train_encoder(shards, 3, settings, tmp_path / "checkpoints", stop)
-    rows = [row for row in documents(400) if row[4] == "train"]
+        train_encoder(learnt(shards), 3, settings, tmp_path / "checkpoints", stop)
+    rows = [row for row in documents(400) if row[4] == TRAIN]
     swapped = [(*a[:3], b[3], a[4]) for a, b in zip(rows, reversed(rows), strict=True)]
     others = staged(tmp_path / "others", swapped)
 
     def epochs(labels: Path) -> list[int]:
         seen: list[int] = []
-        train_encoder(labels, 3, settings, tmp_path / "checkpoints", lambda n, _: seen.append(n))
+        train_encoder(
+            learnt(labels), 3, settings, tmp_path / "checkpoints", lambda n, _: seen.append(n)
+        )
         return seen
 
     assert epochs(others) == [1, 2]
@@ -207,14 +210,14 @@ def test_a_training_without_a_finite_loss_says_what_to_change(
     )
     for _ in range(2):  # the second goes on from what the first left
         with pytest.raises(InputError, match=r"no epoch of 1 .*learning_rate, which is 1e\+30"):
-            train_encoder(shards, 3, settings, tmp_path)
+            train_encoder(learnt(shards), 3, settings, tmp_path)
 
 
 def test_what_cannot_be_trained_is_said(folder: Path, shards: Path, tmp_path: Path) -> None:
     nothing = staged(tmp_path / "none", documents(1))
-    with pytest.raises(InputError, match=r"found no row with split 'train'"):
-        train_encoder(nothing, 3, EncoderSettings(model=str(folder)), tmp_path)
+    with pytest.raises(InputError, match=r"there is no labelled row to train on"):
+        train_encoder(learnt(nothing), 3, EncoderSettings(model=str(folder)), tmp_path)
     with pytest.raises(ArtefactError, match="no model is set"):
-        train_encoder(shards, 3, EncoderSettings(), tmp_path)
+        train_encoder(learnt(shards), 3, EncoderSettings(), tmp_path)
     with pytest.raises(InputError, match="label rows have"):
-        train_encoder(shards, 5, EncoderSettings(model=str(folder)), tmp_path)
+        train_encoder(learnt(shards), 5, EncoderSettings(model=str(folder)), tmp_path)

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from mira_spark.distillation.planted_noise import ALL_KINDS, NoiseCheck, noise_checks
-from mira_spark.distillation.spoiling import spoilt_copies
 from mira_spark.labels.agreement import Estimate
-from mira_spark.students.aggregation import NO_QUALITY
+from mira_spark.labels.spoiling import spoilt_copies
+from mira_spark.students.paper_rule import NO_QUALITY
 from tests.spoilable_texts import TEXTS
 
 Qualities = npt.NDArray[np.int16]

@@ -1,169 +1,119 @@
-"""Each reference finds what it may know and nothing else."""
+"""Each reference finds what it may know and nothing else, of rows whose labels it did not see."""
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import spearmanr
 
 from mira_spark.distillation import references
-from mira_spark.distillation.references import Documents, predictions
-from mira_spark.distillation.reliability import spearman
+from mira_spark.distillation.judged_rows import JudgedRows
+from mira_spark.distillation.references import length, source_mean, tfidf_ridge
 
 NAN = float("nan")
-NAMES = ["slot_mean", "source_mean", "length", "tfidf_ridge"]
 WORDS = ["river", "stone", "cloud", "ember", "maple", "harbour", "violet", "copper", "meadow"]
 Floats = npt.NDArray[np.float64]
 
 
-def texts(rows: int, seed: int, marked: bool = False) -> tuple[list[str], Floats]:
+def marked_texts(rows: int, seed: int) -> tuple[list[str], Floats]:
     """Random words, and 1 where `seldom seen` is among them."""
     random = np.random.default_rng(seed)
-    marks = random.integers(0, 2, rows) if marked else np.zeros(rows, int)
-    made = []
+    marks = random.integers(0, 2, rows)
+    texts = []
     for mark in marks:
         words = random.choice(WORDS, random.integers(5, 200)).tolist()
-        made.append(" ".join(words + ["seldom seen"] * int(mark)))
-    return made, marks.astype(float)
+        texts.append(" ".join(words + ["seldom seen"] * int(mark)))
+    return texts, marks.astype(float)
 
 
-def sizes(of: list[str]) -> Floats:
-    return np.array([len(text.encode()) for text in of], float)
+def sizes(texts: list[str]) -> npt.NDArray[np.int64]:
+    return np.array([len(text.encode()) for text in texts], np.int64)
 
 
-def test_the_slot_mean_is_over_answers() -> None:
-    train = Documents(["a b", "c d", "e f"], ["x", "y", "y"])
-    scores = np.array([[2, NAN], [4, 5], [9, NAN]])
-    found = predictions(train, scores, Documents(["g", "h"], ["x", "z"]))
-    assert list(found) == NAMES
-    assert found["slot_mean"].tolist() == [[5, 5], [5, 5]]
-    assert {points.dtype for points in found.values()} == {np.dtype(np.float32)}
+def folds(rows: int) -> npt.NDArray[np.int8]:
+    return (np.arange(rows) % 5).astype(np.int8)
 
 
-def test_the_source_mean_is_the_slots_where_the_source_has_no_label() -> None:
-    scores = np.array([[2, NAN], [4, 5], [9, 7]])
-    found = references.source_mean(["x", "y", "y"], scores, ["only in validation", "y", "x"])
-    assert found.tolist() == [[5, 6], [6.5, 6], [2, 6]]
-
-
-def test_a_slot_nobody_judged_is_predicted_by_none() -> None:
-    made, _ = texts(30, 1)
-    scores = np.full((30, 2), NAN)
-    scores[:, 1] = np.arange(30) % 11
-    found = predictions(Documents(made, ["s"] * 30), scores, Documents(made[:4], ["s"] * 4))
-    for points in found.values():
-        assert np.isnan(points[:, 0]).all()
-        assert not np.isnan(points[:, 1]).any()
+def test_the_source_mean_is_one_number_a_source() -> None:
+    verdict = np.array([2.0, 4, NAN] * 10 + [8.0, 9] * 10 + [1.0] * 9)
+    sources = ["a"] * 30 + ["b"] * 20 + ["few labels"] * 9
+    predicted = source_mean(verdict, sources)
+    assert set(predicted[:30]) == {3.0}
+    assert set(predicted[30:50]) == {8.5}
+    assert set(predicted[50:]) == {np.nanmean(verdict)}
 
 
 @pytest.mark.parametrize("bend", [False, True])
 def test_length_finds_what_length_alone_says(bend: bool) -> None:
-    (train, _), (unseen, _) = texts(400, 1), texts(200, 2)
-
-    def judged(of: list[str]) -> Floats:
-        share = np.log(sizes(of)) / np.log(1500)
-        return 10 - 40 * np.abs(share - 0.8) if bend else 10 * share
-
-    sources = ["s"] * 400
-    found = predictions(
-        Documents(train, sources), judged(train)[:, None], Documents(unseen, sources[:200])
-    )
-    truth = judged(unseen)
-    assert spearman(found["length"][:, 0], truth) > 0.95
-    for constant in ("slot_mean", "source_mean"):
-        assert spearman(found[constant][:, 0], truth) is None
+    n_bytes = sizes(marked_texts(500, 1)[0])
+    share = np.log(n_bytes) / np.log(1500)
+    verdict = 10 - 40 * np.abs(share - 0.8) if bend else 10 * share
+    assert spearmanr(length(verdict, n_bytes, folds(500)), verdict).statistic > 0.95
 
 
 def test_length_knows_nothing_but_length() -> None:
-    (train, marks), (unseen, truth) = texts(400, 1, marked=True), texts(200, 2, marked=True)
-    scores = np.stack([8 * marks, 8 - 8 * marks], axis=1)
-    found = predictions(Documents(train, ["s"] * 400), scores, Documents(unseen, ["s"] * 200))
-    assert abs(spearman(found["length"][:, 0], truth)) < 0.3
-    assert spearman(found["tfidf_ridge"][:, 0], truth) > 0.8
-    assert spearman(found["tfidf_ridge"][:, 1], truth) < -0.8
+    texts, marks = marked_texts(500, 2)
+    assert abs(spearmanr(length(8 * marks, sizes(texts), folds(500)), marks).statistic) < 0.3
+    assert spearmanr(tfidf_ridge(8 * marks, texts, folds(500)), marks).statistic > 0.8
 
 
-def test_length_is_flat_beyond_what_it_saw() -> None:
-    train = ["x" * size for size in range(10, 110)]
-    scores = np.linspace(0, 10, 100)[:, None]
-    found = references.length(train, scores, ["", "x" * 10, "x" * 109, "x" * 10**6])[:, 0]
-    assert found[0] == found[1] < 1
-    assert found[3] == found[2] > 9
+@pytest.mark.parametrize("predict", ["length", "tfidf_ridge"])
+def test_no_row_is_predicted_from_labels_of_its_own_fold(predict: str) -> None:
+    texts, marks = marked_texts(200, 3)
+
+    def predicted(verdict: Floats) -> Floats:
+        of = sizes(texts) if predict == "length" else texts
+        return getattr(references, predict)(verdict, of, folds(200))[::5]
+
+    verdict = marks + np.random.default_rng(0).normal(size=200)
+    other = verdict.copy()
+    other[::5] = other[::5][::-1]
+    assert np.allclose(predicted(verdict), predicted(other))
+    other[1::5] = other[1::5][::-1]
+    assert not np.allclose(predicted(verdict), predicted(other))
 
 
-def test_missing_labels_hold_for_their_slot_alone() -> None:
-    (train, marks), (unseen, truth) = texts(300, 3, marked=True), texts(100, 4, marked=True)
-    scores = np.stack([8 * marks, 8 * marks], axis=1)
-    whole = references.tfidf_ridge(train, scores[:, :1], unseen)
-    scores[::3, 1] = NAN
-    found = references.tfidf_ridge(train, scores, unseen)
-    assert spearman(found[:, 1], truth) > 0.8
-    assert np.abs(found[:, 0] - whole[:, 0]).max() < 0.5
-    kept = ~np.isnan(scores[:, 1])
-    alone = references.length(
-        [t for t, k in zip(train, kept, strict=True) if k], scores[kept][:, 1:], unseen
-    )
-    with_gaps = references.length(train, scores, unseen)[:, 1:]
-    assert np.abs(alone - with_gaps).max() < 0.5
+def test_where_there_is_nothing_to_learn_no_fold_is_predicted_above_another() -> None:
+    """Means of the other folds would rank the folds backwards."""
+    verdict = np.repeat([2.0, 4, 6, 8, 5], 40) + np.random.default_rng(0).normal(size=200)
+    in_folds = np.repeat(np.arange(5), 40)
+    constant = tfidf_ridge(verdict, ["same words"] * 200, in_folds)
+    assert np.allclose(constant, verdict.mean())
+    assert np.allclose(length(verdict, np.full(200, 9), in_folds), verdict.mean())
 
 
-def test_ridge_trains_on_the_same_few_rows_in_any_order() -> None:
-    (train, marks), (unseen, _) = texts(200, 5, marked=True), texts(20, 6)
-    scores = 8 * marks[:, None]
-    found = references.tfidf_ridge(train, scores, unseen, max_rows=50)
-    order = np.random.default_rng(0).permutation(200)
-    shuffled = references.tfidf_ridge(
-        [train[row] for row in order], scores[order], unseen, max_rows=50
-    )
-    assert np.array_equal(found, shuffled)
-    chosen = sorted(range(200), key=lambda row: references._hash(train[row]))[:50]
-    alone = references.tfidf_ridge([train[row] for row in chosen], scores[chosen], unseen)
-    assert np.array_equal(found, alone)
-    assert not np.array_equal(found, references.tfidf_ridge(train, scores, unseen))
+def test_rows_without_a_verdict_are_predicted_and_teach_nothing() -> None:
+    texts, marks = marked_texts(300, 4)
+    verdict = np.where(np.arange(300) % 3 == 0, NAN, 8 * marks)
+    predicted = tfidf_ridge(verdict, texts, folds(300))
+    assert spearmanr(predicted[::3], marks[::3]).statistic > 0.7
+    nothing = np.full(300, NAN)
+    rows = JudgedRows(nothing, nothing, ["s"] * 300, texts, folds(300), sizes(texts), sizes(texts))
+    for points in references.predictions(rows, texts).values():
+        assert np.isnan(points).all()
 
 
-def test_ridge_holds_back_more_the_less_there_is_to_learn() -> None:
-    random = np.random.default_rng(0)
-    features = random.normal(size=(200, 60)) / 4
-    clear = features[:, :1] + 5
-    noise = random.normal(5, 2, (200, 1))
-    assert references._best_alpha(features, clear) == min(references.ALPHAS)
-    assert references._best_alpha(features, noise) == max(references.ALPHAS)
+def test_one_fold_predicts_nothing_but_its_mean() -> None:
+    texts, marks = marked_texts(50, 5)
+    one_fold = np.zeros(50, np.int8)
+    assert np.isnan(length(marks, sizes(texts), one_fold)).all()
+    assert np.isnan(tfidf_ridge(marks, texts, one_fold)).all()
+    assert source_mean(marks, ["s"] * 50) == pytest.approx(marks.mean())
 
 
-def test_predictions_stay_on_the_scale() -> None:
-    (train, marks), (unseen, _) = texts(200, 7, marked=True), texts(50, 8)
-    unseen = [*unseen, "seldom seen " * 500, "seldom seen"]
-    found = references.tfidf_ridge(train, 10 * marks[:, None], unseen)
-    assert found.min() >= 0
-    assert found.max() == 10
+@pytest.mark.parametrize("texts", [["", ""], ["  ", "?!"], ["one text", "\ud800 odd"], []])
+def test_few_rows_and_odd_texts_are_enough(texts: list[str]) -> None:
+    n = len(texts)
+    verdict, ends = np.array([3.0, 7])[:n], np.array([0, 1])[:n]
+    n_bytes = np.array([len(text) for text in texts], np.int64)
+    rows = JudgedRows(verdict, verdict, ["a", "b"][:n], ["a", "b"][:n], ends, n_bytes, n_bytes)
+    predicted = references.predictions(rows, iter(texts))
+    assert list(predicted) == ["source_mean", "length", "tfidf_ridge"]
+    for points in predicted.values():
+        assert np.allclose(points, 5)
+        assert len(points) == n
 
 
 def test_the_same_rows_give_the_same_predictions() -> None:
-    (made, marks), (unseen, _) = texts(120, 9, marked=True), texts(30, 10)
-    train = Documents(made, [f"s{row % 3}" for row in range(120)])
-    validation = Documents(unseen, ["s1"] * 30)
-    first, second = (predictions(train, 9 * marks[:, None], validation) for _ in range(2))
-    assert all(np.array_equal(first[name], second[name]) for name in NAMES)
-
-
-@pytest.mark.parametrize("made", [["", ""], ["  ", "?!"], ["one text", "\ud800 odd"]])
-def test_two_rows_and_odd_texts_are_enough(made: list[str]) -> None:
-    scores = np.array([[3.0, NAN], [7, NAN]])
-    found = predictions(Documents(made, ["a", "b"]), scores, Documents(["", "new one"], ["c", "a"]))
-    for points in found.values():
-        assert (np.abs(points[:, 0] - 5) <= 2).all()
-
-
-def test_no_validation_rows_give_no_predictions() -> None:
-    made, marks = texts(10, 11, marked=True)
-    found = predictions(Documents(made, ["s"] * 10), marks[:, None], Documents([], []))
-    assert [points.shape for points in found.values()] == [(0, 1)] * 4
-
-
-def test_uneven_or_no_rows_are_refused() -> None:
-    none, one = Documents([], []), Documents(["text"], ["s"])
-    with pytest.raises(ValueError, match=r"^no training rows: expected at least one$"):
-        predictions(none, np.empty((0, 3)), one)
-    with pytest.raises(
-        ValueError, match=r"^1 texts, 1 sources and 2 rows: expected as many of each$"
-    ):
-        predictions(one, np.zeros((2, 3)), one)
+    texts, marks = marked_texts(120, 9)
+    first, second = (tfidf_ridge(9 * marks, texts, folds(120)) for _ in range(2))
+    assert np.array_equal(first, second)

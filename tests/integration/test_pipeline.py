@@ -17,6 +17,7 @@ from mira_spark.udfs import register_all
 from pyspark.sql import Row, SparkSession, functions as F
 
 from mira_spark import pipeline
+from mira_spark.cli import student_figures
 from mira_spark.corpus import tokens
 from mira_spark.corpus.groups import source_groups
 from mira_spark.distillation import champions, mlflow_runs, registry
@@ -37,7 +38,8 @@ def lake(spark: SparkSession, settings: Settings, first_run: str) -> Lakehouse:
 
 
 TABLES_READ = ("documents", "source_groups", "judge_calls", "judgement_points", "rubrics", "labels",
-               "students", "student_reliability", "scores", "score_histogram", "selections",
+               "students", "student_reliability", "student_figures", "student_predictions",
+               "noise_checks", "scores", "score_histogram", "selections",
                "selection_cutoffs", "rejected_documents")  # fmt: skip
 
 
@@ -143,10 +145,35 @@ def test_mlflow_gives_every_student_with_its_figures_and_what_it_was_made_from(
     }
     assert inputs[lake.name("labels")]["delta_table_version"] > 0
     assert set(inputs) == {lake.name("labels"), lake.name("documents")}
-    for figure in ("tfidf_ridge/spearman", "leak/length", "gain_within_source/length"):
-        assert figure in run.data.metrics
+    for figure in ("student/gain_40", "tfidf_ridge/spearman", "length/student_lead_40"):
+        assert f"quality/{figure}" in run.data.metrics
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert files >= {"evaluation.csv", "reliability.html", "calibration.html"}
+
+
+def test_no_slot_counts_in_a_source_where_over_half_of_the_labels_have_no_score(
+    lake: Lakehouse,
+) -> None:
+    cells = lake.read("student_reliability")
+    mostly_null = cells.filter("nulls > rows").collect()
+    assert mostly_null, "the heuristic judge leaves slots out that do not apply"
+    assert not any(cell["counts"] or cell["applies"] for cell in mostly_null)
+    assert not cells.filter("nulls <= rows AND rows > 0 AND NOT applies").count()
+
+
+def test_what_a_student_is_worth_is_shown_and_recorded(lake: Lakehouse, settings: Settings) -> None:
+    (student,) = registry.champions(settings.student_registry, ["group_a"]).values()
+    with console.capture() as capture:
+        student_figures.show_student(lake, champions.student_row(lake, student))
+    shown = " ".join(capture.get().split())
+    for words in ("gain at 40% of the tokens", "source's mean", "cut_and_repeated", "slope"):
+        assert words in shown
+    of_student = lake.read("student_figures").filter(F.col("student_id") == student)
+    gain = of_student.filter("predictor = 'student' AND figure = 'gain_40' AND source IS NULL")
+    (row,) = lake.read("students").filter(F.col("student_id") == student).collect()
+    assert [each["value"] for each in gain.collect()] == [row["gain_40"]]
+    predictions = lake.read("student_predictions").filter(F.col("student_id") == student)
+    assert predictions.count() == row["held_out_rows"] == row["labels"]
 
 
 def test_a_student_whose_gate_failed_scores_only_when_forced(
@@ -187,7 +214,9 @@ def row_tokens(lake: Lakehouse) -> int:
 
 def test_labels_are_readable_in_sql_with_names_and_reasons(lake: Lakehouse) -> None:
     points = lake.read("label_points")
-    assert points.count() == 15 * lake.read("labels").count()
+    labels = lake.read("labels")
+    assert labels.filter("spoilt IS NOT NULL").count() > 0
+    assert points.count() == 15 * labels.filter("spoilt IS NULL").count()
     row = points.filter("score IS NOT NULL").orderBy("doc_id", "slot").limit(1).collect()[0]
     assert row["name"]
     assert row["reason"]

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession, functions as F
 
 from mira_spark import pipeline
 from mira_spark.judges import defence
-from mira_spark.labels import desks, forms, questions
+from mira_spark.labels import desks, forms, questions, usable_labels
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.settings.root import Settings, load
@@ -134,7 +134,7 @@ def test_a_withdrawn_document_teaches_no_student_and_is_in_no_view(
     ids = currently.labelling_ids(settings, currently.signed_rubrics(lake, settings))
     (group,) = ids
     before = distill_students.inputs(lake, settings)
-    count = distill_students._counts(lake, ids)[group]
+    count = usable_labels.counts(lake, ids)[group]
     corpus = settings.corpus.model_copy(update={"removed": "withdraw"})
     withdrawing = settings.model_copy(update={"corpus": corpus})
     write(folder, rows[5:])
@@ -143,7 +143,7 @@ def test_a_withdrawn_document_teaches_no_student_and_is_in_no_view(
     now = distill_students.inputs(lake, settings)
     assert now != before
     assert now[f"labels of {group}"].endswith(", 5 withdrawn")
-    assert distill_students._counts(lake, ids)[group] == count - 5
+    assert usable_labels.counts(lake, ids)[group] == count - 5
     gone = F.col("doc_id").isin([row["id"] for row in rows[:5]])
     for view in ("corpus", "label_points"):
         assert lake.read(view).filter(gone).isEmpty()

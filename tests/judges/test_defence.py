@@ -13,7 +13,6 @@ from mira_spark.judges.defence import (
     ESCAPE,
     addresses_grader,
     boundary,
-    document_inside,
     enclosed,
     flags,
     normalised,
@@ -30,6 +29,7 @@ from tests.hostile_documents import (
     injected,
     look_alikes,
 )
+from tests.judge_stub import document_inside
 
 SALT = b"the salt of this installation"
 CODE = "0123abcd"

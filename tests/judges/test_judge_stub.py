@@ -9,11 +9,12 @@ from pathlib import Path
 
 from mira_spark.judges import prompts
 from mira_spark.judges.calls.secret import Secret
-from mira_spark.judges.heuristic.judge import HeuristicJudge, known_properties
+from mira_spark.judges.heuristic.judge import HeuristicJudge
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.protocol import Anchor, Answer, Request
 from mira_spark.judges.reading import content, parse_discovery, parse_labels
 from mira_spark.settings.judge import ModelSettings
+from tests.heuristic_properties import known_properties
 from tests.judge_faults import FAULTS, drawn
 from tests.judge_stub import JudgeStub, by_heuristic
 

@@ -1,29 +1,17 @@
-"""Splits and repeats by the document's id alone; labels of another asking are never mixed."""
+"""Repeats by the document's id alone; labels of another asking are never mixed."""
 
-import pytest
 from hypothesis import given, strategies as st
 
 from mira_spark.corpus.draws import draw
-from mira_spark.labels.labelling import is_repeated, labelling_id, split
+from mira_spark.labels.labelling import is_repeated, labelling_id
 from mira_spark.settings.labels import LabellingSettings
 
 IDS = [f"doc-{i}" for i in range(20_000)]
 
 
-@pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
-def test_about_the_asked_share_is_held_out(share: float) -> None:
-    chosen = LabellingSettings(validation_share=share)
-    held = sum(split(doc_id, chosen) == "validation" for doc_id in IDS)
-    assert abs(held / len(IDS) - share) < 0.01
-    assert {split(doc_id, chosen) for doc_id in IDS[:200]} == {"train", "validation"}
-
-
-def test_about_the_asked_share_is_asked_again_whichever_the_split() -> None:
-    chosen = LabellingSettings()
-    repeated = [doc_id for doc_id in IDS if is_repeated(doc_id, chosen)]
+def test_about_the_asked_share_is_asked_again() -> None:
+    repeated = [doc_id for doc_id in IDS if is_repeated(doc_id, LabellingSettings())]
     assert abs(len(repeated) / len(IDS) - 0.05) < 0.005
-    held = sum(split(doc_id, chosen) == "validation" for doc_id in repeated)
-    assert abs(held / len(repeated) - 0.1) < 0.04
 
 
 def test_none_or_all_are_asked_again_at_the_ends() -> None:
@@ -33,27 +21,25 @@ def test_none_or_all_are_asked_again_at_the_ends() -> None:
 
 
 def test_a_larger_share_holds_the_smaller_one() -> None:
-    small, large = LabellingSettings(validation_share=0.1), LabellingSettings(validation_share=0.2)
-    held = {doc_id for doc_id in IDS if split(doc_id, small) == "validation"}
-    assert held < {doc_id for doc_id in IDS if split(doc_id, large) == "validation"}
+    small, large = LabellingSettings(repeat_share=0.1), LabellingSettings(repeat_share=0.2)
+    repeated = {doc_id for doc_id in IDS if is_repeated(doc_id, small)}
+    assert repeated < {doc_id for doc_id in IDS if is_repeated(doc_id, large)}
 
 
-SPLIT = [1, 3, 7, 16, 21, 22, 95, 99]
 REPEATED = [0, 6, 11, 45, 52, 62, 75]
 
 
-def test_the_split_never_changes() -> None:
-    # Golden: another hash would move documents a student was trained on into validation.
+def test_who_is_asked_again_never_changes() -> None:
+    # Golden: another hash would ask about other documents again, and pay for it.
     chosen = LabellingSettings(seed=9)
-    assert [i for i in range(100) if split(f"doc-{i}", chosen) == "validation"] == SPLIT
     assert [i for i in range(100) if is_repeated(f"doc-{i}", chosen)] == REPEATED
 
 
-@given(st.text(), st.sampled_from(["split", "repeat"]))
+@given(st.text(), st.sampled_from(["fold", "repeat"]))
 def test_a_share_is_in_range_and_its_own_for_each_purpose(doc_id: str, purpose: str) -> None:
     assert 0 <= draw(doc_id, purpose) < 1
     assert draw(doc_id, purpose) == draw(doc_id, purpose)
-    assert draw(doc_id, "split") != draw(doc_id, "repeat")
+    assert draw(doc_id, "fold") != draw(doc_id, "repeat")
 
 
 def test_another_rubric_or_another_way_of_asking_is_another_labelling() -> None:

@@ -40,7 +40,7 @@ def label(
 ) -> dict[str, object]:  # fmt: skip
     return {"doc_id": doc_id, "content_hash": doc_id.encode(), "source": source,
             "source_group": "group_a", "rubric_id": LABELLINGS[labelling],
-            "labelling_id": labelling, "scores": scores, "reasons": ["why"] * 4, "split": "train",
+            "labelling_id": labelling, "scores": scores, "reasons": ["why"] * 4,
             "judge": "j", "unseen_share": 0.0, "call_key": "k", "set_aside": set_aside}  # fmt: skip
 
 

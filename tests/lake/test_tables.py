@@ -84,7 +84,7 @@ def test_a_version_is_read_as_it_was(lake: Lakehouse) -> None:
 
 def a_label(doc_id: str, digest: bytes = b"x") -> dict[str, object]:
     return {"doc_id": doc_id, "content_hash": digest, "source": "web", "source_group": "group_a",
-            "rubric_id": "r", "scores": [1], "reasons": ["why"], "split": "train",
+            "rubric_id": "r", "scores": [1], "reasons": ["why"],
             "labelling_id": "l", "judge": "j", "unseen_share": 0.0, "call_key": "k"}  # fmt: skip
 
 

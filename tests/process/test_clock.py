@@ -11,6 +11,7 @@ from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.spending import Spent
 from mira_spark.labels import judge_calls
 from mira_spark.lake import runs
+from mira_spark.lake.clock import clock_after
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome, StepInputs
 from mira_spark.lake.tables import Lakehouse
@@ -67,7 +68,7 @@ def test_calls_of_a_clock_that_was_ahead_count_as_today_s(lake: Lakehouse) -> No
     ahead = call(NOW + timedelta(days=3), tokens=7)
     judge_calls.append(lake, [ahead], "run", ("journal", 1), again=False)
     assert judge_calls.spent(lake, "run", MIDNIGHT.date())[1].tokens == 7
-    clock = lake.clock("judge_calls", "answered_at")
+    clock = clock_after(lake, "judge_calls", "answered_at")
     assert ahead.answered_at < clock() < ahead.answered_at + timedelta(minutes=10)
 
 

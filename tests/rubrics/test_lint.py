@@ -2,8 +2,9 @@
 
 import pytest
 
-from mira_spark.judges.heuristic.judge import known_properties, label
+from mira_spark.judges.heuristic.judge import label
 from mira_spark.rubrics.lint import LONGEST_DEFINITION, LONGEST_NAME, problems
+from tests.heuristic_properties import known_properties
 from tests.judges.heuristic.texts import OF_EVERY_KIND
 
 NAME, DEFINITION = "clarity of purpose", "The text says early what it is for and keeps to it."

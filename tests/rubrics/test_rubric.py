@@ -9,11 +9,11 @@ import yaml
 from hypothesis import example, given, settings, strategies as st
 
 from mira_spark.errors import ConfigError
-from mira_spark.judges.heuristic.judge import known_properties
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.lint import problems
 from mira_spark.rubrics.rubric import Rubric, rubric_id
 from mira_spark.rubrics.rubric_file import Evidence, RubricExport, from_yaml, rubric, to_yaml
+from tests.heuristic_properties import known_properties
 
 THREE = (("depth", "It is deep."), ("tone", "It is calm."), ("order", "Its parts follow."))
 EVIDENCE = Evidence(1_412, 0.612, {"web": 0.25, "code": 1.0}, 2.125, 0.5)

@@ -14,12 +14,14 @@ from mira_spark.errors import ArtefactError
 from mira_spark.scoring import batches as scoring
 from mira_spark.scoring.batches import _OUTPUT, NO_SLOT, Scorer, rate, rate_by_group, score
 from mira_spark.scoring.engine import _NOT_FINITE, Engine
-from mira_spark.students import aggregation, artefact, calibration, protocol
+from mira_spark.students import artefact, calibration, protocol
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.calibration import IDENTITY, Curve
 from mira_spark.students.hashing import SHAPE
 from mira_spark.students.linear import LinearStudent
+from mira_spark.students.paper_rule import paper_quality
 from mira_spark.students.protocol import Batch
+from tests.quality_tables import a_table
 
 SLOTS = 3
 TEXTS = ["def f():\n    return 1\n", "some prose, quoted.", "", "naïve 東京", "x = 1; y = 2"] * 2
@@ -62,8 +64,9 @@ def a_manifest(**changes: object) -> Manifest:
         "source_group": "group_a",
         "anchors": ("a", "b", "c"),
         "calibration": (IDENTITY, Curve(x=(0.0, 5.0), y=(1000, 9000)), IDENTITY),
-        "reliability": {"code": (True, False, True), "noise": (False,) * SLOTS},
-        "group_reliability": (True,) * SLOTS,
+        "quality": a_table(
+            (True,) * SLOTS, {"code": (True, False, True), "noise": (False,) * SLOTS}
+        ),
         "labels_version": 7,
         "package_version": "0.1.0",
     }
@@ -123,7 +126,7 @@ def test_every_row_is_scored_and_keeps_what_names_it(scorer: Scorer) -> None:
     thousandths = raw.astype(np.float32) / np.float32(1000)
     expected = calibration.apply(a_manifest().calibration, thousandths)
     assert out.column("dimension_scores").to_pylist() == expected.tolist()
-    quality = aggregation.quality(expected, np.ones(SLOTS, np.bool_))
+    quality = paper_quality(expected, np.ones(SLOTS, np.bool_))
     assert out.column("quality").to_pylist() == quality.tolist()
     assert set(out.column("status").to_pylist()) == {"scored"}
     assert out.column("reason").null_count == len(TEXTS)

@@ -1,4 +1,4 @@
-"""Why a document is in or out: the same verdict as the view's, with the reason and by how much."""
+"""Why a document is in or out: the same answer as the view's, with the reason and by how much."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,8 +15,8 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.selection import explanation, order, record
 from mira_spark.selection.explanation import share_below
+from mira_spark.selection.explanation_wording import Explanation, explanation_line, is_kept
 from mira_spark.selection.record import Selection
-from mira_spark.selection.verdict import Explanation, is_kept, verdict
 from mira_spark.selection.walk import Cut
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
@@ -24,6 +24,7 @@ from mira_spark.steps import select_documents
 from mira_spark.students import artefact
 from tests import selection_lake
 from tests.counting import counted_bins
+from tests.quality_tables import a_table
 from tests.scoring.test_batches import a_manifest, linear
 from tests.selection_lake import ids
 
@@ -53,8 +54,8 @@ OUT = Explanation("d", "web", SELECTION, level=4000, tie_hash=7, cut=Cut(5230, 3
                               "say now it would be out"),
     ],
 )  # fmt: skip
-def test_the_verdict_says_in_or_out_and_by_how_much(changes: dict[str, Any], said: str) -> None:
-    assert verdict(replace(OUT, **changes)) == said
+def test_the_line_says_in_or_out_and_by_how_much(changes: dict[str, Any], said: str) -> None:
+    assert explanation_line(replace(OUT, **changes)) == said
 
 
 def test_better_than_counts_what_competes() -> None:
@@ -98,22 +99,20 @@ def test_equal_hashes_are_told_apart_by_the_bytes_of_their_ids() -> None:
 def made(
     spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Made]:
-    spark.sql("CREATE SCHEMA explaining")
-    lake, folder = Lakehouse(spark, "explaining"), tmp_path_factory.mktemp("explaining")
-    settings = selection_lake.prepared(lake, home, folder)
-    manifest = a_manifest(
-        reliability={"code": (True, False, True)}, group_reliability=(True, True, True)
-    )
-    digest = artefact.write(folder / "student", linear(1), manifest)
-    lake.update(
-        "students",
-        F.col("source_group") == "group_a",
-        {"artefact_uri": F.lit(str(folder / "student")), "artefact_sha256": F.lit(digest)},
-    )
-    slots = F.expr("array(1000S, 2000S, 3000S)")
-    lake.update("scores", F.col("quality").isNotNull(), {"dimension_scores": slots})
-    yield lake, settings, selected(lake, settings, budget="40%")
-    spark.sql("DROP SCHEMA explaining CASCADE")
+    with selection_lake.open_lake(spark, "explaining", home, tmp_path_factory) as (lake, settings):
+        manifest = a_manifest(quality=a_table((True, True, True), {"code": (True, False, True)}))
+        digest = artefact.write(settings.folder / "student", linear(1), manifest)
+        lake.update(
+            "students",
+            F.col("source_group") == "group_a",
+            {
+                "artefact_uri": F.lit(str(settings.folder / "student")),
+                "artefact_sha256": F.lit(digest),
+            },
+        )
+        slots = F.expr("array(1000S, 2000S, 3000S)")
+        lake.update("scores", F.col("quality").isNotNull(), {"dimension_scores": slots})
+        yield lake, settings, selected(lake, settings, budget="40%")
 
 
 def selected(lake: Lakehouse, settings: Settings, **changes: object) -> Selection:
@@ -148,7 +147,7 @@ def test_explanations_agree_with_the_view(made: Made) -> None:
     with console.capture() as shown:
         show_explanation(found)
     for part in (one.selection_id, "documents version 1, scores version 2", "seed 0", "rubric r",
-                 f"student {own['student_id']}", verdict(found)):  # fmt: skip
+                 f"student {own['student_id']}", explanation_line(found)):  # fmt: skip
         assert part in shown.get()
 
 
@@ -187,6 +186,6 @@ def test_a_document_that_is_not_there_or_came_later_is_told_apart(made: Made) ->
         explanation.explain(lake, one, "\udcff")
     row = lake.read("documents").filter("doc_id = 'code 1'").withColumn("doc_id", F.lit("later"))
     lake.append(row, "documents", "r")
-    assert verdict(explanation.explain(lake, one, "later")) == (
+    assert explanation_line(explanation.explain(lake, one, "later")) == (
         "out: it did not compete, it is not in version 1 of documents, only in a later one"
     )

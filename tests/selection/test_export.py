@@ -56,14 +56,14 @@ def test_a_piece_ends_where_another_bucket_would_not_fit() -> None:
 def made(
     spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Both]:
-    spark.sql("CREATE SCHEMA exporting")
-    lake = Lakehouse(spark, "exporting")
-    settings = selection_lake.prepared(lake, home, tmp_path_factory.mktemp("exporting"))
-    for changes in ({"name": "view"}, {"name": "texts", "materialize": "text", "budget": "20%"}):
-        chosen = SelectionSettings.model_validate(changes)
-        select_documents.run(lake, settings.model_copy(update={"selection": chosen}), "r")
-    yield lake, record.selection_named(lake, "view"), record.selection_named(lake, "texts")
-    spark.sql("DROP SCHEMA exporting CASCADE")
+    with selection_lake.open_lake(spark, "exporting", home, tmp_path_factory) as (lake, settings):
+        for changes in (
+            {"name": "view"},
+            {"name": "texts", "materialize": "text", "budget": "20%"},
+        ):
+            chosen = SelectionSettings.model_validate(changes)
+            select_documents.run(lake, settings.model_copy(update={"selection": chosen}), "r")
+        yield lake, record.selection_named(lake, "view"), record.selection_named(lake, "texts")
 
 
 def expected(lake: Lakehouse, view: str) -> list[tuple[object, ...]]:

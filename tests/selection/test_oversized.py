@@ -13,10 +13,10 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.selection import diff, explanation, frontier, gumbel, histogram, record
 from mira_spark.selection.allocation import Policy
+from mira_spark.selection.explanation_wording import explanation_line
 from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.pinned import pinned_state
 from mira_spark.selection.record import Selection
-from mira_spark.selection.verdict import verdict
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings, parse_share
 from mira_spark.steps import select_documents
@@ -71,15 +71,14 @@ def made(
     spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Made]:
     """The usual documents, of which two are large for their pool of 80 or 40."""
-    spark.sql("CREATE SCHEMA oversized")
-    lake = Lakehouse(spark, "oversized")
-    settings = selection_lake.prepared(lake, home, tmp_path_factory.mktemp("oversized"))
-    tokens = F.expr(f"CASE doc_id {' '.join(f'WHEN {d!r} THEN {n}' for d, n in LARGE.items())} END")
-    for table in ("documents", "scores"):
-        lake.update(table, F.col("doc_id").isin(list(LARGE)), {"n_tokens": tokens})
-    lake.update("scores", F.col("doc_id").isin(list(LARGE)), {"quality": F.lit(9000)})
-    yield lake, settings
-    spark.sql("DROP SCHEMA oversized CASCADE")
+    with selection_lake.open_lake(spark, "oversized", home, tmp_path_factory) as (lake, settings):
+        tokens = F.expr(
+            f"CASE doc_id {' '.join(f'WHEN {d!r} THEN {n}' for d, n in LARGE.items())} END"
+        )
+        for table in ("documents", "scores"):
+            lake.update(table, F.col("doc_id").isin(list(LARGE)), {"n_tokens": tokens})
+        lake.update("scores", F.col("doc_id").isin(list(LARGE)), {"quality": F.lit(9000)})
+        yield lake, settings
 
 
 def selected(made: Made, **changes: Any) -> tuple[Selection, str]:
@@ -165,7 +164,7 @@ def test_what_is_oversized_is_said_everywhere(made: Made) -> None:
     aside = {source: row["set_aside_documents"] for source, row in cutoffs.items()}
     assert aside == {"code": 0, "tests": 0, "web": 1, "chat": 1}
     (found,) = explanation.explain_all(lake, one, ["web 1"])
-    assert verdict(found) == (
+    assert explanation_line(found) == (
         "out: it did not compete, oversized: 9,000 tokens, more than the "
         f"{limits['web']:,} that one of its pool may have"
     )

@@ -78,10 +78,8 @@ def test_what_is_gone_is_one_line_with_what_to_do() -> None:
 def made(
     spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Made]:
-    spark.sql("CREATE SCHEMA choosing")
-    lake = Lakehouse(spark, "choosing")
-    yield lake, selection_lake.prepared(lake, home, tmp_path_factory.mktemp("choosing"))
-    spark.sql("DROP SCHEMA choosing CASCADE")
+    with selection_lake.open_lake(spark, "choosing", home, tmp_path_factory) as made:
+        yield made
 
 
 def selected(made: Made, **changes: object) -> Selection:

@@ -24,10 +24,8 @@ SHA = "00112233445566778899AABBCCDDEEFF"
 def made(
     spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Made]:
-    spark.sql("CREATE SCHEMA theirs")
-    lake = Lakehouse(spark, "theirs")
-    yield lake, selection_lake.prepared(lake, home, tmp_path_factory.mktemp("theirs"))
-    spark.sql("DROP SCHEMA theirs CASCADE")
+    with selection_lake.open_lake(spark, "theirs", home, tmp_path_factory) as made:
+        yield made
 
 
 def run(made: Made, **changes: Any) -> str:

@@ -18,8 +18,8 @@ from tests import hostile_strings
 
 CONF = Path(__file__).parents[2] / "conf"
 SECTIONS = (
-    "corpus, discovery, distillation, folder, grouping, judge, labelling, local_cores, "
-    "local_memory, namespace, registry, reliability, report, scoring, selection, session"
+    "corpus, discovery, distillation, folder, gate, grouping, judge, labelling, local_cores, "
+    "local_memory, namespace, quality, registry, report, scoring, selection, session"
 )
 CORPUS = "corpus: {input: python_environment}\n"
 PLAIN = Settings.model_validate({"corpus": {"input": "python_environment"}})
@@ -79,7 +79,7 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
         corpus: {input: csv, columns: {txt: a}}
         judge: {window_tokens: 3}
         """
-    found = refusal_of(file, text, "labelling.validation_share=1", "discovery.dimension=12")
+    found = refusal_of(file, text, "labelling.repeat_share=2", "discovery.dimension=12")
     known_discovery = (
         "dimensions, documents_per_domain, documents_per_group, require_approval, same_above, seed"
     )
@@ -96,7 +96,7 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
             "F: corpus.columns.txt is not a setting; did you mean corpus.columns.text? "
             "Known: doc_id, domain, license, sendable, source, text",
             "F: judge.window_tokens: Input should be greater than or equal to 16, found 3",
-            "F: labelling.validation_share: Input should be less than 1, found 1",
+            "F: labelling.repeat_share: Input should be less than or equal to 1, found 2",
             "F: discovery.dimension is not a setting; did you mean discovery.dimensions? "
             f"Known: {known_discovery}",
         ]

@@ -33,10 +33,8 @@ Made = tuple[Lakehouse, Settings]
 def made(
     spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Made]:
-    spark.sql("CREATE SCHEMA selecting")
-    lake = Lakehouse(spark, "selecting")
-    yield lake, selection_lake.prepared(lake, home, tmp_path_factory.mktemp("selecting"))
-    spark.sql("DROP SCHEMA selecting CASCADE")
+    with selection_lake.open_lake(spark, "selecting", home, tmp_path_factory) as made:
+        yield made
 
 
 def chosen(settings: Settings, **changes: Any) -> Settings:

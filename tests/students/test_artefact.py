@@ -18,6 +18,7 @@ from mira_spark.students.calibration import IDENTITY, Curve
 from mira_spark.students.hashing import SHAPE
 from mira_spark.students.linear import LinearStudent
 from mira_spark.students.protocol import score
+from tests.quality_tables import a_table
 
 BITS, SLOTS = 10, 3
 TEXTS = pa.array(["def f():\n    return 1\n", "", "some prose, quoted.", None])
@@ -35,8 +36,10 @@ def a_manifest(slots: int = SLOTS) -> Manifest:
         source_group="group_a",
         anchors=tuple(f"anchor {slot}" for slot in range(slots)),
         calibration=(Curve(x=(0.1, 1 / 3), y=(10, 9999)),) + (IDENTITY,) * (slots - 1),
-        reliability={"source é": (True, False, True)[:slots], "b": (True,) * slots},
-        group_reliability=(True,) * slots,
+        quality=a_table(
+            (True,) * slots,
+            {"source é": (True, False, True, True, True)[:slots], "b": (True,) * slots},
+        ),
         labels_version=7,
         package_version="0.1.0",
     )
@@ -140,9 +143,10 @@ def test_a_manifest_for_other_slots_is_not_written(folder: Path) -> None:
     assert str(caught.value).replace(str(folder), "F") == (
         "F/manifest.json: anchors has 2 slots, expected 3\n"
         "F/manifest.json: calibration has 2 slots, expected 3\n"
-        "F/manifest.json: group_reliability has 2 slots, expected 3\n"
-        "F/manifest.json: reliability.b has 2 slots, expected 3\n"
-        "F/manifest.json: reliability.source é has 2 slots, expected 3"
+        "F/manifest.json: quality.weights has 2 slots, expected 3\n"
+        "F/manifest.json: quality.group has 2 slots, expected 3\n"
+        "F/manifest.json: quality.b has 2 slots, expected 3\n"
+        "F/manifest.json: quality.source é has 2 slots, expected 3"
     )
     assert os.listdir(folder) == []
 
@@ -240,15 +244,15 @@ def test_an_unknown_kind_is_refused(folder: Path) -> None:
 
 def test_features_hashed_by_another_version_are_refused(folder: Path) -> None:
     write(folder, a_student(), a_manifest())
-    edited(folder / "config.json", lambda b: b.replace(b'_version": 1', b'_version": 2'))
+    edited(folder / "config.json", lambda b: b.replace(b'_version": 2', b'_version": 1'))
     assert refusal(folder, sealed(folder)) == (
-        "F/config.json: linear.hashing_version: Input should be 1, found '2'"
+        "F/config.json: linear.hashing_version: Input should be 2, found '1'"
     )
 
 
 def test_unknown_keys_and_wrong_types_in_the_configuration_are_refused(folder: Path) -> None:
     write(folder, a_student(), a_manifest())
-    config = {"kind": "linear", "hashing_version": 1, "bits": "10", "slots": 17, "dtype": "F32"}
+    config = {"kind": "linear", "hashing_version": 2, "bits": "10", "slots": 17, "dtype": "F32"}
     config |= {"byte_grams": False, "auto_map": "x"}
     (folder / "config.json").write_text(json.dumps(config))
     assert refusal(folder, sealed(folder)) == (
@@ -293,11 +297,8 @@ def test_a_lying_header_length_is_refused(folder: Path, length: int) -> None:
 
 def test_a_manifest_of_other_slots_than_the_weights_is_refused(folder: Path) -> None:
     write(folder, a_student(), a_manifest())
-    digest = sealed(folder, anchors=["one"], group_reliability=[True] * 4)
-    assert refusal(folder, digest) == (
-        "F/manifest.json: anchors has 1 slots, expected 3\n"
-        "F/manifest.json: group_reliability has 4 slots, expected 3"
-    )
+    digest = sealed(folder, anchors=["one"], labels_version=8)
+    assert refusal(folder, digest) == ("F/manifest.json: anchors has 1 slots, expected 3")
 
 
 def test_a_manifest_that_is_none_is_refused_field_by_field(folder: Path) -> None:

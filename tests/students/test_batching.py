@@ -13,6 +13,7 @@ from mira_spark.students import encoder
 from mira_spark.students.encoder import EncoderStudent
 from mira_spark.students.protocol import Batching, score
 from tests.benchmarks import shapes
+from tests.quality_tables import a_table
 from tests.scoring.test_batches import a_manifest, written
 
 MOST = 96
@@ -54,7 +55,7 @@ def test_a_compiled_encoder_scores_the_same_and_is_compiled_once_for_all_layers_
 def test_the_settings_reach_the_student_that_scores(
     student: EncoderStudent, tmp_path: Path
 ) -> None:
-    anchors = a_manifest(reliability={})
+    anchors = a_manifest(quality=a_table((True,) * 3))
     scorer = written(tmp_path / "student", student, anchors)  # type: ignore[arg-type]
     chosen = ScoringSettings(batch_tokens=300)
     loaded, _ = batches.load_student(scorer, batches.batching(chosen))

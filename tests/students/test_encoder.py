@@ -18,6 +18,7 @@ from mira_spark.students.configs import EncoderConfig
 from mira_spark.students.encoder import EncoderStudent
 from mira_spark.students.protocol import score
 from tests.encoders import a_tokenizer, an_encoder
+from tests.quality_tables import a_table
 
 TEXTS = [f"def function_{i}(x):\n    return x * {i}\n" * (1 + i % 7) for i in range(40)]
 SLOTS, MOST = 3, 64
@@ -46,8 +47,7 @@ def a_manifest() -> Manifest:
         source_group="group_a",
         anchors=("one", "two", "three"),
         calibration=(IDENTITY,) * SLOTS,
-        reliability={},
-        group_reliability=(True,) * SLOTS,
+        quality=a_table((True,) * SLOTS),
         labels_version=1,
         package_version="0",
     )

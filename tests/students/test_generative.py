@@ -39,7 +39,12 @@ def document(counts: Sequence[int]) -> str:
 def labelled(count: int) -> list[Row]:
     drawn = np.random.default_rng(7).integers(0, 11, (count, len(WORDS))).tolist()
     return [
-        (document(c), c, [f"{word} {n} times" for word, n in zip(WORDS, c, strict=True)], "train")
+        (
+            document(c),
+            c,
+            [f"{word} {n} times" for word, n in zip(WORDS, c, strict=True)],
+            staging.TRAIN,
+        )
         for c in drawn
     ]
 
@@ -96,7 +101,7 @@ def trained(
     shards: Path, settings: GenerativeSettings, anchors: Sequence[str] = ANCHORS
 ) -> GenerativeStudent:
     with TemporaryDirectory() as checkpoints:
-        return train_generative(shards, anchors, settings, Path(checkpoints))
+        return train_generative(staging.learnt(shards), anchors, settings, Path(checkpoints))
 
 
 def settings_for(model: str, **changes: object) -> GenerativeSettings:
@@ -303,8 +308,8 @@ def test_missing_labels_teach_nothing(tmp_path: Path, folder: str) -> None:
     """The same known scores, and whatever else for the missing ones: the same weights."""
     kept = [(t, [s[0], None, s[2], None, s[4]], r, split) for t, s, r, split in ROWS[:8]]
     other = [(t, s, [r[0], "another", r[2], "lie", r[4]], split) for t, s, r, split in kept]
-    nothing: Row = ("no score at all", [None] * 5, ["why"] * 5, "train")
-    held: Row = ("held out", [1] * 5, ["why"] * 5, "validation")
+    nothing: Row = ("no score at all", [None] * 5, ["why"] * 5, staging.TRAIN)
+    held: Row = ("held out", [1] * 5, ["why"] * 5, staging.HELD_OUT)
     first = trained(staged(tmp_path / "a", kept), settings_for(folder))
     rows = [nothing, *kept, held]
     second = trained(staged(tmp_path / "b", rows), settings_for(folder))
@@ -344,13 +349,17 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path, fol
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train_generative(shards, ANCHORS, plan, tmp_path, stop)
+        train_generative(staging.learnt(shards), ANCHORS, plan, tmp_path, stop)
     seen: list[int] = []
     others = staged(tmp_path / "others", [*ROWS[:11], ROWS[12]])
-    train_generative(others, ANCHORS, plan, tmp_path, lambda epoch, _: seen.append(epoch))
+    train_generative(
+        staging.learnt(others), ANCHORS, plan, tmp_path, lambda epoch, _: seen.append(epoch)
+    )
     assert seen == [1, 2, 3], "other labels begin anew"
     seen.clear()
-    resumed = train_generative(shards, ANCHORS, plan, tmp_path, lambda n, _: seen.append(n))
+    resumed = train_generative(
+        staging.learnt(shards), ANCHORS, plan, tmp_path, lambda n, _: seen.append(n)
+    )
     assert seen == [3]
     assert changed(whole, resumed) == 0
     assert list(shards.iterdir()) == sorted(shards.glob("*.parquet")), "nothing is left of it"
@@ -359,7 +368,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path, fol
 def test_a_large_source_does_not_drown_a_small_one(tmp_path: Path, folder: str) -> None:
     """One text, which nine rows of a source judge 2 and one of another 8: it is a tenth of the
     rows, and by the root of their numbers a fourth of what is learnt."""
-    rows: list[Row] = [("clear x1", [8 if i == 0 else 2] * 5, [], "train") for i in range(10)]
+    rows: list[Row] = [("clear x1", [8 if i == 0 else 2] * 5, [], staging.TRAIN) for i in range(10)]
     shards = staged(tmp_path / "shards", rows, False, ["small"] + ["large"] * 9)
     student = trained(shards, settings_for(folder, epochs=40, tokens_per_step=1 << 20))
     assert score(student, pa.array(["clear x1"]))[0, 0] == pytest.approx(2 + 6 / 4, abs=0.3)
@@ -372,7 +381,7 @@ def test_memory_is_flat_in_the_labels(tmp_path: Path, tokenizer: Tokenizer) -> N
     def peak(count: int) -> int:
         labels = staged(tmp_path / str(count), labelled(count))
         tracemalloc.start()
-        examples = generative_examples.store_examples(student, labels, labels)
+        examples = generative_examples.store_examples(student, staging.learnt(labels), labels)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert len(examples) == count
@@ -389,7 +398,7 @@ def test_an_epoch_has_every_row_once_in_an_order_of_its_own(
 ) -> None:
     student = untrained(tokenizer, causal(tokenizer.get_vocab_size()))
     examples = generative_examples.store_examples(
-        student, staged(tmp_path / "shards", ROWS), tmp_path
+        student, staging.learnt(staged(tmp_path / "shards", ROWS)), tmp_path
     )
     lengths = np.diff(examples.starts)
     plan = settings_for("", tokens_per_step=1_000)
@@ -426,8 +435,8 @@ def test_a_folder_without_tokenizer_or_model_is_named(tmp_path: Path, folder: st
 
 
 def test_labels_that_teach_nothing_are_refused(tmp_path: Path, folder: str) -> None:
-    held = [(t, s, r, "validation") for t, s, r, _ in ROWS[:4]]
-    with pytest.raises(InputError, match="found no row with split 'train'"):
+    held = [(t, s, r, staging.HELD_OUT) for t, s, r, _ in ROWS[:4]]
+    with pytest.raises(InputError, match="there is no labelled row to train on"):
         trained(staged(tmp_path / "a", held), settings_for(folder))
     with pytest.raises(InputError, match=r"label rows have \[5\] scores, expected 4"):
         trained(staged(tmp_path / "b", ROWS[:4]), settings_for(folder), ANCHORS[:4])

@@ -80,6 +80,22 @@ def features_of(text: bytes) -> list[int]:
     return features
 
 
+def unmatched_share(text: bytes) -> float:
+    """Of each kind by itself: openers that nothing closes, and closers of what is not open."""
+    unmatched = total = 0
+    for opener, closer in (b"()", b"[]", b"{}"):
+        open_now = 0
+        for byte in text:
+            total += byte in (opener, closer)
+            if byte == opener:
+                open_now += 1
+            elif byte == closer:
+                unmatched += open_now == 0
+                open_now = max(0, open_now - 1)
+        unmatched += open_now
+    return unmatched / max(1, total)
+
+
 def shape_of(text: bytes) -> dict[str, float]:
     tokens, lines = tokens_of(text), text.split(b"\n")
     words = [token for token in tokens if re.match(rb"[A-Za-z0-9_\x80-\xff]", token)]
@@ -114,6 +130,7 @@ def shape_of(text: bytes) -> dict[str, float]:
         "new_word_share": new_words / many,
         "new_pair_share": len({pair >> 48 for pair in pairs}) / max(len(tokens), 1),
         "log_new_words": math.log1p(new_words),
+        "unmatched_bracket_share": unmatched_share(text),
     }
 
 
@@ -173,10 +190,11 @@ def test_training_and_scoring_see_the_features_plain_python_sees(texts: list[str
         np.testing.assert_array_equal(shapes[row], shapes_again[row])
 
 
-def test_hashes_are_those_of_version_1() -> None:
+def test_hashes_and_shapes_are_those_of_version_2() -> None:
     """Students in use were trained on these numbers: to change them is a new VERSION."""
     found = hashing.hash_documents(*utf8_spans(binary(["Def f(x):\n  é".encode()])), 18)[1]
-    assert hashing.VERSION == 1
+    assert hashing.VERSION == 2
+    assert len(hashing.SHAPE) == 23
     assert found.tolist() == GOLDEN
 
 
@@ -255,8 +273,8 @@ def test_one_strange_share_moves_a_score_only_so_far() -> None:
 def test_import_compiles_nothing_starts_no_thread_and_needs_no_torch_spark_or_mlflow() -> None:
     program = """
 import sys, threading
-from mira_spark.distillation import reliability, training
-from mira_spark.students import aggregation, artefact, calibration, hashing
+from mira_spark.distillation import cells, training
+from mira_spark.students import artefact, calibration, hashing, quality
 assert not hashing.mean_rows.signatures and not hashing.hash_documents.signatures
 assert threading.active_count() == 1
 print(sorted({"torch", "pyspark", "mlflow", "transformers"} & set(sys.modules)))
@@ -290,10 +308,44 @@ print(hashing.hash_documents(data, np.array([0]), np.array([len(data)]), 18)[1].
 def test_executors_load_and_score_without_scikit_learn() -> None:
     program = """
 import sys
-from mira_spark.students import aggregation, artefact, calibration
+from mira_spark.students import artefact, calibration, quality
 print(sorted({"sklearn", "torch"} & set(sys.modules)))
 """
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert found.stdout == "[]\n"
+
+
+def unmatched(text: str) -> float:
+    _, _, _, shapes = hashing.hash_documents(*utf8_spans(pa.array([text])), 14)
+    return float(shapes[0, hashing.SHAPE.index("unmatched_bracket_share")])
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("", 0.0),
+        ("no bracket at all", 0.0),
+        ("f(a[1], {2: (3)})", 0.0),
+        ("(]", 1.0),
+        ("f(x", 1.0),
+        (") closes nothing", 1.0),
+        (") and (", 1.0),
+        ("(a) (b", 1 / 3),
+        ("(a) b)", 1 / 3),
+        ("[a] {b} (c", 1 / 5),
+    ],
+)
+def test_brackets_that_close_nothing_or_stay_open_are_a_share_of_all(
+    text: str, share: float
+) -> None:
+    assert unmatched(text) == pytest.approx(share)
+
+
+def test_dropping_half_of_the_brackets_raises_their_share() -> None:
+    code = "def f(a, b=(1, 2)):\n    return {a: [b[0], g(h(a))]}\n" * 20
+    random = np.random.default_rng(0)
+    dropped = "".join(c for c in code if c not in "()[]{}" or random.random() < 0.5)
+    assert unmatched(code) == 0
+    assert unmatched(dropped) > 0.05

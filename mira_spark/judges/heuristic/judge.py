@@ -59,11 +59,6 @@ class HeuristicJudge:
         """Nothing is held."""
 
 
-def known_properties() -> dict[str, str]:
-    """The definition of each property that can be measured, by name."""
-    return {name: each.definition for name, each in _PROPERTIES.items()}
-
-
 def discover(document: str, limit: int = 15) -> list[Point]:
     """The properties that are central to the document's kind, those with the fewest points first;
     after them, while there are fewer than `FEWEST_POINTS`, others that apply."""

@@ -7,14 +7,9 @@ import pytest
 
 from mira_spark.corpus.excerpts import EXCERPT_MARK
 from mira_spark.errors import JudgeError
-from mira_spark.judges.heuristic.judge import (
-    HeuristicJudge,
-    Point,
-    discover,
-    known_properties,
-    label,
-)
+from mira_spark.judges.heuristic.judge import HeuristicJudge, Point, discover, label
 from mira_spark.judges.protocol import Anchor, Purpose, Request
+from tests.heuristic_properties import known_properties
 from tests.judges.heuristic.texts import BARE, DIALOGUE, DOCUMENTED, OF_EVERY_KIND, PROSE
 
 HOSTILE = {

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from mira_spark.corpus.excerpts import EXCERPT_MARK
-from mira_spark.judges.heuristic import properties_code, properties_prose, properties_text
-from mira_spark.judges.heuristic.judge import known_properties, label
+from mira_spark.judges.heuristic.judge import label
 from mira_spark.judges.heuristic.measures import Document, DocumentKind, Property
+from tests.heuristic_properties import PROPERTIES, known_properties
 from tests.judges.heuristic.texts import (
     ANSWERED,
     ASKED,
@@ -23,11 +23,6 @@ from tests.judges.heuristic.texts import (
     pair,
 )
 
-PROPERTIES = (
-    *properties_text.PROPERTIES,
-    *properties_prose.PROPERTIES,
-    *properties_code.PROPERTIES,
-)
 RIVER = "river water stone flood bridge valley spring winter carries under along"
 LIBRARY = "library shelf reader paper chapter author letters silent between opens closes"
 WEB_PAGE = "Click here to read more. We use cookies, see our privacy policy. " * 4

@@ -69,7 +69,7 @@ def is_kept(level: int | None, tie_hash: int, doc_id: str, cut: Cut) -> bool:
     return (tie_hash, doc_id.encode()) <= kept
 
 
-def verdict(found: Explanation) -> str:
+def explanation_line(found: Explanation) -> str:
     """In or out and by how much, or why it did not compete; one line."""
     is_in = "in" if found.is_in else "out"
     if found.is_listed is not None and found.is_listed != found.follows:

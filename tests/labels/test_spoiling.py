@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from mira_spark.corpus.text_kinds import TextKind, kind_of_text
-from mira_spark.distillation import spoilers
-from mira_spark.distillation.spoilers import MAX_LENGTH_CHANGE, SPOILERS, Spoiler
-from mira_spark.distillation.spoiling import spoilt_copies
+from mira_spark.labels import spoilers
+from mira_spark.labels.spoilers import MAX_LENGTH_CHANGE, SPOILERS, Spoiler
+from mira_spark.labels.spoiling import spoilt_copies
 from tests.hostile_strings import ALL
 from tests.spoilable_texts import TEXTS
 

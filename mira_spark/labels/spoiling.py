@@ -10,7 +10,7 @@ from itertools import chain, islice, zip_longest
 from random import Random
 
 from mira_spark.corpus.text_kinds import kind_of_text
-from mira_spark.distillation.spoilers import REPLACED_SHARE, SPOILERS, foreign_text
+from mira_spark.labels.spoilers import REPLACED_SHARE, SPOILERS, foreign_text
 
 NEIGHBOURS = 8
 """A copy that needs another text takes one of so many that are nearest in length."""
@@ -62,6 +62,19 @@ def spoilt_copies(
             if (copy := spoil(text, other, random)) is not None:
                 copies.append(SpoiltCopy(document, source, spoil.__name__, copy))
     return copies
+
+
+def spoilt_copy(text: str, near: str, foreign: str, seed: int) -> tuple[str, str] | None:
+    """The kind and the text of one copy, of a spoiling drawn among those that can be applied; None
+    where none can. `near` is another text of its source, `foreign` one of another. The same texts
+    and seed give the same copy."""
+    random = Random(_digest(seed, text))
+    spoilers = SPOILERS[kind_of_text(text)]
+    for spoil in random.sample(spoilers, len(spoilers)):
+        copy = spoil(text, foreign if spoil is foreign_text else near, random)
+        if copy is not None:
+            return spoil.__name__, copy
+    return None
 
 
 def _by_length(texts: Sequence[str], sources: Sequence[str]) -> list[_Sized]:
