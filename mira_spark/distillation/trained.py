@@ -66,7 +66,7 @@ class Trained:
             if gain.value is not None:
                 found[f"quality/gain_40_of_{100 * share:.0f}_percent_of_labels"] = gain.value
         if self.next_doubling is not None:
-            found["quality/gain_40_of_twice_the_labels"] = self.next_doubling
+            found["quality/gain_40_added_by_twice_the_labels"] = self.next_doubling
         for check in self.noise:
             if check.source is None and check.auc.value is not None:
                 found[f"noise_auc/{check.kind}"] = check.auc.value

@@ -139,11 +139,12 @@ def _crossed(labelled: Labelled, slots: int, train: TrainParts) -> Distilled:
     student, predicted = train(parts)
     rows = read_rows(labelled, slots)
 
-    def held_out(of: Sequence[int], predictions: Sequence[Floats]) -> Evaluation:
+    def held_out(held: Sequence[int], predictions: Sequence[Floats]) -> Evaluation:
+        """The documents of the folds `held`, each predicted by a student of other folds."""
         scores = np.full(rows.predicted.shape, np.nan, np.float32)
-        for fold, by_others in zip(of, predictions, strict=True):
+        for fold, by_others in zip(held, predictions, strict=True):
             scores[rows.folds == fold] = by_others[rows.folds == fold]
-        return replace(rows, predicted=scores).only(np.isin(rows.folds, of) & ~rows.spoilt)
+        return replace(rows, predicted=scores).only(np.isin(rows.folds, held) & ~rows.spoilt)
 
     curves = {}
     if curve:
