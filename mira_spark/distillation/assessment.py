@@ -36,8 +36,9 @@ class Assessment:
     curves and slopes fitted on rows of other domains: noise, fitted to the rows that it is measured
     on, would rank them a little. Judged means are of all rows, as those of the reference that gives
     each source its mean: they rank nothing within a source, and means of other domains would rank
-    backwards, lowest where verdicts are highest. `without_prediction` counts the rows that are left
-    out, as the student gave them no number in some slot."""
+    backwards, lowest where verdicts are highest. Spoilt copies, which help to find slopes, are not
+    among the rows. `without_prediction` counts the documents that are left out, as the student gave
+    them no number in some slot."""
 
     rows: Evaluation
     without_prediction: int
@@ -53,19 +54,23 @@ def assess(rows: Evaluation, weights: Sequence[int], settings: QualitySettings) 
     """The student calibrated and its quality table made; `weights` are the rubric's, thousandths.
     Where all rows are of one domain, `quality` is by what was fitted on them."""
     is_predicted = np.logical_and.reduce(np.isfinite(rows.predicted), axis=1)
-    rows = rows.only(is_predicted)
-    curves, found, table = _fit(rows, weights, settings)
+    left_out = int((~is_predicted & ~rows.spoilt).sum())
+    with_copies = rows.only(is_predicted)
+    curves, found, table = _fit(with_copies, weights, settings)
+    rows = with_copies.only(~with_copies.spoilt)
     scores = dimension_scores(curves, rows.predicted)
     qualities = quality(scores, rows.sources, table)
     fold_of = balanced_folds(Counter(rows.domains), FOLDS)
-    folds = np.array([fold_of[domain] for domain in rows.domains], np.intp)
+    folds, folds_with_copies = (
+        np.array([fold_of.get(domain, FOLDS) for domain in each.domains], np.intp)
+        for each in (rows, with_copies)
+    )
     for fold in np.unique(folds) if len(fold_of) > 1 else ():
         own = rows.only(folds == fold)
-        others = _fit(rows.only(folds != fold), weights, settings)
+        others = _fit(with_copies.only(folds_with_copies != fold), weights, settings)
         rated = dimension_scores(others.curves, own.predicted)
         with_means = _with_judged_means(others.table, table)
         qualities[folds == fold] = quality(rated, own.sources, with_means)
-    left_out = int((~is_predicted).sum())
     judged = judged_rows(rows, weights)
     return Assessment(rows, left_out, curves, found, table, scores, qualities, judged)
 
@@ -88,12 +93,12 @@ class _Fitted(NamedTuple):
 
 
 def _fit(rows: Evaluation, weights: Sequence[int], settings: QualitySettings) -> _Fitted:
-    """On all of these rows."""
-    curves = calibration.fit(rows.predicted, rows.judged)
-    scores = dimension_scores(curves, rows.predicted)
-    found = cells.cells(
-        cells.in_points(scores), rows.judged, rows.reversed, rows.sources, weights, settings
-    )
+    """On all of these rows; the curves on the documents among them."""
+    documents = rows.only(~rows.spoilt)
+    curves = calibration.fit(documents.predicted, documents.judged)
+    points = cells.in_points(dimension_scores(curves, rows.predicted))
+    answers = rows.judged, rows.reversed
+    found = cells.cells(points, *answers, rows.sources, rows.spoilt, weights, settings)
     return _Fitted(curves, found, cells.quality_table(found, weights, settings))
 
 

@@ -1,7 +1,8 @@
 """What is known of a student on each slot of each source, and the quality table made of it.
 
 A cell is a source and a slot. All arrays are [rows, slots] in points, 0-10, of labelled rows that
-the student did not learn from; NaN = not answered.
+the student did not learn from; NaN = not answered. Rows that are copies, spoilt on purpose, help to
+find the slopes: how far the judge moves where the student's score does. All else is of documents.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from mira_spark.distillation.fitted_line import (
     drawn_towards,
     fitted_line,
     line_within_sources,
+    through_means,
     used_slope,
 )
 from mira_spark.distillation.rank_correlation import spearman
@@ -64,6 +66,7 @@ def cells(
     judged: Points,
     reversed_judged: Points,
     sources: Sequence[str],
+    is_copy: npt.NDArray[np.bool_],
     weights: Sequence[int],
     settings: QualitySettings,
 ) -> list[Cell]:
@@ -71,20 +74,25 @@ def cells(
     rubric's, thousandths."""
     names = np.asarray(sources, dtype=object)
     known = ~np.isnan(judged)
-    everything = np.ones(len(names), bool)
-    applying = verdict.applies(judged, sources)
-    of_group = verdict.applies(judged, [""] * len(names)).get("", np.zeros(len(weights), bool))
+    documents = judged[~is_copy]
+    applying = verdict.applies(documents, names[~is_copy].tolist())
+    of_group = verdict.applies(documents, [""] * len(documents)).get("")
+    if of_group is None:
+        of_group = np.zeros(len(weights), bool)
     found: list[Cell] = []
     for source in [None, *sorted(applying)]:
-        rows = everything if source is None else names == source
+        with_copies = np.ones(len(names), bool) if source is None else names == source
+        rows = with_copies & ~is_copy
         for slot, weight in enumerate(weights):
-            own = rows & known[:, slot]
+            answered, own = with_copies & known[:, slot], rows & known[:, slot]
             guess, truth = predicted[own, slot].astype(float), judged[own, slot].astype(float)
+            both = predicted[answered, slot].astype(float), judged[answered, slot].astype(float)
             if source is None:
-                line, above = line_within_sources(guess, truth, names[own]), None
+                line, above = line_within_sources(*both, names[answered]), None
+                line = through_means(line, guess, truth)
             else:
                 above = found[slot]
-                line = drawn_towards(fitted_line(guess, truth), above.line)
+                line = drawn_towards(through_means(fitted_line(*both), guess, truth), above.line)
             applies = bool((of_group if source is None else applying[source])[slot])
             mae = float(np.abs(guess - truth).mean()) if len(guess) else None
             rank = spearman(guess, truth)

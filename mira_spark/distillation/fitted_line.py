@@ -21,9 +21,10 @@ it has so many rows (ours)."""
 
 @dataclass(frozen=True)
 class FittedLine:
-    """Judged on predicted: means in points, the slope and its standard error (infinite where
-    nothing is known of it), over `rows` rows. `squares` is the sum of squared differences of the
-    predictions from their mean, `variance` that of the judged scores around the line."""
+    """Judged on predicted: means in points of `rows` rows, the slope and its standard error
+    (infinite where nothing is known of it). `squares` is the sum of squared differences of the
+    predictions from their mean, `variance` that of the judged scores around the line, with `free`
+    degrees of freedom."""
 
     rows: int
     judged_mean: float
@@ -32,6 +33,7 @@ class FittedLine:
     error: float = np.inf
     squares: float = 0.0
     variance: float = 0.0
+    free: int = 0
 
 
 def fitted_line(guess: _Points, truth: _Points) -> FittedLine:
@@ -59,14 +61,22 @@ def line_within_sources(
     return FittedLine(len(truth), float(truth.mean()), float(guess.mean()), *_slope(x, y, free))
 
 
-def _slope(x: _Points, y: _Points, free: int) -> tuple[float, float, float, float]:
-    """Of y on x, both centred: the slope, its standard error, squares and variance."""
+def through_means(line: FittedLine, guess: _Points, truth: _Points) -> FittedLine:
+    """The line with its slope, through the means of these rows."""
+    if len(truth) == 0:
+        return FittedLine(0, 0.0, 0.0)
+    judged, predicted = float(truth.mean()), float(guess.mean())
+    return replace(line, rows=len(truth), judged_mean=judged, mean_prediction=predicted)
+
+
+def _slope(x: _Points, y: _Points, free: int) -> tuple[float, float, float, float, int]:
+    """Of y on x, both centred: the slope, its standard error, squares, variance and `free`."""
     squares = float(x @ x)
     if free < 1 or squares < 1e-9:
-        return 0.0, np.inf, squares, 0.0
+        return 0.0, np.inf, squares, 0.0, 0
     slope = float(x @ y) / squares
     variance = float(((y - slope * x) ** 2).sum()) / free
-    return slope, (variance / squares) ** 0.5, squares, variance
+    return slope, (variance / squares) ** 0.5, squares, variance, free
 
 
 def drawn_towards(own: FittedLine, group: FittedLine) -> FittedLine:
@@ -87,10 +97,10 @@ def drawn_towards(own: FittedLine, group: FittedLine) -> FittedLine:
 def _steadied_error(own: FittedLine, group: FittedLine) -> float:
     """The standard error, the variance drawn towards the group's: three rows may happen to lie on
     one line."""
-    free = own.rows - 2
     if np.isinf(own.error):
         return own.error
-    variance = (free * own.variance + PRIOR_ROWS * group.variance) / (free + PRIOR_ROWS)
+    of_own, of_group = own.free * own.variance, PRIOR_ROWS * group.variance
+    variance = (of_own + of_group) / (own.free + PRIOR_ROWS)
     return float((variance / own.squares) ** 0.5)
 
 

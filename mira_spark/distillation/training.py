@@ -63,8 +63,8 @@ class Evaluation:
 @dataclass(frozen=True)
 class Distilled:
     """A student, its predictions of rows that it, or a student of the same making, did not learn
-    from, and by share of the labels what was predicted of the same rows after learning from no
-    more: empty where the curve was not measured."""
+    from, spoilt copies among them, and by share of the labels what was predicted of the same rows
+    after learning from no more: empty where the curve was not measured."""
 
     student: Student
     held_out: Evaluation
@@ -113,8 +113,7 @@ def distill(
 
             server = ServedConfig(kind="served", anchors=names, server=settings.served)
             student = served.open_student(server)
-            predicted = predict(student, labelled)
-            return Distilled(student, predicted.only(~predicted.spoilt), {})
+            return Distilled(student, predict(student, labelled), {})
 
 
 def _split(labelled: Labelled, train: Train) -> Distilled:
@@ -125,8 +124,7 @@ def _split(labelled: Labelled, train: Train) -> Distilled:
         student = train(labelled)
         return Distilled(student, predict(student, labelled.of_folds()), {})
     student = train(labelled.of_folds(*others))
-    predicted = predict(student, labelled.of_folds(first))
-    return Distilled(student, predicted.only(~predicted.spoilt), {})
+    return Distilled(student, predict(student, labelled.of_folds(first)), {})
 
 
 def _crossed(labelled: Labelled, slots: int, train: TrainParts) -> Distilled:
@@ -140,11 +138,11 @@ def _crossed(labelled: Labelled, slots: int, train: TrainParts) -> Distilled:
     rows = read_rows(labelled, slots)
 
     def held_out(held: Sequence[int], predictions: Sequence[Floats]) -> Evaluation:
-        """The documents of the folds `held`, each predicted by a student of other folds."""
+        """The rows of the folds `held`, each predicted by a student of other folds."""
         scores = np.full(rows.predicted.shape, np.nan, np.float32)
         for fold, by_others in zip(held, predictions, strict=True):
             scores[rows.folds == fold] = by_others[rows.folds == fold]
-        return replace(rows, predicted=scores).only(np.isin(rows.folds, held) & ~rows.spoilt)
+        return replace(rows, predicted=scores).only(np.isin(rows.folds, held))
 
     curves = {}
     if curve:

@@ -142,16 +142,14 @@ def staged(labels: pd.DataFrame) -> Iterator[Labelled]:
 
 
 def distilled(labelled: Labelled, slots: int) -> tuple[LinearStudent, Evaluation]:
-    """The linear student of all rows, and the documents, each predicted by a student of the other
+    """The linear student of all rows, and the rows, each predicted by a student of the other
     folds."""
     parts = [labelled.without(fold).folds for fold in labelled.folds]
     student, predicted = train_parts(labelled, slots, LinearSettings(), parts)
     rows = read_rows(labelled, slots)
     by_fold: Floats = np.stack(predicted)
     place = np.searchsorted(labelled.folds, rows.folds)
-    return student, replace(rows, predicted=by_fold[place, np.arange(len(place))]).only(
-        ~rows.spoilt
-    )
+    return student, replace(rows, predicted=by_fold[place, np.arange(len(place))])
 
 
 def _shard_rows(labels: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:

@@ -97,14 +97,15 @@ def without_verdict(rows: Evaluation) -> Evaluation:
 
 def fitted(rows: Evaluation, weights: tuple[int, ...]) -> Fitted:
     """What these labels decide; their scores are without the verdict."""
-    curves = calibration.fit(rows.predicted, rows.judged)
+    documents = rows.only(~rows.spoilt)
+    curves = calibration.fit(documents.predicted, documents.judged)
     points = cells.in_points(dimension_scores(curves, rows.predicted))
     tables: dict[str, QualityTable] = {}
     rules: tuple[Rule, ...] = (DEFAULT, "paper")
     for rule in rules:
         settings = QualitySettings(rule=rule)
         judged = rows.judged, rows.reversed
-        known = cells.cells(points, *judged, rows.sources, weights, settings)
+        known = cells.cells(points, *judged, rows.sources, rows.spoilt, weights, settings)
         tables[rule] = cells.quality_table(known, weights, settings)
     shrunk = tables[DEFAULT]
     level = {source: as_they_are(own) for source, own in shrunk.sources.items()}
@@ -200,14 +201,18 @@ def by_halves(group: Group, corpus: pd.DataFrame, splits: int) -> Measured:
     """Every figure of every rule in every half; stability in every split."""
     with demo_labels.staged(with_verdict(group)) as labelled:
         student, predicted = demo_labels.distilled(labelled, len(group.dimensions) + 1)
+    with_copies = without_verdict(predicted)
+    is_document = ~predicted.spoilt
+    predicted = predicted.only(is_document)
     rows = without_verdict(predicted)
     judged, noise = judged_rows(rows, group.weights), planted(group, corpus, student)
     found: Measured = {(rule, figure): [] for rule in RULES for figure in SHOWN}
     for split in range(splits):
-        first = halves(rows.domains, split)
+        first = halves(with_copies.domains, split)
         of_split = []
-        for half in (first, ~first):
-            of_half = fitted(rows.only(half), group.weights)
+        for deciding in (first, ~first):
+            half = deciding[is_document]
+            of_half = fitted(with_copies.only(deciding), group.weights)
             all_rows = qualities(of_half, predicted.predicted, rows.sources)
             of_split.append(all_rows)
             on_others = {rule: own[~half] for rule, own in all_rows.items()}

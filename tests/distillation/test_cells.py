@@ -34,9 +34,12 @@ def known(
     settings: QualitySettings = SHRUNK,
     weights: list[int] | None = None,
     reversed_judged: np.ndarray | None = None,
+    is_copy: np.ndarray | None = None,
 ) -> dict[tuple[str | None, int], Cell]:
     again = np.full(judged.shape, np.nan) if reversed_judged is None else reversed_judged
-    found = cells(predicted, judged, again, sources, weights or [1000] * judged.shape[1], settings)
+    none = np.zeros(len(sources), bool) if is_copy is None else is_copy
+    weights = weights or [1000] * judged.shape[1]
+    found = cells(predicted, judged, again, sources, none, weights, settings)
     return {(cell.source, cell.slot): cell for cell in found}
 
 
@@ -83,6 +86,48 @@ def test_a_source_of_few_rows_leans_on_its_group() -> None:
     found = known(predicted, judged, ["few"] * 3 + ["many"] * 1_000)
     assert used_slope(found["few", 0].line) == pytest.approx(found[None, 0].slope, abs=0.3)
     assert 5.5 < found["few", 0].line.judged_mean < 8.5
+
+
+@pytest.mark.parametrize("settings", [SHRUNK, PAPER])
+def test_spoilt_copies_help_to_find_slopes_and_change_nothing_else(
+    settings: QualitySettings,
+) -> None:
+    """Among documents that the judge scores alike nothing shows that the student follows it; their
+    copies show it."""
+    predicted, judged = agreement(400, 2, 3.0)
+    judged[:, 0] = 8
+    sources = ["a"] * 200 + ["b"] * 200
+    copies, low = predicted - 4, judged - 4
+    is_copy = np.repeat([False, True], 400)
+    nulls = low.copy()
+    nulls[:300, 1] = np.nan
+    alone = known(predicted, judged, sources, settings)
+    both = np.r_[predicted, copies], np.r_[judged, nulls]
+    beside = known(*both, sources * 2, settings, is_copy=is_copy)
+    assert alone[None, 0].slope == alone["a", 0].slope == 0
+    assert beside[None, 0].slope > 0.2
+    assert beside["a", 0].slope > 0.2
+    for key, cell in alone.items():
+        own, line = (
+            replace(each.line, slope=0, error=0, squares=0, variance=0, free=0)
+            for each in (beside[key], cell)
+        )
+        mean = pytest.approx(line.judged_mean, abs=0.05)
+        assert own == replace(line, judged_mean=mean)
+        assert replace(beside[key], line=cell.line) == cell
+
+
+def test_copies_of_a_source_without_a_judged_document_tell_nothing_wild() -> None:
+    """Of three copies the slope is drawn to the group's, and the group's mean places the source."""
+    predicted, judged = agreement(203, 1, 1.0)
+    predicted[200:, 0], judged[200:, 0] = [1, 5, 9], [9, 0, 1]
+    is_copy = np.arange(203) >= 200
+    cell = known(predicted, judged, ["a"] * 200 + ["b"] * 3, is_copy=is_copy).get(("b", 0))
+    assert cell is None, "a source without a label has no cell"
+    predicted, judged = np.r_[predicted, predicted[:1]], np.r_[judged, [[np.nan]]]
+    found = known(predicted, judged, ["a"] * 200 + ["b"] * 4, is_copy=np.r_[is_copy, False])
+    assert found["b", 0].rows == 0
+    assert found["b", 0].slope == pytest.approx(found[None, 0].slope, abs=0.1)
 
 
 def test_what_is_noise_places_its_source_and_ranks_nothing() -> None:

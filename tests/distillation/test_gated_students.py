@@ -62,7 +62,7 @@ def labelled() -> tuple[list[Row], list[Row]]:
 
 
 ROWS, COPIES = labelled()
-JUDGED = np.array([row[3] for row in ROWS], np.float32)
+JUDGED = np.array([row[3] for row in [*ROWS, *COPIES]], np.float32)
 Relabel = Callable[[list[Row]], list[Row]]
 
 
@@ -97,7 +97,7 @@ def trained(folder: Path, relabel: Relabel) -> Distilled:
         folder, rows[:DOCUMENTS], domains=domains, copies=rows[DOCUMENTS:], per_shard=1_000
     )
     distilled = training.distill(Labelled(shards), RUBRIC, LINEAR, folder / "checkpoints")
-    assert distilled.held_out.doc_ids == [row[0] for row in ROWS]
+    assert distilled.held_out.doc_ids == [row[0] for row in [*ROWS, *COPIES]]
     return replace(distilled, held_out=replace(distilled.held_out, judged=JUDGED))
 
 

@@ -79,9 +79,9 @@ def test_paper_gives_the_qualities_it_always_gave_where_every_dimension_applies(
         own = np.array(sources) == source
         judged[own] = np.where(np.isnan(judged[own]).mean(axis=0) > 0.5, 5, judged[own])
     predicted = cells.in_points(scores)
-    known = cells.cells(
-        predicted, judged, np.full_like(judged, np.nan), sources, (1000,) * SLOTS, SETTINGS
-    )
+    nothing, no_copy = np.full_like(judged, np.nan), np.zeros(len(judged), bool)
+    how = (1000,) * SLOTS, SETTINGS
+    known = cells.cells(predicted, judged, nothing, sources, no_copy, *how)
     table = cells.quality_table(known, (1000,) * SLOTS, SETTINGS)
     by_source, group = masks(predicted, judged, sources)
     asked = [*sources, "new"]
@@ -95,8 +95,8 @@ def test_a_dimension_that_does_not_apply_is_all_that_differs(unanswered: float) 
     judged = np.tile(np.arange(10.0)[:, None], (1, SLOTS))
     judged[: int(10 * unanswered), 0] = np.nan
     scores = (1000 * np.tile(np.arange(10.0)[:, None], (1, SLOTS))).astype(np.int16)
-    nothing = np.full_like(judged, np.nan)
+    nothing, no_copy = np.full_like(judged, np.nan), np.zeros(10, bool)
     how = (1000,) * SLOTS, SETTINGS
-    known = cells.cells(cells.in_points(scores), judged, nothing, ["a"] * 10, *how)
+    known = cells.cells(cells.in_points(scores), judged, nothing, ["a"] * 10, no_copy, *how)
     own = [cell.counts for cell in known if cell.source == "a"]
     assert own == [unanswered < 0.5, *[True] * (SLOTS - 1)]

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from mira_spark.distillation import training
+from mira_spark.distillation.assessment import assess
 from mira_spark.distillation.rank_correlation import rank_correlation
 from mira_spark.distillation.shards import Labelled
 from mira_spark.distillation.training import Distilled, Evaluation, predict
 from mira_spark.errors import InputError
+from mira_spark.settings.students import QualitySettings
 from tests.labelled_texts import LINEAR, RUBRIC, documents
 from tests.staging import Row, staged
 
@@ -96,10 +98,13 @@ def test_spoilt_copies_are_learnt_from_and_never_measured_on(tmp_path: Path) -> 
     copies: list[Row] = [(*row[:2], "spoilt " * 20, [0, 0, 0], row[4]) for row in rows[::10]]
     plain, spoilt = distilled(tmp_path / "a", rows), distilled(tmp_path / "b", rows, copies)
     for seen in (spoilt.held_out, *spoilt.curve.values()):
-        assert not seen.spoilt.any()
-        assert len(set(seen.doc_ids)) == len(seen.doc_ids)
-    assert spoilt.held_out.doc_ids == plain.held_out.doc_ids
-    assert np.array_equal(spoilt.held_out.judged, plain.held_out.judged)
+        measured = assess(seen, RUBRIC.weights, QualitySettings()).rows
+        assert seen.spoilt.any()
+        assert not measured.spoilt.any()
+        assert len(set(measured.doc_ids)) == len(measured.doc_ids)
+    seen = spoilt.held_out.only(~spoilt.held_out.spoilt)
+    assert seen.doc_ids == plain.held_out.doc_ids
+    assert np.array_equal(seen.judged, plain.held_out.judged)
     texts = staged(tmp_path / "texts", [("d", "s0", "spoilt " * 20, [0, 0, 0], 0)])
     of_plain, of_spoilt = (
         predict(each.student, Labelled(texts)).predicted.max() for each in (plain, spoilt)
