@@ -11,8 +11,10 @@ import typer
 from pydantic import BaseModel
 
 from mira_spark.cli.main import app
+from mira_spark.judges.calls.secret import Secret
+from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.lake.schemas import TABLES
-from mira_spark.settings.root import Settings
+from mira_spark.settings.root import Settings, load
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "mira_spark").rglob("README.md"))]
@@ -147,6 +149,34 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
                 continue
             is_column = name.split(".")[0] in TABLES
             assert is_code or is_column or is_setting(name.split(".")), name
+
+
+SENT = {
+    "vllm.example.com": {"max_tokens": 8_000, "temperature": 0.0},
+    "127.0.0.1:8080": {"max_tokens": 2_000, "temperature": 0.0},
+    "127.0.0.1:11434": {"max_tokens": 8_000, "temperature": 0.0},
+    "my-workspace.cloud.databricks.com": {"max_tokens": 2_000, "temperature": 0.0},
+    "api.openai.com": {"max_completion_tokens": 8_000},
+}
+"""Of each server whose settings are shown: the limit and the temperature that it is sent."""
+
+
+def test_the_settings_shown_for_each_server_are_taken_and_send_what_it_knows(
+    tmp_path: Path,
+) -> None:
+    text = (ROOT / "mira_spark/judges/README.md").read_text(encoding="utf-8")
+    sent = {}
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        file = tmp_path / "my.yaml"
+        file.write_text(block, encoding="utf-8")
+        judge = load(file, ["corpus.input=python_environment"]).judge
+        assert judge.url is not None
+        assert judge.model in judge.prices or judge.hosts != ("127.0.0.1",)
+        identity = OpenAIJudge(judge, Secret("none")).identity
+        names = ("max_tokens", "max_completion_tokens", "temperature")
+        host = judge.url.split("/")[2]
+        sent[host] = {name: identity[name] for name in names if name in identity}
+    assert sent == SENT
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

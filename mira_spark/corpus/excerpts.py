@@ -11,7 +11,12 @@ def excerpt(text: str, window_tokens: int) -> str:
     A token is taken as four characters; the windows are joined by `EXCERPT_MARK`. The same cut is
     made in SQL by `sampling.excerpt_column`, so that long texts never reach the driver.
     """
-    size = window_tokens * CHARACTERS_PER_TOKEN
+    return cut(text, window_tokens * CHARACTERS_PER_TOKEN)
+
+
+def cut(text: str, size: int) -> str:
+    """`text` where it has at most three times `size` characters, else so many of its begin, middle
+    and end. Cutting an excerpt gives what cutting the whole text would."""
     if len(text) <= 3 * size:
         return text
     middle = (len(text) - size) // 2

@@ -19,6 +19,7 @@ from mira_spark.judges import prompts
 from mira_spark.judges.calls.secret import Secret, quieten, scrubbed
 from mira_spark.judges.calls.sendable import check_sendable
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
+from mira_spark.judges.refusals import refusal
 from mira_spark.settings.judge import ModelSettings
 from mira_spark.settings.urls import checked_url
 
@@ -194,8 +195,5 @@ def _refusal(response: Mapping[str, Any], secrets: Sequence[Secret]) -> CallFail
     said = " ".join(f"{error.get('Code')}: {error.get('Message')}".split())
     status = int(meta.get("HTTPStatusCode") or 500)
     after = meta.get("HTTPHeaders", {}).get("retry-after")
-    return CallFailed(
-        scrubbed(f"status {status}: {said}", secrets)[:200],
-        status=status,
-        retry_after=scrubbed(after, secrets) if after else None,
-    )
+    retry_after = scrubbed(after, secrets) if after else None
+    return refusal(status, scrubbed(said, secrets), retry_after)

@@ -17,6 +17,7 @@ from mira_spark.judges.calls.secret import Secret, scrubbed
 from mira_spark.judges.calls.sendable import check_sendable
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
 from mira_spark.judges.reading import is_text
+from mira_spark.judges.refusals import refusal
 from mira_spark.settings.judge import ModelSettings, Parameter
 from mira_spark.settings.urls import checked_url, host_of
 
@@ -186,11 +187,8 @@ class OpenAIJudge:
         if response.is_success:
             return
         said = _message(await self._said(response))
-        raise CallFailed(
-            f"status {response.status_code}: {said}"[:200],
-            status=response.status_code,
-            retry_after=scrubbed(response.headers.get("retry-after", ""), [self._secret]) or None,
-        )
+        retry_after = scrubbed(response.headers.get("retry-after", ""), [self._secret]) or None
+        raise refusal(response.status_code, said, retry_after)
 
     async def _said(self, response: Any) -> str:
         """The begin of the body of a refusal, as far as it comes. The raw body is nobody's local:
@@ -263,6 +261,7 @@ def _is_count(value: object) -> bool:
 
 def _message(body: str) -> str:
     """What the server says is wrong, on one line."""
-    error = _value_at(_object(body), "error")
-    said = _value_at(error, "message") or error
+    answer = _object(body)
+    error = _value_at(answer, "error")
+    said = _value_at(error, "message") or error or _value_at(answer, "message")
     return " ".join((said if is_text(said) else body).split())

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from mira_spark.lake.scale import WEIGHT
 
 Purpose = Literal["discover", "label", "repeat", "reversed", "spoilt", "canary"]
-CallOutcome = Literal["answered", "invalid", "refused", "truncated", "failed"]
+CallOutcome = Literal["answered", "invalid", "refused", "truncated", "too_long", "failed"]
 UNREADABLE_OUTCOMES: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated")
 """The outcomes of answers that came and cannot be used."""
 
@@ -35,6 +35,8 @@ class Request:
     `anchors` is empty in discovery and the whole rubric in labelling, in the order shown.
     `messages` is the rendered prompt, (role, content) pairs, constant part first.
     `sendable` and `license` are the document's own, checked again before anything leaves.
+    `cut_to` is the length in characters to which each window is cut where the prompt is too long
+    for the judge; 0: the document is never shown shorter.
     """
 
     call_key: str
@@ -50,6 +52,12 @@ class Request:
     code: str = ""
     sendable: bool = True
     license: str | None = None
+    cut_to: int = 0
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether a shorter excerpt of the document can be asked about."""
+        return 0 < 3 * self.cut_to < len(self.document)
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,10 @@ class CallFailed(Exception):
         self.status = status
         self.retry_after = retry_after
         self.lost = lost
+
+
+class PromptTooLong(CallFailed):
+    """The server takes no prompt of this length: it neither worked nor bills."""
 
 
 class Judge(Protocol):

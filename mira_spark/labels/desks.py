@@ -17,7 +17,7 @@ from mira_spark.judges.calls.spending import Spending
 from mira_spark.judges.protocol import Answer, Request
 from mira_spark.labels import forms, judge_calls
 from mira_spark.labels.forms import Form
-from mira_spark.labels.questions import as_replicate
+from mira_spark.labels.questions import as_replicate, with_shorter_excerpt
 from mira_spark.lake.clock import clock_after
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics.rubric import Rubric
@@ -81,7 +81,10 @@ def ledger(
     def next_replicate(request: Request) -> Request:
         return as_replicate(request, form, request.replicate + 2)
 
-    return Ledger(known, parse, next_replicate, reasks)
+    def shorter(request: Request) -> Request:
+        return with_shorter_excerpt(request, form)
+
+    return Ledger(known, parse, next_replicate, reasks, shorter)
 
 
 def with_another_asking(lake: Lakehouse, judge: JudgeSettings) -> JudgeSettings:

@@ -38,13 +38,15 @@ SALT = "mira.boundary_salt"
 @dataclass(frozen=True)
 class Form:
     """How the questions of one task are put: the prompts, whose judge, the salt of the
-    boundaries, and the generation of the labels. Equal forms put equal questions."""
+    boundaries, the generation of the labels, and the length of an excerpt's windows. Equal forms
+    put equal questions."""
 
     task: Task
     judge: Judge
     prompts: Prompts
     salt: bytes
     generation: int
+    window_tokens: int
 
 
 def task_model(settings: JudgeSettings, task: Task) -> ModelSettings:
@@ -115,7 +117,7 @@ def open_form(lake: Lakehouse, settings: JudgeSettings, task: Task, generation: 
         salt = secrets.token_hex(16)
         lake.set_properties("judge_calls", {SALT: salt})
     loaded = prompts.load(settings.prompts)
-    return Form(task, judge, loaded, bytes.fromhex(salt), generation)
+    return Form(task, judge, loaded, bytes.fromhex(salt), generation, settings.window_tokens)
 
 
 def model_price(judge: JudgeSettings, model: ModelSettings) -> Price:

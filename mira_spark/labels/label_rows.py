@@ -5,7 +5,10 @@ import uuid
 from collections.abc import Iterator
 
 from mira_spark.judges import defence
+from mira_spark.judges.calls.ledger import Answered
 from mira_spark.judges.protocol import Purpose
+from mira_spark.judges.reading import Labels
+from mira_spark.labels import questions
 from mira_spark.labels.asking import AskedDocument
 from mira_spark.labels.desks import Labelling
 from mira_spark.lake.tables import Lakehouse
@@ -46,7 +49,7 @@ def label_rows(done: AskedDocument, work: Labelling) -> Iterator[dict[str, objec
         "content_hash": row["content_hash"],
         "repeat_scores": again.get("repeat"),
         "reversed_scores": again.get("reversed"),
-        "unseen_share": row["unseen_share"],
+        "unseen_share": _unseen_share(row["unseen_share"], done.answers["label"]),
     }
     if done.copy is None:
         return
@@ -57,8 +60,12 @@ def label_rows(done: AskedDocument, work: Labelling) -> Iterator[dict[str, objec
             "content_hash": digest[:16],
             "spoilt": kind,
             "spoilt_text": text,
-            "unseen_share": 0.0,
+            "unseen_share": _unseen_share(0.0, done.answers["spoilt"]),
         }
+
+
+def _unseen_share(outside: float, answer: Answered[Labels]) -> float:
+    return questions.unseen_share(outside, answer.request, answer.asked)
 
 
 def _label(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame, Row, functions as F
 
-from mira_spark.corpus import sampling
+from mira_spark.corpus import excerpts, sampling
 from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
 from mira_spark.judges import defence, prompts
 from mira_spark.judges.protocol import Purpose, Request
@@ -64,8 +64,30 @@ def request(
         code=code,
         sendable=row["sendable"],
         license=row["license"],
+        cut_to=form.window_tokens,
     )
     return as_replicate(new, form, REPLICATES.get(purpose, 0))
+
+
+def with_shorter_excerpt(request: Request, form: Form) -> Request:
+    """The same question about a quarter of the excerpt or less, for a judge that the prompt was too
+    long for: no text that was to fit at four characters to a token is longer at one."""
+    document = excerpts.cut(request.document, request.cut_to)
+    code = defence.boundary(document, form.salt)
+    messages = prompts.messages(form.prompts, document, code, request.anchors)
+    shorter = replace(request, document=document, code=code, messages=messages, cut_to=0)
+    return as_replicate(shorter, form, request.replicate)
+
+
+def unseen_share(outside: float, request: Request, asked: Request) -> float:
+    """The share of a text, 0 to 1, that a judge did not see: `outside` is that outside of the
+    request's excerpt, and `asked` is what was asked in the request's place."""
+    if asked.document == request.document:
+        return outside
+    seen = (
+        3 * request.cut_to / min(len(request.document), 3 * request.cut_to * CHARACTERS_PER_TOKEN)
+    )
+    return 1 - (1 - outside) * seen
 
 
 def as_replicate(request: Request, form: Form, replicate: int) -> Request:

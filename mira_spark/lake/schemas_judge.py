@@ -36,7 +36,7 @@ JUDGE_TABLES: dict[str, Table] = {
             ("judge", STRING, "provider:model"),
             ("answered_by", STRING, "the model as the server named it", NULL),
             ("raw_response", STRING, "the body as it came, before anything is read", NULL),
-            ("outcome", STRING, "answered, invalid, refused, truncated or failed"),
+            ("outcome", STRING, "answered, invalid, refused, truncated, too_long or failed"),
             ("reason", STRING, "why the outcome is not answered", NULL),
             ("input_tokens", LONG, "tokens of the prompt, cached ones included"),
             ("cached_input_tokens", LONG, "prompt tokens read from the provider's cache"),

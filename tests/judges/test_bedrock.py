@@ -21,7 +21,7 @@ from mira_spark.judges import prompts
 from mira_spark.judges.bedrock import BedrockJudge
 from mira_spark.judges.calls.secret import Secret
 from mira_spark.judges.calls.sendable import NotSendable
-from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
+from mira_spark.judges.protocol import Anchor, Answer, CallFailed, PromptTooLong, Request
 from mira_spark.judges.reading import Unusable, content, parse_labels
 from mira_spark.settings.judge import ModelSettings
 
@@ -179,6 +179,14 @@ def test_a_refusal_has_its_http_status(client: Any, stub: Stubber, code: str, st
     found = failure(client)
     assert (found.status, found.retry_after, found.lost) == (status, None, False)
     assert str(found) == f"status {status}: {code}: no luck"
+
+
+def test_a_prompt_that_is_too_long_is_told_from_other_refusals(client: Any, stub: Stubber) -> None:
+    said = "Input is too long for requested model."
+    stub.add_client_error("converse", "ValidationException", said, 400)
+    found = failure(client)
+    assert isinstance(found, PromptTooLong)
+    assert str(found) == f"status 400: ValidationException: {said}"
 
 
 def test_a_refusal_may_say_when_to_come_back(client: Any, stub: Stubber) -> None:

@@ -1,6 +1,7 @@
 """A judge that fails in every way there is loses no label and bends none, and tells no key."""
 
 import base64
+import json
 import logging
 import random
 import traceback
@@ -21,12 +22,13 @@ from mira_spark.judges.calls.ledger import Answered, Ledger, answered
 from mira_spark.judges.calls.pacing import JudgeUnavailable, Pacer
 from mira_spark.judges.calls.secret import Secret
 from mira_spark.judges.calls.spending import Spending
+from mira_spark.judges.calls.throttle import AT_FIRST
 from mira_spark.judges.openai_compatible import OpenAIJudge
 from mira_spark.judges.protocol import Answer, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.settings.judge import BudgetSettings, ModelSettings, PacingSettings, Price
 from tests.judge_driver import again, asked, parse
-from tests.judge_faults import FAULTS, always, drawn
+from tests.judge_faults import FAULTS, Fault, always, drawn
 from tests.judge_stub import JudgeStub, by_hash
 
 FREE = Price(input=Decimal(0), output=Decimal(0), read_on=date(2026, 1, 1))
@@ -68,8 +70,10 @@ class Office:
             if row.call_key in wanted and row.outcome != "failed"
         }
 
-    def ask(self, requests: Iterable[Request], reasks: int = 1) -> list[Answered[Labels]]:
-        """What came of the requests in one run, which the judge may end early."""
+    def ask(
+        self, requests: Iterable[Request], reasks: int = 1, stops: bool = True
+    ) -> list[Answered[Labels]]:
+        """What came of the requests in one run, which the judge may end early where it `stops`."""
         judge = self.judge()
         ledger = Ledger(self.known, parse, lambda request: again(judge, request), reasks)
         budget = Spending(BudgetSettings(), FREE)
@@ -82,7 +86,8 @@ class Office:
                 for each in answered(requests, desk, ledger):
                     found.append(each)
             except JudgeUnavailable:
-                pass
+                if not stops:
+                    raise
         assert budget.reserved.tokens == 0
         return found
 
@@ -128,6 +133,25 @@ def test_faults_in_a_third_of_the_calls_change_no_label(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_faults_in_a_third_of_the_calls_change_no_label_of_many(tmp_path: Path) -> None:
     run_with_faults(20_000, tmp_path)
+
+
+def test_a_judge_without_schemas_stops_with_the_setting_that_mends_it_and_nothing_spent(
+    tmp_path: Path,
+) -> None:
+    said = "'response_format' of type 'json_schema' is not supported with this model"
+    body = json.dumps({"error": {"message": said}}).encode()
+    fault = Fault("no_schema", "failed", 400, body=lambda _, key: body)
+    with JudgeStub(faults=always(fault)) as stub:
+        office = Office(stub, tmp_path)
+        with pytest.raises(JudgeUnavailable) as caught:
+            office.ask(asked(office.judge(), 100), stops=False)
+        assert len(stub.calls) < 5 + AT_FIRST
+    assert str(caught.value) == (
+        f"the first calls were refused, 5 in a row with status 400: {said}; set "
+        "judge.answer_format to json_object, or judge.parameters to {response_format: null} for a "
+        "server that takes no form of answer at all"
+    )
+    assert all((row.outcome, row.cost_nanos) == ("failed", 0) for row in office.rows())
 
 
 def written(folder: Path) -> bytes:

@@ -21,7 +21,7 @@ from mira_spark.judges import prompts
 from mira_spark.judges.calls.secret import Secret
 from mira_spark.judges.calls.sendable import NotSendable
 from mira_spark.judges.openai_compatible import LONGEST_BODY, OpenAIJudge
-from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Judge, Request
+from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Judge, PromptTooLong, Request
 from mira_spark.judges.reading import Labels, Unusable, content, parse_discovery, parse_labels
 from mira_spark.settings.judge import ModelSettings
 from tests.judge_faults import BY_KIND, FAULTS, Fault, always, drawn
@@ -360,6 +360,8 @@ def test_a_status_comes_with_its_retry_after_and_a_short_message() -> None:
     [
         (b'{"error": {"message": "no such\\n model", "type": "x"}}', "status 404: no such model"),
         (b'{"error": "no such model"}', "status 404: no such model"),
+        (b'{"object": "error", "message": "no such model"}', "status 404: no such model"),
+        (b'{"error_code": "X", "message": "no such model"}', "status 404: no such model"),
         (b'{"error": {"message": "\\ud800"}}', 'status 404: {"error": {"message": "\\ud800"}}'),
         (b"plain \xff words", "status 404: plain \ufffd words"),
         (b"", "status 404: "),
@@ -562,6 +564,17 @@ def test_no_answer_holds_the_key_even_if_the_server_shows_it(form: str) -> None:
     assert leaks(repr(answer)) == []
     assert isinstance(outcome(answer, "0a1b2c3d"), Labels)
     assert "[secret]" in (answer.raw_response or "")
+
+
+def test_a_prompt_that_is_too_long_is_told_from_other_refusals() -> None:
+    said = "This model's maximum context length is 8 tokens. However, you requested 9 tokens"
+    body = json.dumps({"object": "error", "message": said, "code": 400}).encode()
+    with JudgeStub(faults=always(Fault("x", "failed", 400, body=lambda _, key: body))) as stub:
+        found = failure(judge(stub), request())
+        assert isinstance(found, PromptTooLong)
+        assert (str(found), found.status, found.lost) == (f"status 400: {said}", 400, False)
+        stub.faults = always(BY_KIND["status_400"])
+        assert not isinstance(failure(judge(stub), request()), PromptTooLong)
 
 
 def test_a_judge_is_not_pickled_into_a_closure() -> None:

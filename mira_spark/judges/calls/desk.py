@@ -25,6 +25,7 @@ from mira_spark.judges.protocol import (
     Answer,
     CallFailed,
     Judge,
+    PromptTooLong,
     Request,
 )
 from mira_spark.judges.unusable import REMEDY, summary
@@ -32,6 +33,8 @@ from mira_spark.judges.unusable import REMEDY, summary
 _T = TypeVar("_T")
 
 LOST = "the driver ended while the call was in flight; presumed paid"
+UNANSWERED = ("failed", "too_long")
+"""The outcomes that are known without reading, as nothing was answered."""
 MOST_TOKENS = 10**9
 """No call uses as many: a server that says so counts as one that says nothing."""
 
@@ -171,9 +174,11 @@ class Desk:
         done.put(asked)
 
     def _count_unreadable(self, answer: Answer) -> None:
-        """Stop when too many answers in a row could not be used."""
-        if answer.outcome not in UNREADABLE_OUTCOMES:
+        """Stop when too many answers in a row could not be used; a prompt that was too long, and is
+        asked again shorter, counts neither way."""
+        if answer.outcome == "answered":
             self._unreadable.clear()
+        if answer.outcome not in UNREADABLE_OUTCOMES:
             return
         self._unreadable.append(answer)
         if len(self._unreadable) == self._most_unreadable:
@@ -191,6 +196,8 @@ class Desk:
             answer, _ = await self._pacer.call(partial(self._attempt, call))
         except GaveUp as error:
             answer = _failed_answer(error)
+        except PromptTooLong as error:
+            answer = Answer(None, "too_long", str(error))
         except BaseException as error:
             self._stop(error)
             if call.sent:
@@ -223,6 +230,8 @@ class Desk:
                 call.spend(most_tokens, nanos)
             else:
                 self._spending.release(reservation)
+            if isinstance(error, PromptTooLong) and not call.request.can_be_cut:
+                raise CallFailed(str(error), error.status) from None
             raise
         tokens = (answer.input_tokens, answer.output_tokens)
         if tokens[0] <= 0 or sum(tokens) > MOST_TOKENS:
@@ -251,7 +260,7 @@ class Desk:
             judge=self._judge.name,
             answered_by=answer.model or None,
             raw_response=answer.raw_response,
-            outcome="failed" if answer.outcome == "failed" else None,
+            outcome=answer.outcome if answer.outcome in UNANSWERED else None,
             reason=answer.reason,
             input_tokens=call.input_tokens,
             cached_input_tokens=answer.cached_input_tokens,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from mira_spark.judges import reading
-from mira_spark.judges.calls.desk import Asked, Desk
+from mira_spark.judges.calls.desk import UNANSWERED, Asked, Desk
 from mira_spark.judges.protocol import UNREADABLE_OUTCOMES, Answer, Request
 
 _T = TypeVar("_T")
@@ -25,30 +25,44 @@ class Ledger(Generic[_T]):
     judge's text; it raises ValueError saying what is not as asked, and depends on nothing of a
     request that its call_key does not cover. `again` is the same question under the next
     replicate, put at most `reasks` times where an answer is invalid, refused or truncated.
+    `shorter` is the question about a shorter excerpt of the document, put once where the prompt was
+    too long for the judge and can be cut.
     """
 
     known: Callable[[Sequence[str]], Mapping[str, Answer]]
     parse: Callable[[Request, str], _T]
     again: Callable[[Request], Request]
     reasks: int = 1
+    shorter: Callable[[Request], Request] | None = None
 
 
 @dataclass(frozen=True)
 class Answered(Generic[_T]):
     """A request with its answer and, where the outcome is `answered`, what was read out of it.
 
-    `call_key` is that of the row of `judge_calls`: the request's own, or a later replicate's.
+    `asked` is the question that was answered: the request, or what was asked in its place, a later
+    replicate or about a shorter excerpt.
     """
 
     request: Request
     answer: Answer
     value: _T | None
-    call_key: str
+    asked: Request
+
+    @property
+    def call_key(self) -> str:
+        """That of the answer's row of `judge_calls`."""
+        return self.asked.call_key
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether a shorter excerpt was judged than was to be."""
+        return self.asked.document != self.request.document
 
 
 @dataclass
 class _Item(Generic[_T]):
-    """A request on its way; `asked` is the replicate whose answer it waits for."""
+    """A request on its way; `asked` is the question whose answer it waits for."""
 
     request: Request
     asked: Request
@@ -173,8 +187,12 @@ class _Use(Generic[_T]):
     ) -> Iterator[Answered[_T]]:
         """What is handed out; the others are to be asked again."""
         for item, answer, value in answers:
-            result = Answered(item.request, answer, value, item.asked.call_key)
-            if answer.outcome in UNREADABLE_OUTCOMES and item.reasks > 0:
+            result = Answered(item.request, answer, value, item.asked)
+            shorter = self._ledger.shorter if item.asked.can_be_cut else None
+            if answer.outcome == "too_long" and shorter:
+                item.asked = shorter(item.asked)
+                self._next.append(item)
+            elif answer.outcome in UNREADABLE_OUTCOMES and item.reasks > 0:
                 item.best, item.asked = result, self._ledger.again(item.asked)
                 item.reasks -= 1
                 self._next.append(item)
@@ -184,7 +202,7 @@ class _Use(Generic[_T]):
 
     def _parsed_answer(self, request: Request, answer: Answer) -> tuple[Answer, _T | None]:
         """The answer as today's parser sees it."""
-        if answer.outcome == "failed":
+        if answer.outcome in UNANSWERED:
             return answer, None
         try:
             value = self._ledger.parse(request, reading.content(answer.raw_response or ""))

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from mira_spark.errors import JudgeError
 from mira_spark.judges.calls.throttle import Throttle, is_retryable, retry_after_s
-from mira_spark.judges.protocol import CallFailed
+from mira_spark.judges.protocol import CallFailed, PromptTooLong
 from mira_spark.settings.judge import PacingSettings
 
 FREE_RETRIES = 10
@@ -88,8 +88,8 @@ class Pacer:
         """The attempt's result and how many attempts it took.
 
         `attempt` is called only when a call may be made, raises CallFailed when it brought no
-        answer, and any other exception passes through. Raises GaveUp when this question failed for
-        good, JudgeUnavailable when no question will be asked any more.
+        answer; PromptTooLong and any other exception passes through. Raises GaveUp when this
+        question failed for good, JudgeUnavailable when no question will be asked any more.
         """
         n, due, deadline, reason = 0, 0.0, math.inf, ""
         while True:
@@ -103,6 +103,8 @@ class Pacer:
                 result = await attempt()
                 self._throttle.answered(self._running)
                 return result, n
+            except PromptTooLong:
+                raise  # it says nothing of the server's health
             except CallFailed as failure:
                 reason, due = str(failure), self._retry_time(failure, n, deadline)
             finally:

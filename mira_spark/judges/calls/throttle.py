@@ -6,6 +6,8 @@ from collections import deque
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from mira_spark.judges.refusals import remedy
+
 AT_FIRST = 4
 """Calls at once at the start and after a pause. At most 5: no more may meet a refused key."""
 _CUT = 0.8
@@ -23,7 +25,6 @@ REFUSED: dict[int | None, str] = {
     403: "403: the key may not be used for this; check its rights and judge.model",
 }
 REFUSED_IN_A_ROW = 5
-_CHECK = "; check judge.url, judge.model and judge.parameters"
 
 
 def is_retryable(status: int | None) -> bool:
@@ -184,7 +185,7 @@ class Throttle:
             self._alike = (status, refused_before + 1)
             if self._alike[1] >= REFUSED_IN_A_ROW:
                 n = self._alike[1]
-                return f"the first calls were refused, {n} in a row with {said}{_CHECK}"
+                return f"the first calls were refused, {n} in a row with {said}; {remedy(said)}"
         if self.breaker.since is not None and now - self.breaker.since > self._outage_s:
             last = f"HTTP {status}" if status else "no connection"
             return f"no answer for {now - self.breaker.since:.0f} s, the last failure: {last}"

@@ -27,7 +27,7 @@ from mira_spark.judges.calls.prices import upper_bound_tokens
 from mira_spark.judges.calls.spending import CapReached, Spending, Spent
 from mira_spark.judges.calls.throttle import AT_FIRST
 from mira_spark.judges.prompts import schema
-from mira_spark.judges.protocol import Answer, CallFailed, Request
+from mira_spark.judges.protocol import Answer, CallFailed, PromptTooLong, Request
 from mira_spark.settings.judge import BudgetSettings, Caps, PacingSettings, Price
 
 PRICE = Price(input=Decimal(1), output=Decimal(2), read_on=date(2026, 1, 1))
@@ -118,7 +118,7 @@ class Office:
                 "run",
                 most_unreadable=self.most_unreadable,
             )
-            ledger = Ledger(self.known, self.parse, next_replicate, self.reasks)
+            ledger = Ledger(self.known, self.parse, next_replicate, self.reasks, shorter)
             yield stack.enter_context(desk), ledger
 
     def run(self, *keys: str | Request) -> dict[str, Answered[int]]:
@@ -141,6 +141,11 @@ def request(key: str | Request) -> Request:
 
 def next_replicate(request: Request) -> Request:
     return replace(request, call_key=f"{request.call_key}+", replicate=request.replicate + 1)
+
+
+def shorter(request: Request) -> Request:
+    key, document = f"{request.call_key}-", request.document[:3]
+    return replace(request, call_key=key, document=document, cut_to=0)
 
 
 def keys(many: int) -> list[str]:
@@ -662,3 +667,87 @@ def test_an_interrupt_ends_the_run_and_loses_no_answer(office: Office) -> None:
     assert len(office.judge.asked) < 4_000
     assert sorted(office.judge.asked) == sorted(office.outcomes())
     assert set(office.outcomes().values()) == {"answered"}
+
+
+LONG, TOO_LONG = "7000000", "status 400: request (9 tokens) exceeds the available context size (3)"
+
+
+def long_documents(*texts: str) -> list[Request]:
+    return [replace(request(text), cut_to=1) for text in texts]
+
+
+def reads_at_most(characters: int) -> Say:
+    def say(request: Request) -> str:
+        if len(request.document) > characters:
+            raise PromptTooLong(TOO_LONG, 400)
+        return request.document
+
+    return say
+
+
+def test_a_prompt_that_is_too_long_is_asked_once_more_with_a_shorter_excerpt(
+    office: Office,
+) -> None:
+    office.say = reads_at_most(3)
+    found = office.run(*long_documents(LONG))[LONG]
+    assert office.judge.asked == [LONG, f"{LONG}-"]
+    assert (found.value, found.answer.outcome, found.call_key) == (700, "answered", f"{LONG}-")
+    assert (found.was_cut, found.asked.document, found.request.document) == (True, "700", LONG)
+    first, second = sorted(office.table, key=lambda row: row.call_key)
+    assert (first.outcome, first.reason, first.attempts) == ("too_long", TOO_LONG, 1)
+    assert (first.cost_nanos, first.input_tokens, first.output_tokens) == (0, 0, 0)
+    assert (second.outcome, second.reason, second.cost_nanos) == ("answered", None, 20_000)
+    assert office.budget.spent == Spent(20_000, 15), "paid once"
+    again = office.run(*long_documents(LONG))[LONG]
+    assert office.judge.asked == [], "both are in the ledger"
+    assert (again.value, again.was_cut) == (700, True)
+
+
+def test_what_was_cut_and_cannot_be_read_is_asked_again_as_it_was_cut(office: Office) -> None:
+    read = reads_at_most(3)
+    office.say = lambda request: "seven" if request.call_key.endswith("-") else read(request)
+    found = office.run(*long_documents(LONG))[LONG]
+    assert office.judge.asked == [LONG, f"{LONG}-", f"{LONG}-+"]
+    assert (found.value, found.asked.document) == (700, "700")
+
+
+def test_a_prompt_that_is_too_long_even_when_cut_fails_and_the_cut_one_is_asked_on_request(
+    office: Office,
+) -> None:
+    office.say = reads_at_most(2)
+    found = office.run("1", *long_documents(LONG))[LONG]
+    assert (found.answer.outcome, found.answer.reason) == ("failed", TOO_LONG)
+    assert office.outcomes() == {"1": "answered", LONG: "too_long", f"{LONG}-": "failed"}
+    office.say = reads_at_most(3)
+    assert office.run(*long_documents(LONG))[LONG].value == 700
+    assert office.judge.asked == [f"{LONG}-"]
+
+
+def test_a_document_that_cannot_be_cut_fails_as_any_question_that_is_refused(
+    office: Office,
+) -> None:
+    office.say = reads_at_most(0)
+    found = office.run("7", replace(request("777"), cut_to=1))
+    assert {each.answer.outcome for each in found.values()} == {"failed"}
+    assert sorted(office.judge.asked) == ["7", "777"]
+
+
+def test_long_documents_do_not_stop_a_run_whose_judge_reads_shorter_ones(office: Office) -> None:
+    office.say, office.most_unreadable = reads_at_most(3), 2
+    texts = [f"{i}00000" for i in range(100, 200)]
+    found = office.run(*long_documents(*texts))
+    assert sorted(each.value or 0 for each in found.values()) == list(range(100, 200))
+    assert len(office.judge.asked) == 200
+
+
+def test_a_judge_for_which_every_prompt_is_too_long_stops_the_run_with_the_setting(
+    office: Office,
+) -> None:
+    office.say = reads_at_most(0)
+    with pytest.raises(JudgeUnavailable) as caught:
+        office.run(*long_documents(*[f"{i}00000" for i in range(100, 200)]))
+    assert str(caught.value) == (
+        f"the first calls were refused, 5 in a row with {TOO_LONG}; lower judge.window_tokens or "
+        "judge.max_output_tokens, or serve a longer context"
+    )
+    assert {row.cost_nanos for row in office.table} == {0}
