@@ -7,7 +7,7 @@ from pyspark.sql import Row
 
 from mira_spark.corpus.draws import draw
 from mira_spark.judges.calls.ledger import Answered, answered
-from mira_spark.judges.protocol import Purpose, Request
+from mira_spark.judges.protocol import Answer, Purpose, Request
 from mira_spark.judges.reading import Labels
 from mira_spark.labels import checks, desks, labelling, questions, spoiling
 from mira_spark.labels.desks import Labelling
@@ -25,6 +25,14 @@ class AskedDocument:
     """How a copy was spoilt that is asked about too, and its text."""
     answers: dict[Purpose, Answered[Labels]] = field(default_factory=dict)
 
+    @property
+    def answer(self) -> Answer:
+        """What decides whether it is labelled now: the answer to its first question, or the failure
+        of any of its questions. One of them failed: all are asked again, and those that have an
+        answer cost nothing then."""
+        failures = (a.answer for a in self.answers.values() if a.answer.outcome == "failed")
+        return next(failures, self.answers["label"].answer)
+
 
 def asked_documents(
     lake: Lakehouse,
@@ -38,8 +46,7 @@ def asked_documents(
     """The documents of the rows with their answers, each as soon as all of its own are there."""
     at_work: dict[str, AskedDocument] = {}
     requests = _requests(rows, work, settings, reversed_share, at_work)
-    group, anchors_id = work.rubric.source_group, work.rubric.anchors_id
-    ledger = desks.ledger(lake, work.form, group, anchors_id, checks.parse, reasks)
+    ledger = desks.ledger(lake, work.form, work.rubric.anchors_id, checks.parse, reasks)
     return _complete(answered(requests, work.desk, ledger, before_asking), at_work)
 
 

@@ -75,7 +75,7 @@ def _questions(work: Labelling, rows: Sequence[Row], replicate: int) -> list[Req
 def _answers(lake: Lakehouse, work: Labelling, requests: Sequence[Request]) -> Asking:
     """One asking, from the ledger where it is known."""
     rubric = work.rubric
-    ledger = desks.ledger(lake, work.form, rubric.source_group, rubric.anchors_id, parse, 0)
+    ledger = desks.ledger(lake, work.form, rubric.anchors_id, parse, 0)
     scores: dict[tuple[str, int], int] = {}
     models = set()
     for done in answered(requests, work.desk, ledger):

@@ -68,15 +68,14 @@ def open_desk(
 def ledger(
     lake: Lakehouse,
     form: Form,
-    source_group: str,
     rubric_id: str | None,
     parse: Callable[[Request, str], _T],
     reasks: int,
 ) -> Ledger[_T]:
-    """The ledger of one group's discovery (no rubric) or labelling, over `judge_calls`."""
+    """The ledger of a discovery (no rubric) or of labellings on a rubric, over `judge_calls`."""
 
     def known(keys: Sequence[str]) -> Mapping[str, Answer]:
-        return judge_calls.answers(lake, source_group, rubric_id, keys)
+        return judge_calls.answers(lake, rubric_id, keys)
 
     def next_replicate(request: Request) -> Request:
         return as_replicate(request, form, request.replicate + 2)

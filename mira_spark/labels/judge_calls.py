@@ -27,12 +27,10 @@ def append(
     lake.append_rows(rows, "judge_calls", run_id, transaction, again)
 
 
-def answers(
-    lake: Lakehouse, source_group: str, rubric_id: str | None, keys: Sequence[str]
-) -> dict[str, Answer]:
-    """Those of the keys that have an answer, in one group's discovery (no rubric) or labelling."""
-    calls = lake.read("judge_calls").filter(F.col("source_group") == source_group)
-    calls = calls.filter(F.col("rubric_id").eqNullSafe(F.lit(rubric_id)))
+def answers(lake: Lakehouse, rubric_id: str | None, keys: Sequence[str]) -> dict[str, Answer]:
+    """Those of the keys that have an answer, in discoveries (no rubric) or labellings on a rubric.
+    Whatever group they were asked for: a group may get another name, and is asked nothing anew."""
+    calls = lake.read("judge_calls").filter(F.col("rubric_id").eqNullSafe(F.lit(rubric_id)))
     found = calls.filter((F.col("outcome") != "failed") & F.col("call_key").isin(list(keys)))
     return {row["call_key"]: _answer(row) for row in found.collect()}
 

@@ -40,8 +40,10 @@ class LabelChunk:
 
 def label_rows(done: AskedDocument, work: Labelling) -> Iterator[dict[str, object]]:
     """The rows of `labels` of a document and of its spoilt copy; none of what has no answer that
-    can be used, and none of the copy without the document, which is asked about again with it."""
+    can be used, and none of both while one of their questions failed: they are asked again."""
     row = done.row
+    if done.answer.outcome == "failed":
+        return
     if (label := _label(done, "label", row["document"], work)) is None:
         return
     again = {p: a.value.scores for p, a in done.answers.items() if a.value is not None}

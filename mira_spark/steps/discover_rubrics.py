@@ -95,7 +95,7 @@ def _points(
 
     rows = sample.orderBy("doc_id").toLocalIterator()
     requests = (questions.request(row, form, "discover", source_group) for row in rows)
-    ledger = desks.ledger(lake, form, source_group, None, parse, settings.judge.reasks)
+    ledger = desks.ledger(lake, form, None, parse, settings.judge.reasks)
     keyed_points = []
     unusable: list[Answer] = []
     total = settings.discovery.documents_per_group

@@ -92,7 +92,7 @@ def _label_group(
     unusable: list[Answer] = []
     try:
         for done in track(complete, total, group):
-            answer = done.answers["label"].answer
+            answer = done.answer
             counts[answer.outcome] += 1
             counts[SHOWN_SHORTER] += done.answers["label"].was_cut
             if answer.outcome != "answered" and len(unusable) < SHOWN:
@@ -110,8 +110,11 @@ def _label_group(
 
 
 def _pending(lake: Lakehouse, labelling_id: str, sampled: DataFrame) -> DataFrame:
-    """The group's sample less the texts that are labelled."""
-    done = lake.read("labels").filter(F.col("labelling_id") == labelling_id)
+    """The group's sample less the texts that are labelled. The label of a document that was
+    withdrawn, or has another text by now, is set aside and does not count."""
+    labels = lake.read("labels").filter(F.col("labelling_id") == labelling_id)
+    there = lake.read("documents").select("doc_id", "content_hash")
+    done = labels.join(there, on=["doc_id", "content_hash"], how="left_semi")
     return sampled.join(done, on="content_hash", how="left_anti")
 
 

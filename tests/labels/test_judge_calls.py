@@ -22,6 +22,20 @@ def into(lake: Lakehouse) -> Sink:
     return sink
 
 
+def test_an_answer_is_known_in_what_it_was_asked_for_whatever_the_group(lake: Lakehouse) -> None:
+    """A group may get another name; what is asked about it is the same."""
+    create_tables(lake, ["judge_calls"])
+    calls = [
+        row("a"),
+        row("b", source_group="another"),
+        row("c", rubric_id=None),
+        row("d", outcome="failed"),
+    ]
+    judge_calls.append(lake, calls, "r", ("journal", 1), again=False)
+    assert sorted(judge_calls.answers(lake, "r1", [*"abcde"])) == ["a", "b"]
+    assert sorted(judge_calls.answers(lake, None, [*"abcde"])) == ["c"]
+
+
 def called(lake: Lakehouse) -> list[str]:
     return sorted(row["call_key"] for row in lake.read("judge_calls").collect())
 

@@ -3,7 +3,7 @@
 import hashlib
 from datetime import UTC, datetime
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.labels.label_sample import label_sample
 from mira_spark.lake.creation import create_tables
@@ -22,6 +22,16 @@ def documents(lake: Lakehouse, texts: dict[str, str]) -> DataFrame:
     ]  # fmt: skip
     columns = "doc_id string, source string, domain string, content_hash binary"
     return lake.spark.createDataFrame(rows, columns)
+
+
+def write_documents(lake: Lakehouse, hashes: dict[str, bytes]) -> None:
+    rows = [
+        {"doc_id": doc_id, "source": "web", "text": "a", "n_bytes": 1, "n_tokens": 1,
+         "content_hash": content_hash, "bucket": 0, "sendable": True, "repaired": False,
+         "metadata": {}, "ingested_at": NOW}
+        for doc_id, content_hash in hashes.items()
+    ]  # fmt: skip
+    lake.append_rows(rows, "documents", "r")
 
 
 def ids(rows: DataFrame) -> list[str]:
@@ -47,18 +57,25 @@ def test_the_sample_is_the_same_at_any_partitioning(lake: Lakehouse) -> None:
 
 def test_texts_that_are_labelled_are_not_asked_about_again(lake: Lakehouse) -> None:
     """Under whatever doc_id; those of another labelling are."""
-    create_tables(lake, ["labels"])
+    create_tables(lake, ["documents", "labels"])
     rows = documents(lake, {"a": "labelled", "b": "new", "c": "labelled elsewhere"})
     hash_of = {row["doc_id"]: bytes(row["content_hash"]) for row in rows.collect()}
     labels = [
         {"doc_id": doc_id, "content_hash": hash_of[of], "source": "web", "source_group": "group_a",
          "rubric_id": "r", "labelling_id": labelling, "scores": [1], "reasons": [""], "judge": "j",
          "unseen_share": 0.0, "call_key": "k"}
-        for doc_id, of, labelling in (("former id", "a", "l"), ("c", "c", "another"))
+        for doc_id, of, labelling in (("other id", "a", "l"), ("c", "c", "another"))
     ]  # fmt: skip
     lake.append_rows(labels, "labels", "r")
+    there = {"other id": hash_of["a"], "c": hash_of["c"]}
+    write_documents(lake, there)
     assert ids(label_documents._pending(lake, "l", rows)) == ["b", "c"]
     assert ids(label_documents._pending(lake, "another", rows)) == ["a", "b"]
+    # Nobody has the first label's text any more, and the second one's document was withdrawn.
+    lake.delete("documents", F.lit(True))
+    write_documents(lake, {"other id": hash_of["b"]})
+    assert ids(label_documents._pending(lake, "l", rows)) == ["a", "b", "c"]
+    assert ids(label_documents._pending(lake, "another", rows)) == ["a", "b", "c"]
 
 
 def test_label_points_show_no_spoilt_copy(lake: Lakehouse) -> None:
@@ -71,10 +88,7 @@ def test_label_points_show_no_spoilt_copy(lake: Lakehouse) -> None:
     rubric = {"rubric_id": "r", "discovery_id": "d", "source_group": "group_a", "slot": 0,
               "name": "clear", "definition": "", "status": "approved"}  # fmt: skip
     lake.append_rows([rubric], "rubrics", "r")
-    document = {"doc_id": "a", "source": "web", "text": "a", "n_bytes": 1, "n_tokens": 1,
-                "content_hash": b"a", "bucket": 0, "sendable": True, "repaired": False,
-                "metadata": {}, "ingested_at": NOW}  # fmt: skip
-    lake.append_rows([document], "documents", "r")
+    write_documents(lake, {"a": b"a"})
     label_documents._view(lake)
     points = lake.read("label_points").collect()
     assert [(row["doc_id"], row["name"], row["score"]) for row in points] == [("a", "clear", 7)]

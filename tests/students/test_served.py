@@ -298,6 +298,16 @@ def test_too_few_answers_are_the_server_s_fault(server: Server) -> None:
         scores(student(server), ["one"])
 
 
+@pytest.mark.parametrize("indexes", [[0, 0], [1, 1], [1, 2], [-1, 0]])
+def test_answers_that_are_not_one_to_each_prompt_are_the_server_s_fault(
+    server: Server, indexes: list[int]
+) -> None:
+    choice = {"logprobs": {"top_logprobs": [{"5": 0.0}]}}
+    server.page = json.dumps({"choices": [choice | {"index": i} for i in indexes]}).encode()
+    with pytest.raises(OutageError, match=r"^the answers are not one to each prompt$"):
+        scores(student(server), ["one", "two"])
+
+
 def test_a_server_that_is_slow_or_gone_is_named(server: Server) -> None:
     server.latency_s = 0.3
     with pytest.raises(OutageError, match="connection: ReadTimeout"):
