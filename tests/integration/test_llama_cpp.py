@@ -25,6 +25,7 @@ from tests.narrow_schema import NarrowSchema
 NAMESPACE = "llama_judged"
 CONTEXT = 5_000
 """Tokens of prompt and answer; the prompt without its document takes some 3,000."""
+WINDOW_TOKENS = 250
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def settings(
         "secret": "none",
         "prices": {"random": {"input": 1, "output": 2, "read_on": "2026-01-01"}},
         "max_output_tokens": 2_000,
-        "window_tokens": 250,
+        "window_tokens": WINDOW_TOKENS,
         "pacing": {"in_flight": 4},
     }
     return load(
@@ -88,9 +89,10 @@ def test_the_whole_pipeline_runs_and_long_documents_are_judged_by_a_shorter_exce
     with console.capture() as output:
         code = pipeline.perform(lake, settings, "first")
     assert code == 0, output.get()
-    assert {200, 400} == set(judge.statuses)
+    assert {200, 400} <= set(judge.statuses)
     calls = lake.read("judge_calls")
-    assert calls.count() == len(judge.statuses), "every answer is in the ledger, refusals too"
+    attempts = calls.agg(F.sum("attempts")).collect()[0][0]
+    assert attempts == len(judge.statuses), "every answer is in the ledger, refusals too"
     too_long = calls.filter("outcome = 'too_long'")
     for purpose in ("discover", "label"):
         refused = too_long.filter(F.col("purpose") == purpose).select(
@@ -115,7 +117,10 @@ def test_the_whole_pipeline_runs_and_long_documents_are_judged_by_a_shorter_exce
         )
     )
     assert len(shorter) == cut.count()
-    assert all(row["unseen_share"] > 0.5 for row in shorter)
+    lengths = {r["doc_id"]: len(r["text"]) for r in lake.read("documents").collect()}
+    for row in shorter:
+        expected = 1 - 3 * WINDOW_TOKENS / lengths[row["doc_id"]]
+        assert row["unseen_share"] == pytest.approx(expected, abs=0.02)
     assert lake.read("selections").count() == 1
 
 
