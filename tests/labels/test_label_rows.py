@@ -17,7 +17,7 @@ from mira_spark.labels.label_rows import label_rows
 from mira_spark.rubrics.rubric import Rubric
 
 RUBRIC = Rubric("r", "group_a", (Anchor(0, "clear", ""),))
-FORM = Form("labelling", HeuristicJudge(), prompts.load(None), b"salt", 0)
+FORM = Form("labelling", HeuristicJudge(), prompts.load(None), b"salt", 0, 1_000)
 WORK = Labelling("l", RUBRIC, FORM, None)  # nothing is asked
 ROW = Row(doc_id="a", source="web", document="a text", content_hash=b"h", unseen_share=0.0)
 QUESTION = Request("key", "label", "a", "group_a", "a text", RUBRIC.anchors, ())
@@ -26,8 +26,8 @@ QUESTION = Request("key", "label", "a", "group_a", "a text", RUBRIC.anchors, ())
 def answered(purpose: Purpose, outcome: CallOutcome) -> Answered[Labels]:
     value = Labels([7], [None], 0) if outcome == "answered" else None
     reason = None if value else f"the {purpose} came to nothing"
-    asked = replace(QUESTION, purpose=purpose)
-    return Answered(asked, Answer("{}", outcome, reason), value, f"key of {purpose}")
+    asked = replace(QUESTION, purpose=purpose, call_key=f"key of {purpose}")
+    return Answered(asked, Answer("{}", outcome, reason), value, asked)
 
 
 def document(**outcomes: CallOutcome) -> AskedDocument:
