@@ -6,6 +6,7 @@ from typing import Protocol
 from pyspark.sql import Row
 
 from mira_spark.corpus import documents
+from mira_spark.embedders.opening import check_embedder
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.labels import forms
 from mira_spark.lake import leases, runs
@@ -68,6 +69,8 @@ def check(settings: Settings, steps: Sequence[str]) -> None:
         documents.named_input(settings.corpus)
     if {"discover_rubrics", "label_documents"} & set(steps):
         forms.check_judges(settings.judge)
+    if {"group_sources", "discover_rubrics"} & set(steps):
+        check_embedder(settings.embedder, settings.judge)
 
 
 def perform(

@@ -11,7 +11,7 @@ from mira_spark.settings.root import Settings
 
 
 def discoveries(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    return forms.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
+    return forms.discoveries(lake, settings.source_grouping, settings.discovery, settings.judge)
 
 
 def signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:

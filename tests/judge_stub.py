@@ -1,4 +1,5 @@
-"""An OpenAI-compatible judge on loopback that logs every call and fails as it is told.
+"""An OpenAI-compatible server on loopback, of chat completions and embeddings, that logs every call
+and fails as it is told.
 
 Within a test: `with JudgeStub(answer, faults) as stub:` on a thread of its own. As a program, which
 outlives a client that is killed: `python -m tests.judge_stub --log calls.jsonl`; its first line
@@ -7,6 +8,7 @@ on standard output is the URL.
 
 import argparse
 import asyncio
+import base64
 import functools
 import hashlib
 import json
@@ -69,8 +71,8 @@ class Call:
 
 
 class JudgeStub:
-    """The server. `answer`, `faults` and `latency_s` may be changed while it runs; `headers` are
-    those of the last request, names in lower case."""
+    """The server. `answer`, `vector` (of a text that is embedded), `faults` and `latency_s` may be
+    changed while it runs; `headers` are those of the last request, names in lower case."""
 
     def __init__(
         self,
@@ -81,6 +83,8 @@ class JudgeStub:
         port: int = 0,
     ) -> None:
         self.answer = answer or by_hash
+        self.vector: Callable[[str], Sequence[float]] = by_words
+        self.knows_base64 = True
         self.faults = faults
         self.latency_s = latency_s
         self.calls: list[Call] = []
@@ -173,15 +177,17 @@ class _Connection(asyncio.Protocol):
         stub.in_flight += 1
         stub.most_in_flight = max(stub.most_in_flight, stub.in_flight)
         key = headers.get("x-client-request-id", "")
-        if not path.endswith("/chat/completions"):
+        is_embedding = path.endswith("/embeddings")
+        if not path.endswith("/chat/completions") and not is_embedding:
             stub.logged(key, "", None, 404)
             return self._send(_response(404, b"{}", {}))
         asked = json.loads(body)
         fault = stub.faults(len(stub.calls) + 1, body) if stub.faults else None
         status = fault.status if fault else 200
         broken = fault and fault.wire in ("reset", "close", "silent")
-        call = stub.logged(key, code_of(asked["messages"]), fault, 0 if broken else status)
-        replied = _body(stub, call, asked, fault)
+        code = text_code(asked["input"]) if is_embedding else code_of(asked["messages"])
+        call = stub.logged(key, code, fault, 0 if broken else status)
+        replied = (_embedding if is_embedding else _body)(stub, call, asked, fault)
         if fault and fault.body:
             replied = fault.body(replied, headers.get("authorization", ""))
         self.reply = _response(status, replied, fault.headers if fault else {})
@@ -261,6 +267,20 @@ class _Connection(asyncio.Protocol):
             self._stub.in_flight -= 1
 
 
+def text_code(text: str) -> str:
+    """What is logged as the code of a text that is embedded: the begin of its digest."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def by_words(text: str) -> list[float]:
+    """A vector of a text that follows from its words: 32 numbers."""
+    vector = [0.0] * 32
+    for word in text.split():
+        digest = hashlib.sha256(word.encode()).digest()
+        vector[digest[0] % 32] += 1.0 if digest[1] % 2 else -1.0
+    return vector
+
+
 def code_of(messages: Sequence[Mapping[str, str]]) -> str:
     """The code of the document in a prompt: the first in the user's message, empty if none."""
     found = _CODE.search(messages[-1]["content"])
@@ -333,6 +353,26 @@ def _body(stub: JudgeStub, call: Call, asked: Mapping[str, Any], fault: Fault | 
         envelope = _envelope(stub, call, asked, fault.answer(text))
     if fault and fault.envelope:
         envelope = fault.envelope(_envelope(stub, call, asked, text))
+    return json.dumps(envelope).encode()
+
+
+def _embedding(stub: JudgeStub, call: Call, asked: Mapping[str, Any], fault: Fault | None) -> bytes:
+    """An answer of /v1/embeddings, in base64 where asked for; a token is four characters."""
+    if fault and fault.status != 200:
+        return json.dumps({"error": {"message": f"injected {fault.kind}"}}).encode()
+    vector: object = stub.vector(asked["input"])
+    if asked.get("encoding_format") == "base64" and stub.knows_base64:
+        packed = struct.pack(f"<{len(stub.vector(asked['input']))}f", *stub.vector(asked["input"]))
+        vector = base64.b64encode(packed).decode()
+    tokens = len(asked["input"]) // 4 + 1
+    envelope: object = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": vector}],
+        "model": asked["model"],
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    if fault and fault.envelope:
+        envelope = fault.envelope(dict(envelope))  # type: ignore[call-overload]
     return json.dumps(envelope).encode()
 
 

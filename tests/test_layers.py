@@ -20,7 +20,8 @@ Rule = Callable[[Modules], list[str]]
 
 FOLDER_ORDER = (
     "errors", "process", "lake", "settings", "corpus", "judges", "rubrics", "labels", "students",
-    "distillation", "scoring", "selection", "report", "steps", "pipeline", "cli", "__main__",
+    "distillation", "embedders", "scoring", "selection", "report", "steps", "pipeline", "cli",
+    "__main__",
 )  # fmt: skip
 """Each imports only what stands before it, and itself."""
 ON_EXECUTORS = ("mira_spark.scoring.batches", "mira_spark.scoring.workers",

@@ -23,6 +23,7 @@ from mira_spark.cli import (
 )
 from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
 from mira_spark.corpus.groups import source_groups
+from mira_spark.embedders import cost
 from mira_spark.errors import BusyError, MiraError
 from mira_spark.labels import desks, planning
 from mira_spark.lake import runs
@@ -121,7 +122,7 @@ def status_command(config: ConfigOption = None, overrides: Overrides = None) -> 
         when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
         rows.append((step, state, when, last["message"] if last else ""))
     show_table(("step", "state", "last run", "what it did"), rows)
-    if line := under_way.progress_line(lake, settings.grouping, settings.student_registry):
+    if line := under_way.progress_line(lake, settings.source_grouping, settings.student_registry):
         say(f"scoring: {line}")
     for line in record.lost_versions(
         lake, record.latest_by_name(record.all_selections(lake))
@@ -137,11 +138,19 @@ def plan_command(config: ConfigOption = None, overrides: Overrides = None) -> No
     lake = open_lakehouse(settings)
     create_tables(lake)
     sections = planning.Sections(
-        settings.grouping, settings.discovery, settings.labelling, settings.judge
+        settings.source_grouping, settings.discovery, settings.labelling, settings.judge
     )
-    plan.show_plan(planning.estimates(lake, sections))
+    by, is_priced = settings.source_grouping, settings.embedder.kind == "openai"
+    if is_priced:  # before the rest, which waits for groups
+        first = cost.grouping_estimate(lake, by, settings.judge)
+        plan.show_embeddings([first])
+    estimates = planning.estimates(lake, sections)
+    if is_priced:
+        documents = sum(e.calls for e in estimates if e.task == "discovery")
+        plan.show_embeddings([cost.discovery_estimate(by, settings.judge, documents)])
+    plan.show_plan(estimates)
     say()
-    groups = set(source_groups(lake, settings.grouping).values())
+    groups = set(source_groups(lake, settings.source_grouping).values())
     doublings = student_figures.next_doublings(lake, settings.student_registry, groups)
     rows = planning.label_rows(lake, sections)
     plan.show_label_rows(rows, settings.distillation.few_labels, doublings)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from mira_spark.embedders.cost import EmbeddingEstimate
 from mira_spark.labels.planning import (
     LATENCY_S,
     OUTPUT_TOKENS_PER_DIMENSION,
@@ -30,6 +31,15 @@ def show_plan(estimates: Sequence[CallEstimate]) -> None:
         say(
             f"where no answer was seen yet: {OUTPUT_TOKENS_PER_DIMENSION} output tokens for a "
             f"dimension and {LATENCY_S:g} seconds for a call are assumed"
+        )
+
+
+def show_embeddings(estimates: Sequence[EmbeddingEstimate]) -> None:
+    """A line for each part of the work of an endpoint that embeds."""
+    for one in estimates:
+        say(
+            f"embeddings for {one.task}: {one.texts:,} texts, {one.tokens:,} tokens, "
+            f"{one.dollars:,.2f} dollars"
         )
 
 

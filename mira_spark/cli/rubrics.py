@@ -68,4 +68,4 @@ def approve_command(
 
 
 def _discoveries(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    return forms.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
+    return forms.discoveries(lake, settings.source_grouping, settings.discovery, settings.judge)

@@ -78,7 +78,7 @@ def noise_command(
     lake = open_lakehouse(settings)
     create_tables(lake, noise.WRITES)
     run_id = run_id or runs.new_run_id()
-    groups = source_groups(lake, settings.grouping)
+    groups = source_groups(lake, settings.source_grouping)
     scorers = _champions(lake, settings, set(groups.values()), group)
     is_checked = False
     with leases.write_lease(lake, settings.session, noise.WRITES) as claimed:

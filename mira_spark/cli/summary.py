@@ -19,7 +19,7 @@ from mira_spark.settings.root import Settings
 def show(lake: Lakehouse, settings: Settings) -> None:
     """Print what the qualities are worth, the kept shares, six documents of one source with their
     dimensions, and what next; leaves the settings in `demo.yaml` in their folder for that."""
-    groups = sorted(set(source_groups(lake, settings.grouping).values()))
+    groups = sorted(set(source_groups(lake, settings.source_grouping).values()))
     student_figures.show_champions(lake, settings.student_registry, groups)
     say()
     _shares(lake)

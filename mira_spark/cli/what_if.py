@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from mira_spark.corpus.grouping import grouping_id
-from mira_spark.corpus.groups import source_groups
+from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.lake import leases
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
@@ -20,14 +19,20 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     chosen = settings.selection
     asked = alternatives(chosen, budgets, policies)
     candidates.check(chosen)
-    state = pinned_state(lake, settings.grouping, settings.student_registry, chosen)
+    state = pinned_state(lake, settings.source_grouping, settings.student_registry, chosen)
     bins = histogram.recorded_bins(lake, chosen, state)
     if bins is None:
         say("there is no histogram of these scores yet: it is counted and recorded")
-        counted = partial(pinned_candidates, lake, grouping_id(settings.grouping), chosen, state)
+        counted = partial(
+            pinned_candidates,
+            lake,
+            current_grouping_id(lake, settings.source_grouping),
+            chosen,
+            state,
+        )
         with leases.write_lease(lake, settings.session, histogram.WRITES) as claimed:
             bins = histogram.counted_bins(claimed, chosen, state, counted, run_id)
-    groups = source_groups(lake, settings.grouping)
+    groups = source_groups(lake, settings.source_grouping)
     left = unscored.count_unscored(lake, groups, state, bins)
     left.check(chosen)
     for answer in answers(bins, asked, left.corpus_tokens):

@@ -1,14 +1,19 @@
-"""Texts as unit vectors, without a model: hashed words and signs, no download."""
+"""Texts as unit vectors; without a model: hashed words and signs, no download."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.feature_extraction.text import HashingVectorizer
 
 DIMENSIONS = 1024
+HASHING = "hashing"
+"""The id of `embed`, see `embedder_ids`."""
 
 Vectors = npt.NDArray[np.float32]
+
+Embedder = Callable[[Sequence[str]], Vectors]
+"""Texts to a row for each, of unit length or zero; equal texts have equal rows."""
 
 
 def embed(texts: Sequence[str]) -> Vectors:

@@ -12,11 +12,13 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from mira_spark.corpus.embedding import DIMENSIONS, Vectors, embed, unit_vectors
+from mira_spark.corpus.embedding import HASHING, Embedder, Vectors, embed, unit_vectors
 from mira_spark.settings.corpus import GroupingSettings
 from mira_spark.settings.types import SEEDS
 
 MOST_GROUPS = 8
+WINDOW_TOKENS = 1_000
+"""Of a longer document three windows of so many tokens are embedded."""
 _TEXTS_AT_ONCE = 256
 _ROWS_AT_ONCE = 1_024
 
@@ -32,16 +34,18 @@ class Source:
     vector: npt.NDArray[np.float32]
 
 
-def source_vector(texts: Iterable[str]) -> tuple[int, npt.NDArray[np.float32]]:
+def source_vector(
+    texts: Iterable[str], embedder: Embedder = embed
+) -> tuple[int, npt.NDArray[np.float32]]:
     """How many texts there are, at least one, and the unit-length mean of their unit vectors.
 
     Not more than TEXTS_AT_ONCE are held.
     """
-    count, total = 0, np.zeros((1, DIMENSIONS), np.float32)
+    count, total = 0, np.zeros((1, 1), np.float32)
     remaining = iter(texts)
     while chunk := list(itertools.islice(remaining, _TEXTS_AT_ONCE)):
         count += len(chunk)
-        total = np.add.reduce([total, embed(chunk).sum(axis=0, keepdims=True)])
+        total = total + embedder(chunk).sum(axis=0, keepdims=True)
     mean: npt.NDArray[np.float32] = unit_vectors(total / np.float32(count))[0]
     return count, mean
 
@@ -115,8 +119,10 @@ def nearest(
     return places, cosines
 
 
-def grouping_id(settings: GroupingSettings) -> str:
-    """Digest of the settings. The grouping made under them is kept: sources that come later join
-    it, and other settings (another seed, say) are how a new clustering is asked for."""
-    content = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+def grouping_id(settings: GroupingSettings, embedder_id: str = HASHING) -> str:
+    """Digest of the settings and the embedder. The grouping made under them is kept: sources that
+    come later join it, and other settings (another seed, say) are how a new clustering is asked
+    for."""
+    asked = settings.model_dump(mode="json")
+    content = json.dumps(asked if embedder_id == HASHING else [asked, embedder_id], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from pyspark.sql import functions as F
 
-from mira_spark.corpus.grouping import grouping_id
+from mira_spark.corpus.groups import current_grouping_id
 from mira_spark.distillation.publishing import TableRows, publish
 from mira_spark.distillation.registry import Registration
 from mira_spark.lake.runs import package_version
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.students import Registry
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
@@ -30,12 +30,12 @@ class OwnLabels(NamedTuple):
     labels: int
 
 
-def nearest_group(
-    lake: Lakehouse, settings: GroupingSettings, group: str, others: Collection[str]
-) -> str:
+def nearest_group(lake: Lakehouse, settings: Grouping, group: str, others: Collection[str]) -> str:
     """The one of the `others`, at least one, whose documents are most like the group's: by the
     cosine of the mean vectors of their sources; ties by name."""
-    rows = lake.read("source_groups").filter(F.col("grouping_id") == grouping_id(settings))
+    rows = lake.read("source_groups").filter(
+        F.col("grouping_id") == current_grouping_id(lake, settings)
+    )
     vectors: dict[str, list[list[float]]] = {}
     for row in rows.select("source_group", "embedding").collect():
         vectors.setdefault(row["source_group"], []).append(row["embedding"])

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from mira_spark.lake.scale import WEIGHT
 
-Purpose = Literal["discover", "label", "repeat", "reversed", "spoilt", "canary"]
+Purpose = Literal["discover", "label", "repeat", "reversed", "spoilt", "canary", "embed"]
 CallOutcome = Literal["answered", "invalid", "refused", "truncated", "too_long", "failed"]
 UNREADABLE_OUTCOMES: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated")
 """The outcomes of answers that came and cannot be used."""
@@ -116,8 +116,9 @@ class Judge(Protocol):
     identity: Mapping[str, object]
     """What of the judge can change an answer: provider, host, model, sampling; JSON values."""
 
-    max_output_tokens: int
-    """The most an answer may take; what a call reserves. 0 where nothing is billed."""
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The most an answer may take; what a call reserves. None where nothing is billed."""
 
     async def ask(self, request: Request) -> Answer:
         """One attempt. Raises CallFailed when no answer came; waits and retries are not its own."""

@@ -14,7 +14,7 @@ from mira_spark.judges.calls.journal_file import CallRow
 from mira_spark.judges.calls.ledger import Ledger
 from mira_spark.judges.calls.pacing import Pacer
 from mira_spark.judges.calls.spending import Spending
-from mira_spark.judges.protocol import Answer, Request
+from mira_spark.judges.protocol import Answer, Judge, Request
 from mira_spark.labels import forms, judge_calls
 from mira_spark.labels.forms import Form
 from mira_spark.labels.questions import as_replicate, with_shorter_excerpt
@@ -36,17 +36,29 @@ class Labelling:
     desk: Desk
 
 
-@contextlib.contextmanager
 def open_desk(
     lake: Lakehouse, settings: JudgeSettings, folder: Path, form: Form, run_id: str
-) -> Iterator[Desk]:
-    """The desk of one run of a step: journal, spending and pacing around the form's judge; the
-    journal is in the folder where the settings name none.
-
-    What an earlier driver left in its journal is in `judge_calls` when the block begins. Raises
-    ConfigError for a model without a price.
-    """
+) -> contextlib.AbstractContextManager[Desk]:
+    """The desk of one run of a step around the form's judge, see `open_judge_desk`. Raises
+    ConfigError for a model without a price."""
     price = forms.model_price(settings, forms.task_model(settings, form.task))
+    return open_judge_desk(lake, settings, folder, form.judge, price, run_id)
+
+
+@contextlib.contextmanager
+def open_judge_desk(
+    lake: Lakehouse,
+    settings: JudgeSettings,
+    folder: Path,
+    judge: Judge,
+    price: Price,
+    run_id: str,
+) -> Iterator[Desk]:
+    """The desk of one run of a step: journal, spending and pacing around a judge; the journal is
+    in the folder where the settings name none.
+
+    What an earlier driver left in its journal is in `judge_calls` when the block begins.
+    """
     path = settings.journal or folder.absolute() / "judge.sqlite"
     with contextlib.ExitStack() as stack:
 
@@ -58,10 +70,10 @@ def open_desk(
 
         journal = stack.enter_context(Journal(path, sink))
         clock = clock_after(lake, "judge_calls", "answered_at")
-        spending = _spending(lake, settings.budget, form.judge.name, price, run_id, clock)
+        spending = _spending(lake, settings.budget, judge.name, price, run_id, clock)
         pacer = Pacer(settings.pacing, random.Random())
         most_unreadable = settings.unreadable_in_a_row
-        desk = Desk(form.judge, journal, spending, pacer, run_id, clock, most_unreadable)
+        desk = Desk(judge, journal, spending, pacer, run_id, clock, most_unreadable)
         yield stack.enter_context(desk)
 
 

@@ -11,8 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from mira_spark.corpus.grouping import grouping_id
-from mira_spark.corpus.groups import source_groups
+from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.judges import defence, prompts
 from mira_spark.judges.bedrock import BedrockJudge
 from mira_spark.judges.calls import secret
@@ -23,7 +22,7 @@ from mira_spark.judges.prompts import Prompts
 from mira_spark.judges.protocol import Judge
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current
-from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.judge import JudgeSettings, ModelSettings, Price
 from mira_spark.settings.rubrics import DiscoverySettings
 from mira_spark.settings.urls import host_of
@@ -80,12 +79,15 @@ def asking_id(judge: JudgeSettings, task: Task, generation: int) -> str:
 
 
 def discoveries(
-    lake: Lakehouse, grouping: GroupingSettings, discovery: DiscoverySettings, judge: JudgeSettings
+    lake: Lakehouse, grouping: Grouping, discovery: DiscoverySettings, judge: JudgeSettings
 ) -> dict[str, str]:
     """Group to the id of its discovery under these settings. InputError before there are groups."""
     groups = source_groups(lake, grouping).values()
     return current.discovery_ids(
-        groups, grouping_id(grouping), discovery, asking_id(judge, "discovery", generation=0)
+        groups,
+        current_grouping_id(lake, grouping),
+        discovery,
+        asking_id(judge, "discovery", generation=0),
     )
 
 

@@ -23,7 +23,7 @@ from mira_spark.labels.forms import Task
 from mira_spark.labels.label_sample import label_sample
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current
-from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.judge import JudgeSettings, Price
 from mira_spark.settings.labels import LabellingSettings
 from mira_spark.settings.rubrics import MAX_DIMENSIONS, DiscoverySettings
@@ -39,7 +39,7 @@ TYPICAL_DEFINITION = "d" * 120
 class Sections(NamedTuple):
     """The settings that a plan depends on."""
 
-    grouping: GroupingSettings
+    grouping: Grouping
     discovery: DiscoverySettings
     labelling: LabellingSettings
     judge: JudgeSettings
@@ -234,6 +234,7 @@ def _mean_answer(lake: Lakehouse, judge: str, task: Task, slots: int) -> tuple[f
     """Mean output tokens and seconds of this judge's answers for the task; or assumed ones."""
     purpose = F.col("purpose") == "discover"
     calls = lake.read("judge_calls").filter(F.col("judge") == judge)
+    calls = calls.filter(F.col("purpose") != "embed")
     calls = calls.filter(
         (purpose if task == "discovery" else ~purpose) & (F.col("outcome") == "answered")
     )

@@ -1,5 +1,6 @@
 """Documents as questions to a judge: which may be sent, what of a text is shown, what is asked."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame, Row, functions as F
@@ -21,8 +22,12 @@ def sendable_documents(documents: DataFrame, judge: JudgeSettings, task: Task) -
     `judge.licenses` where that names any. For the heuristic judge, which sends nothing, all."""
     if task_model(judge, task).kind == "heuristic":
         return documents
+    return may_leave(documents, judge.licenses)
+
+
+def may_leave(documents: DataFrame, licenses: Collection[str]) -> DataFrame:
+    """The documents that are `sendable` and, where licences are listed, of one of these."""
     allowed = documents.filter(F.col("sendable"))
-    licenses = judge.licenses
     return allowed.filter(F.col("license").isin(list(licenses))) if licenses else allowed
 
 

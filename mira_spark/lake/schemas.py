@@ -3,6 +3,7 @@
 from pyspark.sql.types import ArrayType
 
 from mira_spark.lake.columns import (
+    BINARY,
     BOOLEAN,
     BUCKET,
     CONTENT_HASH,
@@ -69,7 +70,7 @@ TABLES: dict[str, Table] = {
     "source_groups": Table(
         "the group of every source, one row per grouping and source",
         columns(
-            ("grouping_id", STRING, "digest of the grouping settings"),
+            ("grouping_id", STRING, "digest of the grouping settings and the embedder"),
             SOURCE,
             GROUP,
             (
@@ -83,6 +84,15 @@ TABLES: dict[str, Table] = {
             ("nearest_source", STRING, "the most similar other source", NULL),
             ("nearest_cosine", DOUBLE, "its cosine, -1 to 1", NULL),
             ("created_at", TIMESTAMP, "when the source was grouped"),
+        ),
+    ),
+    "embeddings": Table(
+        "texts as vectors, one row per embedder and text; hashed words are not kept",
+        columns(
+            ("embedder", STRING, "its kind and what decides its vectors"),
+            ("text_hash", BINARY, "first 16 bytes of SHA-256 of the text"),
+            ("vector", ArrayType(FLOAT, False), "of unit length, or zeros"),
+            RUN_ID,
         ),
     ),
     "leases": Table(

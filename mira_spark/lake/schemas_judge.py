@@ -28,7 +28,7 @@ JUDGE_TABLES: dict[str, Table] = {
         "every question to a judge and its answer, append-only, one row per call",
         columns(
             CALL_KEY,
-            ("purpose", STRING, "discover, label, repeat, reversed, spoilt or canary"),
+            ("purpose", STRING, "discover, label, repeat, reversed, spoilt, canary or embed"),
             DOC_ID,
             SOURCE,
             GROUP,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 
 from mira_spark.corpus.draws import draw
-from mira_spark.corpus.embedding import Vectors, embed
+from mira_spark.corpus.embedding import Embedder, Vectors, embed
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.lint import problems
 from mira_spark.settings.rubrics import DiscoverySettings
@@ -54,7 +54,9 @@ class Anchored:
     documents: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False, repr=False)
 
 
-def anchors(points: Sequence[JudgedPoint], settings: DiscoverySettings) -> list[Anchored]:
+def anchors(
+    points: Sequence[JudgedPoint], settings: DiscoverySettings, embedder: Embedder = embed
+) -> list[Anchored]:
     """At most `dimensions` anchors, largest cluster first; fewer where the points hold no more.
 
     KMeans with k = `dimensions` over the embedded (name, reason) pairs, the score left out (paper,
@@ -66,7 +68,7 @@ def anchors(points: Sequence[JudgedPoint], settings: DiscoverySettings) -> list[
     """
     if not points:
         return []
-    vectors = embed([_text(p) for p in points])
+    vectors = embedder([_text(p) for p in points])
     admissible = cache(lambda i: not problems(points[i].name, points[i].reason))
     enough = min(DOCUMENTS_PER_ANCHOR, len(_documents(points)))
     chosen: list[tuple[int, npt.NDArray[np.intp]]] = []
@@ -93,7 +95,10 @@ def anchors(points: Sequence[JudgedPoint], settings: DiscoverySettings) -> list[
 
 
 def stability(
-    points: Sequence[JudgedPoint], anchored: Sequence[Anchored], settings: DiscoverySettings
+    points: Sequence[JudgedPoint],
+    anchored: Sequence[Anchored],
+    settings: DiscoverySettings,
+    embedder: Embedder = embed,
 ) -> list[float]:
     """For each anchor of the points, in how much of two disjoint halves of their documents it was
     found again: 0, 0.5 or 1.
@@ -104,10 +109,11 @@ def stability(
     times = np.zeros(len(anchored))
     for first in (True, False):
         half = [p for p in points if (draw(p.doc_id, "half") < 0.5) == first]
-        again = anchors(half, settings)
+        again = anchors(half, settings, embedder)
         if anchored and again:
             names = {a.anchor.name.casefold() for a in again}
-            cosines = _embed_anchors(anchored) @ _embed_anchors(again).T
+            vectors = [embedder([_text(a.anchor) for a in each]) for each in (anchored, again)]
+            cosines = vectors[0] @ vectors[1].T
             same_name = np.array([a.anchor.name.casefold() in names for a in anchored])
             times += same_name | (cosines.max(axis=1) > FOUND_AGAIN_ABOVE)
     return [float(t) for t in times / 2]
@@ -122,10 +128,6 @@ def coverage(points: Sequence[JudgedPoint], anchored: Sequence[Anchored]) -> flo
 
 def _text(point: JudgedPoint) -> str:
     return f"{point.name}. {point.name}. {point.reason}"
-
-
-def _embed_anchors(anchored: Sequence[Anchored]) -> Vectors:
-    return embed([_text(a.anchor) for a in anchored])
 
 
 def _documents(points: Iterable[JudgedPoint]) -> frozenset[tuple[str, str]]:

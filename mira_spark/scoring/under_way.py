@@ -5,19 +5,18 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from mira_spark.corpus.grouping import grouping_id
-from mira_spark.corpus.groups import source_groups
+from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.progress import Advance
 from mira_spark.scoring.scorers import champion_scorers
-from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.students import Registry
 
 NOTE = "scoring.txt"
 
 
-def progress_line(lake: Lakehouse, grouping: GroupingSettings, place: Registry) -> str | None:
+def progress_line(lake: Lakehouse, grouping: Grouping, place: Registry) -> str | None:
     """How far the scoring under way is, by `Advance.line`; None when none was begun and not ended.
 
     A process that was killed counts as under way until the next one.
@@ -31,7 +30,7 @@ def progress_line(lake: Lakehouse, grouping: GroupingSettings, place: Registry) 
     students = [scorer.student_id for scorer in scorers.values()]
     version = lake.version("documents")
     pinned = (version, lake.version("scores"))
-    scores = current_scores(lake, grouping_id(grouping), students, *pinned)
+    scores = current_scores(lake, current_grouping_id(lake, grouping), students, *pinned)
     own = F.col("run_id") == rows[0]["run_id"]
     quarantined = F.count_if(own & (F.col("status") == "quarantined"))
     sums = (F.count_if(own), F.sum(F.when(own, F.col("n_tokens"))), quarantined, F.count("*"),

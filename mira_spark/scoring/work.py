@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Observation, functions as F
 
-from mira_spark.corpus.grouping import grouping_id
-from mira_spark.corpus.groups import source_groups
+from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
@@ -19,7 +18,7 @@ from mira_spark.scoring.batches import UNSCORED_STATUS, Scorer
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.scoring.units import Bucket, Tally, Unit
-from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.scoring import ScoringSettings
 from mira_spark.settings.students import Registry
 
@@ -105,7 +104,7 @@ class Work:
 def work_now(
     lake: Lakehouse,
     settings: ScoringSettings,
-    grouping: GroupingSettings,
+    grouping: Grouping,
     place: Registry,
     run_id: str,
 ) -> Work:
@@ -117,7 +116,7 @@ def work_now(
     if not all_belong and lake.read("scores").isEmpty():
         checks.record_check(lake, documents, (), True, run_id)
         all_belong = True
-    pinned = (grouping_id(grouping), run_id, documents)
+    pinned = (current_grouping_id(lake, grouping), run_id, documents)
     return Work(lake, settings, *pinned, groups, scorers, all_belong)
 
 

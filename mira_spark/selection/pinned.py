@@ -16,7 +16,7 @@ from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import candidates, order, user_tables
-from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.selection import SMALLEST_DOCUMENT_SHARE, ScoreColumn, SelectionSettings
 from mira_spark.settings.students import Registry
 
@@ -49,7 +49,7 @@ class Pinned:
 
 
 def pinned_state(
-    lake: Lakehouse, grouping: GroupingSettings, place: Registry, chosen: SelectionSettings
+    lake: Lakehouse, grouping: Grouping, place: Registry, chosen: SelectionSettings
 ) -> Pinned:
     """The state of now. InputError as of `scored_champions`."""
     students = {g: s.student_id for g, s in scored_champions(lake, grouping, place).items()}
@@ -63,9 +63,7 @@ def pinned_state(
     )
 
 
-def scored_champions(
-    lake: Lakehouse, grouping: GroupingSettings, place: Registry
-) -> dict[str, Scorer]:
+def scored_champions(lake: Lakehouse, grouping: Grouping, place: Registry) -> dict[str, Scorer]:
     """Group to the champion whose scores count. InputError when nothing was scored yet, no group
     has a champion, or one never passed its gate and nobody forced it."""
     if lake.version("scores") == 0:

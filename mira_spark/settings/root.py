@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mira_spark.errors import ConfigError, joined
 from mira_spark.settings import yaml_files
 from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, GroupingSettings
+from mira_spark.settings.embedder import EmbedderSettings, Grouping
 from mira_spark.settings.gate import GateSettings
 from mira_spark.settings.judge import JudgeSettings
 from mira_spark.settings.labels import LabellingSettings
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     local_cores: int | None = Field(None, ge=1)
     local_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[gm]$")
     corpus: CorpusSettings = CorpusSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
     grouping: GroupingSettings = GroupingSettings()
     judge: JudgeSettings = JudgeSettings()
     discovery: DiscoverySettings = DiscoverySettings()
@@ -71,6 +73,11 @@ class Settings(BaseModel):
                 "environment (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PGPASSWORD)"
             )
         return self
+
+    @property
+    def source_grouping(self) -> Grouping:
+        """How sources are grouped."""
+        return Grouping(self.grouping, self.embedder)
 
     @property
     def student_registry(self) -> Registry:
@@ -199,7 +206,7 @@ def _problems(error: ValidationError) -> Iterator[str]:
             yield f"{key}: is missing"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            is_of_a_judge = {"judge", "served"} & set(problem["loc"][:2])
+            is_of_a_judge = {"judge", "embedder", "served"} & set(problem["loc"][:2])
             may_be_a_key = is_of_a_judge or problem["loc"][:1] == ("registry",)
             may_be_a_key = may_be_a_key and isinstance(problem["input"], str)
             is_hidden = may_be_a_key or holds_key(str(problem["input"]))

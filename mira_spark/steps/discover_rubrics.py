@@ -1,5 +1,5 @@
 """Let the judge name what quality means in each group. Reads `documents`, `source_groups`; writes
-`judge_calls`, `judgement_points`, `rubrics`."""
+`judge_calls`, `judgement_points`, `rubrics`, `embeddings`."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus import sampling
-from mira_spark.corpus.groups import source_groups
+from mira_spark.corpus.groups import embedder_id, source_groups
+from mira_spark.embedders.opening import named_embedder, open_embedder
 from mira_spark.errors import JudgeError
 from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.ledger import answered
@@ -24,13 +25,18 @@ from mira_spark.rubrics.discovery import Anchored, JudgedPoint
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("discovery", "grouping")
-WRITES = ("judge_calls", "judgement_points", "rubrics")
+WRITES = ("judge_calls", "judgement_points", "rubrics", "embeddings")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The groups: more documents or sources in a known group do not change its rubric."""
-    groups = ", ".join(sorted(set(source_groups(lake, settings.grouping).values())))
-    return {"groups": groups, "judge": forms.asking_id(settings.judge, "discovery", generation=0)}
+    groups = ", ".join(sorted(set(source_groups(lake, settings.source_grouping).values())))
+    asking = forms.asking_id(settings.judge, "discovery", generation=0)
+    return {
+        "groups": groups,
+        "judge": asking,
+        **named_embedder(embedder_id(lake, settings.embedder)),
+    }
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
@@ -41,12 +47,18 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """One rubric for each group that has none from the same discovery; a draft where
     `require_approval` says that a person signs it."""
-    groups = source_groups(lake, settings.grouping)
-    discoveries = forms.discoveries(lake, settings.grouping, settings.discovery, settings.judge)
+    groups = source_groups(lake, settings.source_grouping)
+    discoveries = forms.discoveries(
+        lake, settings.source_grouping, settings.discovery, settings.judge
+    )
     done = {r.source_group for r in current.rubrics(lake, discoveries, "approved", "draft")}
     counts: Counter[str] = Counter()
     form = forms.open_form(lake, settings.judge, "discovery", generation=0)
-    with desks.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
+    where = (settings.judge, settings.folder, run_id)
+    with (
+        desks.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk,
+        open_embedder(lake, settings.embedder, *where, beside=desk) as embedder,
+    ):
         for source_group in sorted(set(discoveries) - done):
             discovery_id = discoveries[source_group]
             sources = [s for s, g in groups.items() if g == source_group]
@@ -54,13 +66,13 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             keyed_points = _points(lake, settings, sample, source_group, form, desk, counts)
             _record_points(lake, keyed_points, discovery_id, source_group, run_id)
             points = [point for point, _ in keyed_points]
-            anchored = discovery.anchors(points, settings.discovery)
+            anchored = discovery.anchors(points, settings.discovery, embedder)
             if len(anchored) < rubric.MIN_DIMENSIONS:
                 raise JudgeError(
                     f"{source_group}: the judge named {len(anchored)} dimensions that can be used, "
                     f"a rubric needs {rubric.MIN_DIMENSIONS}: see judge_calls, or sample more"
                 )
-            stability = discovery.stability(points, anchored, settings.discovery)
+            stability = discovery.stability(points, anchored, settings.discovery, embedder)
             waits = settings.discovery.require_approval
             rows = _rubric_rows(source_group, anchored, stability, waits)
             covered = discovery.coverage(points, anchored)
@@ -74,6 +86,8 @@ def _sample(lake: Lakehouse, settings: Settings, sources: list[str]) -> DataFram
     chosen = settings.discovery
     documents = lake.read("documents").filter(F.col("source").isin(sources))
     documents = questions.sendable_documents(documents, settings.judge, "discovery")
+    if settings.embedder.kind == "openai":  # what the judge says of a document leaves with it
+        documents = questions.may_leave(documents, settings.judge.licenses)
     each = -(-chosen.documents_per_group // len(sources))
     sampled = sampling.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
     return questions.with_excerpts(sampled, settings.judge.window_tokens)

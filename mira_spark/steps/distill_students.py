@@ -122,14 +122,14 @@ def _borrow(
 ) -> str | None:
     """Make the champion of the group that is most like this one its champion, too: its student_id
     there; None where the group has labels enough, a champion of its own, or nobody to lend."""
-    groups = set(source_groups(lake, settings.grouping).values())
+    groups = set(source_groups(lake, settings.source_grouping).values())
     champions = champion_scorers(lake, settings.student_registry, groups)
     lent = lake.read("students").filter(F.col("gate") == borrowing.BORROWED).collect()
     borrowed = {row["student_id"] for row in lent}
     owned = {g: scorer for g, scorer in champions.items() if scorer.student_id not in borrowed}
     if labels >= settings.distillation.few_labels or group in owned or not owned:
         return None
-    lender = owned[borrowing.nearest_group(lake, settings.grouping, group, owned)]
+    lender = owned[borrowing.nearest_group(lake, settings.source_grouping, group, owned)]
     student, manifest = artefact.load(Path(lender.artefact_uri), lender.artefact_sha256)
     borrowing.borrow(
         lake,
@@ -157,7 +157,9 @@ def _student(
         cut = staging.stage(lake, usable_labels.usable(lake, {group: labelling_id}), shards)
         for source, domain in cut.items():
             say(f"  {group}: {domain} has over half of {source}'s labels: folds cut it by text")
-        sources = {s for s, g in source_groups(lake, settings.grouping).items() if g == group}
+        sources = {
+            s for s, g in source_groups(lake, settings.source_grouping).items() if g == group
+        }
         if unlabelled := ", ".join(sorted(sources - Labelled(shards).sources())):
             say(f"  {group}: no label of {unlabelled}: the cells of the whole group count there")
         trained = _trained(
@@ -281,7 +283,7 @@ def _checkpoints(settings: Settings, group: str) -> Path:
 
 
 def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
-    sections = (settings.grouping, settings.discovery, settings.judge)
+    sections = (settings.source_grouping, settings.discovery, settings.judge)
     return signed_rubrics(lake, forms.discoveries(lake, *sections))
 
 

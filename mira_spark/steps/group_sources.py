@@ -1,4 +1,5 @@
-"""Put every source into a group. Reads `documents`; writes `source_groups`, the view `corpus`."""
+"""Put every source into a group. Reads `documents`; writes `source_groups`, `embeddings`, the view
+`corpus`."""
 
 import hashlib
 import itertools
@@ -8,23 +9,26 @@ from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus import grouping, sampling
+from mira_spark.corpus.embedder_ids import embedder_id
+from mira_spark.corpus.embedding import Embedder
 from mira_spark.corpus.grouping import Source
+from mira_spark.corpus.groups import record_embedder
+from mira_spark.embedders.opening import named_embedder, open_embedder
 from mira_spark.errors import InputError
-from mira_spark.labels.questions import with_excerpts
+from mira_spark.labels import questions
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("grouping",)
-WRITES = ("source_groups",)
-WINDOW_TOKENS = 1_000
+WRITES = ("source_groups", "embeddings", "judge_calls")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    """The names of the sources."""
+    """The names of the sources, and the embedder."""
     names = sorted(
         r["source"] for r in lake.read("documents").select("source").distinct().collect()
     )
@@ -36,7 +40,8 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
             f"grouping.mapping: no source is called {', '.join(unknown)}; the sources are: "
             f"{', '.join(names)}"
         )
-    return {"sources": hashlib.sha256("\n".join(names).encode()).hexdigest()}
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    return {"sources": digest, **named_embedder(embedder_id(settings.embedder))}
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
@@ -46,10 +51,13 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Cluster the sources once; those that come later join the nearest group."""
-    grouping_id = grouping.grouping_id(settings.grouping)
+    by = embedder_id(settings.embedder)
+    grouping_id = grouping.grouping_id(settings.grouping, by)
     table = lake.read("source_groups").filter(F.col("grouping_id") == grouping_id)
     before = {r["source"]: (r["source_group"], np.array(r["embedding"])) for r in table.collect()}
-    sources = _sources(lake, settings, set(before))
+    where = (settings.judge, settings.folder, run_id)
+    with open_embedder(lake, settings.embedder, *where) as embedder:
+        sources = _sources(lake, settings, set(before), embedder)
     if before:
         groups_of_new = {
             s.name: settings.grouping.mapping.get(s.name) or grouping.join_nearest(s, before)
@@ -61,6 +69,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     vectors |= {s.name: s.vector for s in sources}
     rows = _rows(sources, groups_of_new, vectors, grouping_id)
     lake.append_rows(rows, "source_groups", run_id)
+    record_embedder(lake, settings.embedder, by)
     _view(lake, grouping_id)
     groups = {*groups_of_new.values(), *(g for g, _ in before.values())}
     message = f"{len(rows)} sources into {len(groups)} groups"
@@ -69,8 +78,14 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     return Outcome(message, rows_out=len(rows))
 
 
-def _sources(lake: Lakehouse, settings: Settings, known: set[str]) -> list[Source]:
-    """The sources not in `known`, by name, each with the vector of its sampled documents."""
+def _sources(
+    lake: Lakehouse, settings: Settings, known: set[str], embedder: Embedder
+) -> list[Source]:
+    """The sources not in `known`, by name, each with the vector of its sampled documents.
+
+    InputError, before anything is embedded, for sources without a document that may be sent to the
+    embedder.
+    """
     documents = lake.read("documents")
     sizes = documents.groupBy("source").agg(
         F.count("*").alias("documents"), F.sum("n_tokens").alias("tokens")
@@ -78,13 +93,30 @@ def _sources(lake: Lakehouse, settings: Settings, known: set[str]) -> list[Sourc
     new = [r for r in sizes.orderBy("source").collect() if r["source"] not in known]
     of_new = documents.filter(F.col("source").isin([r["source"] for r in new]))
     chosen = settings.grouping
+    if settings.embedder.kind == "openai":
+        of_new = questions.may_leave(of_new, settings.judge.licenses)
+        _check_sendable(of_new, {r["source"] for r in new})
     sampled = sampling.sample(of_new, chosen.documents_per_source, chosen.seed)
-    ordered = with_excerpts(sampled, WINDOW_TOKENS).orderBy("source", "doc_id").toLocalIterator()
+    ordered = (
+        questions.with_excerpts(sampled, grouping.WINDOW_TOKENS)
+        .orderBy("source", "doc_id")
+        .toLocalIterator()
+    )
     vectors = {
-        name: grouping.source_vector(row["document"] for row in rows)
+        name: grouping.source_vector((row["document"] for row in rows), embedder)
         for name, rows in itertools.groupby(ordered, key=itemgetter("source"))
     }
     return [Source(r["source"], r["documents"], r["tokens"], *vectors[r["source"]]) for r in new]
+
+
+def _check_sendable(documents: DataFrame, sources: set[str]) -> None:
+    kept = {r["source"] for r in documents.select("source").distinct().collect()}
+    if missing := sorted(sources - kept):
+        raise InputError(
+            f"embedder: nothing of {', '.join(missing)} may be sent (sendable is false, or the "
+            "licence is not in judge.licenses); use embedder.kind hashing or encoder, or leave the "
+            "source out"
+        )
 
 
 def _rows(

@@ -46,7 +46,7 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Labels for the sampled documents that have none on their group's rubric, by this judge."""
-    groups = source_groups(lake, settings.grouping)
+    groups = source_groups(lake, settings.source_grouping)
     form = forms.open_form(lake, settings.judge, "labelling", settings.labelling.generation)
     asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
     counts: Counter[str] = Counter()
@@ -161,5 +161,5 @@ def _view(lake: Lakehouse) -> None:
 
 
 def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:
-    sections = (settings.grouping, settings.discovery, settings.judge)
+    sections = (settings.source_grouping, settings.discovery, settings.judge)
     return signed_rubrics(lake, forms.discoveries(lake, *sections))

@@ -4,8 +4,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, functions as F
 
-from mira_spark.corpus.grouping import grouping_id
-from mira_spark.corpus.groups import source_groups
+from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.distillation import registry
 from mira_spark.distillation.planted_noise import ALL_KINDS
 from mira_spark.errors import InputError
@@ -121,7 +120,7 @@ def _judges(lake: Lakehouse, rubrics: DataFrame) -> list[str]:
 
 
 def _groups(lake: Lakehouse, settings: Settings, version: int) -> _Rows:
-    group_of = source_groups(lake, settings.grouping)
+    group_of = source_groups(lake, settings.source_grouping)
     sizes = _rows(report_rows.sizes(lake.read("documents", version)))
     return [row | {"source_group": group_of.get(row["source"], "no group")} for row in sizes]
 
@@ -139,7 +138,7 @@ def _examples(
         return []
     by = {c["student_id"] for c in cutoffs}
     pinned = versions["documents_version"], versions["scores_version"]
-    scores = current_scores(lake, grouping_id(settings.grouping), by, *pinned)
+    scores = current_scores(lake, current_grouping_id(lake, settings.source_grouping), by, *pinned)
     ends = _rows(report_rows.best_and_worst(scores, sources))
     documents = lake.read("documents", versions["documents_version"])
     shown = _rows(report_rows.excerpts(documents, ends)) if ends else []

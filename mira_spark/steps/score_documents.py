@@ -78,7 +78,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     What an outage left unscored is counted, and the step ends stopped.
     """
     place = settings.student_registry
-    work = scoring_work.work_now(lake, settings.scoring, settings.grouping, place, run_id)
+    work = scoring_work.work_now(lake, settings.scoring, settings.source_grouping, place, run_id)
     note = partial(_note, settings)
     documents = tallies(work.documents())
     _check_grouped(lake, {source for source, _ in documents}, work.groups)
@@ -105,7 +105,7 @@ def retry(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
 
 
 def _scorers(lake: Lakehouse, settings: Settings) -> dict[str, Scorer]:
-    groups = source_groups(lake, settings.grouping)
+    groups = source_groups(lake, settings.source_grouping)
     return champion_scorers(lake, settings.student_registry, groups.values())
 
 

@@ -7,8 +7,7 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame, functions as F
 
-from mira_spark.corpus.grouping import grouping_id
-from mira_spark.corpus.groups import source_groups
+from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.lake import retention
 from mira_spark.lake.clock import clock_after
 from mira_spark.lake.runs import SELECTION_NAME, Outcome
@@ -39,7 +38,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     group's champion."""
     chosen = settings.selection
     candidates.check(chosen)
-    scorers = scored_champions(lake, settings.grouping, settings.student_registry)
+    scorers = scored_champions(lake, settings.source_grouping, settings.student_registry)
     versions = {table: str(lake.snapshot(table)) for table in ("documents", "scores")}
     others = user_table_versions(lake, chosen)
     name = {SELECTION_NAME: chosen.name}
@@ -58,7 +57,7 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 
 
 def _pinned_state(lake: Lakehouse, settings: Settings) -> Pinned:
-    sections = (settings.grouping, settings.student_registry, settings.selection)
+    sections = (settings.source_grouping, settings.student_registry, settings.selection)
     return pinned_state(lake, *sections)
 
 
@@ -74,10 +73,12 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     if chosen.materialize != "text":
         retention.check(lake, ("documents", "scores"), chosen.keep_days)
     state = _pinned_state(lake, settings)
-    rows = pinned_candidates(lake, grouping_id(settings.grouping), chosen, state)
+    rows = pinned_candidates(
+        lake, current_grouping_id(lake, settings.source_grouping), chosen, state
+    )
     bins = histogram.counted_bins(lake, chosen, state, lambda: rows, run_id)
     reach("histogram.written")
-    left = unscored.count_unscored(lake, source_groups(lake, settings.grouping), state, bins)
+    left = unscored.count_unscored(lake, source_groups(lake, settings.source_grouping), state, bins)
     left.check(chosen)
     limits = most_tokens(allocation_policy(chosen), bins)
     bins = bins.within(limits)
@@ -91,7 +92,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     now = clock_after(lake, "selections", "created_at")()
     lake.replace_rows([_row(selected, digest, now)], "selections", *here)
     reach("selection.written")
-    views.replace_views(lake, grouping_id(settings.grouping), selected)
+    views.replace_views(lake, current_grouping_id(lake, settings.source_grouping), selected)
     idle = _idle_exclusions(lake, settings, state)
     message = "; ".join([_message(selected, bins, left.corpus_tokens), *idle, *left.lines()])
     return Outcome(message, rows_in=bins.documents, rows_out=selected.documents)
@@ -108,7 +109,10 @@ def _competing(lake: Lakehouse, rows: DataFrame, limits: Mapping[str, int]) -> D
 def _idle_exclusions(lake: Lakehouse, settings: Settings, state: Pinned) -> list[str]:
     """A line for each exclusion that names no document with a score."""
     scored = current_scores(
-        lake, grouping_id(settings.grouping), state.students.values(), *state.versions
+        lake,
+        current_grouping_id(lake, settings.source_grouping),
+        state.students.values(),
+        *state.versions,
     )
     return [
         f"nothing is excluded by {one.table}: none of its {one.by} is that of a scored document"

@@ -127,7 +127,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         lake = opened(folder, own)
         settings = load(None, [f"folder={folder}"], cli.DEMO)
-        groups = source_groups(lake, settings.grouping)
+        groups = source_groups(lake, settings.source_grouping)
         champions = champion_scorers(lake, settings.student_registry, groups.values())
         groups = {s: g for s, g in groups.items() if g in champions}
         for case in cases(lake, sorted(groups)):

@@ -64,7 +64,7 @@ def test_a_degraded_step_is_shown_as_degraded_with_its_message(made: Made) -> No
     """Also after it was asked for again and had nothing to do."""
     lake, settings = made
     scorers = champion_scorers(
-        lake, settings.student_registry, source_groups(lake, settings.grouping).values()
+        lake, settings.student_registry, source_groups(lake, settings.source_grouping).values()
     )
     students = [scorer.student_id for scorer in scorers.values()]
     checks.record_check(lake, lake.snapshot("documents"), students, True, "r")  # as the step does

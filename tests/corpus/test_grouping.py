@@ -228,3 +228,11 @@ def test_a_grouping_is_another_with_every_setting() -> None:
     ids = {grouping_id(GroupingSettings.model_validate(change)) for change in changes}
     assert len(ids) == len(changes)
     assert grouping_id(GroupingSettings()) == grouping_id(GroupingSettings(seed=0))
+
+
+def test_another_embedder_is_another_grouping_and_hashed_words_are_as_they_always_were() -> None:
+    assert grouping_id(GroupingSettings()) == "471e6e605f30c0e4"
+    others = {
+        grouping_id(GroupingSettings(), each) for each in ("hashing", "encoder:a", "openai:b")
+    }
+    assert len(others) == 3

@@ -12,6 +12,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.corpus import GroupingSettings
+from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.root import Settings
 from mira_spark.steps import distill_students
 from mira_spark.students import artefact
@@ -42,7 +43,7 @@ def test_the_nearest_group_is_the_one_whose_mean_vector_has_the_greatest_cosine(
     for group, of_group in vectors.items():
         for number, vector in enumerate(of_group):
             add_source(lake, f"{group}{number}", group, vector)
-    assert borrowing.nearest_group(lake, GroupingSettings(), "a", others) == nearest
+    assert borrowing.nearest_group(lake, Grouping(GroupingSettings()), "a", others) == nearest
 
 
 @pytest.fixture

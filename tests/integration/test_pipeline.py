@@ -104,7 +104,7 @@ def test_the_whole_run_leaves_every_document_scored_once(
 def test_code_is_apart_from_prose_and_their_rubrics_differ(
     lake: Lakehouse, settings: Settings
 ) -> None:
-    groups = source_groups(lake, settings.grouping)
+    groups = source_groups(lake, settings.source_grouping)
     assert groups["stdlib_code"] == groups["type_stubs"]
     assert groups["stdlib_code"] != groups["package_descriptions"]
     names: dict[str, set[str]] = {}
@@ -118,7 +118,7 @@ def test_code_is_apart_from_prose_and_their_rubrics_differ(
 def test_every_student_is_registered_and_its_champion_is_what_scored(
     lake: Lakehouse, settings: Settings
 ) -> None:
-    groups = sorted(set(source_groups(lake, settings.grouping).values()))
+    groups = sorted(set(source_groups(lake, settings.source_grouping).values()))
     found = registry.champions(settings.student_registry, groups)
     assert sorted(found) == groups
     used = {r["student_id"] for r in lake.read("scores").select("student_id").distinct().collect()}
@@ -282,14 +282,14 @@ def test_what_changed_or_is_new_is_scored_and_nothing_else(
     assert lake.read("scores").count() == documents + 1, "the old text's score is kept"
     old = lake.read("documents", before["documents"]).filter(F.col("doc_id") == old_text["doc_id"])
     assert old.collect()[0]["text"] == old_text["text"], "the version before stays readable"
-    groups = source_groups(lake, settings.grouping)
+    groups = source_groups(lake, settings.source_grouping)
     assert groups["more_code"] == groups["stdlib_code"], "the nearest group is joined"
     assert lake.read("scored_documents").filter("source = 'more_code'").count() == 20
     assert selected(lake) == by_brute_force(lake, row_tokens(lake) * 40 // 100, 0)
 
 
 def test_sql_functions_give_what_the_step_wrote(lake: Lakehouse, settings: Settings) -> None:
-    groups = source_groups(lake, settings.grouping)
+    groups = source_groups(lake, settings.source_grouping)
     scorers = champion_scorers(lake, settings.student_registry, groups.values())
     register_all(lake.spark, scorers, tokens.tokenizer("bytes4"))
     rows = lake.spark.sql(

@@ -20,7 +20,8 @@ from mira_spark.errors import ConfigError
 from mira_spark.judges import prompts
 from mira_spark.judges.calls.secret import Secret
 from mira_spark.judges.calls.sendable import NotSendable
-from mira_spark.judges.openai_compatible import LONGEST_BODY, OpenAIJudge
+from mira_spark.judges.openai_compatible import OpenAIJudge
+from mira_spark.judges.openai_server import LONGEST_BODY
 from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Judge, PromptTooLong, Request
 from mira_spark.judges.reading import Labels, Unusable, content, parse_discovery, parse_labels
 from mira_spark.settings.judge import ModelSettings

@@ -78,14 +78,16 @@ def test_a_run_that_was_killed_counts_as_under_way(
     lake: Lakehouse, home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
-    assert under_way.progress_line(lake, settings.grouping, settings.student_registry) is None
+    assert (
+        under_way.progress_line(lake, settings.source_grouping, settings.student_registry) is None
+    )
     # What is left of one whose process ended at once: the row of its start.
     monkeypatch.setattr(runs, "_finish", lambda *_: None)
     monkeypatch.setenv("MIRA_FAILPOINTS", "unit.committed=raise")
     with pytest.raises(DrillError):
         recorded(lake, settings, "first")
     done = len(scoring_lake.rows(lake))
-    line = under_way.progress_line(lake, settings.grouping, settings.student_registry)
+    line = under_way.progress_line(lake, settings.source_grouping, settings.student_registry)
     assert line is not None
     assert f"web {done / len(TEXTS):.0%}" in line
 
@@ -96,7 +98,7 @@ def test_units_of_any_order_twice_and_together_are_there_once(
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
     with leases.hold_lease(lake, score_documents.WRITES) as claimed:
-        sections = (settings.scoring, settings.grouping, settings.student_registry)
+        sections = (settings.scoring, settings.source_grouping, settings.student_registry)
         work = scoring_work.work_now(claimed, *sections, "r")
         planned = work.open_units(scoring_work.tallies(work.documents()), work.scorers)
         assert len(planned) == 4

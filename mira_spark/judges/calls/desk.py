@@ -29,6 +29,7 @@ from mira_spark.judges.protocol import (
     Request,
 )
 from mira_spark.judges.unusable import REMEDY, summary
+from mira_spark.settings.judge import Price
 
 _T = TypeVar("_T")
 
@@ -77,6 +78,21 @@ class _Call:
         )
 
 
+class _LoopThread:
+    """An event loop that runs in a thread of its own until it is ended."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.loop = self._runner.get_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="desk", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self._runner.close()
+
+
 class Desk:
     """One judge with all that its calls go through. A `with` block ends it: calls in flight are
     waited for, then the judge is closed.
@@ -95,18 +111,19 @@ class Desk:
         run_id: str,
         now: Callable[[], datetime] = utc_now,
         most_unreadable: int | None = None,
+        price: Price | None = None,
+        host: "Desk | None" = None,
     ) -> None:
         self._judge, self._journal, self._spending, self._pacer = judge, journal, spending, pacer
-        self._run_id, self._now = run_id, now
+        self._run_id, self._now, self._price = run_id, now, price
         self._most_unreadable = most_unreadable
         self._unreadable: list[Answer] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self.error: BaseException | None = None
-        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        self._loop = self._runner.get_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="desk", daemon=True)
-        self._thread.start()
+        self._is_guest = host is not None
+        self._thread: _LoopThread = host._thread if host else _LoopThread()
+        self._loop = self._thread.loop
 
     def __enter__(self) -> Self:
         return self
@@ -122,9 +139,23 @@ class Desk:
             asyncio.run_coroutine_threadsafe(self._judge.close(), self._loop).result()
         finally:
             self._is_closed = True
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._runner.close()
+            if not self._is_guest:
+                self._thread.end()
+
+    def beside(self, judge: Judge, price: Price, pacer: Pacer) -> "Desk":
+        """A desk for another judge at its own price: on the same journal, under the same caps. Its
+        `with` block lies within this one's."""
+        return Desk(
+            judge,
+            self._journal,
+            self._spending,
+            pacer,
+            self._run_id,
+            self._now,
+            self._most_unreadable,
+            price,
+            host=self,
+        )
 
     def ask(
         self, requests: Iterable[Request], read: Read[_T], done: SimpleQueue[Asked[_T]]
@@ -208,7 +239,8 @@ class Desk:
         return answer
 
     async def _attempt(self, call: _Call) -> Answer:
-        reservation = await self._spending.reserve(call.request.source, *call.most_tokens)
+        source = call.request.source
+        reservation = await self._spending.reserve(source, *call.most_tokens, self._price)
         nanos = reservation.most.usd_nanos
         most_tokens = (reservation.input_tokens, reservation.output_tokens)
         try:
@@ -243,9 +275,9 @@ class Desk:
 
     def _most_tokens(self, request: Request) -> tuple[int, int]:
         """Of the prompt and of the answer; nothing where nothing is billed."""
-        if self._judge.max_output_tokens == 0:
+        if self._judge.max_output_tokens is None:
             return 0, 0
-        schema = _schema(request.anchors)
+        schema = "" if request.purpose == "embed" else _schema(request.anchors)
         return upper_bound_tokens(request.messages, schema), self._judge.max_output_tokens
 
     def _row(self, call: _Call, answer: Answer) -> CallRow:

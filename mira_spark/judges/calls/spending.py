@@ -61,8 +61,10 @@ class _Account:
 @dataclass(frozen=True, eq=False)
 class Reservation:
     """What one call in flight may cost at most: `most`, which is for so many `input_tokens` and
-    `output_tokens`. `output_limit` is what the call itself asks for, and may be less."""
+    `output_tokens` at this price. `output_limit` is what the call itself asks for, and may be
+    less."""
 
+    price: Price
     most: Spent
     input_tokens: int
     output_tokens: int
@@ -75,6 +77,7 @@ class _Waiting:
     source: str
     input_tokens: int
     output_limit: int
+    price: Price
     granted: asyncio.Future[Reservation | None]
 
 
@@ -127,16 +130,19 @@ class Spending:
         self._waiting: deque[_Waiting] = deque()
         self._refusal: str | None = None
 
-    async def reserve(self, source: str, input_tokens: int, output_limit: int) -> Reservation:
+    async def reserve(
+        self, source: str, input_tokens: int, output_limit: int, price: Price | None = None
+    ) -> Reservation:
         """Set aside what a call may cost at most, before it is sent: so much output, or the most
-        that a call of this limit was billed.
+        that a call of this limit was billed; none where the limit is 0. `price` is that of another
+        model than the one the caps were opened for.
 
         Waits, first come first served, while calls in flight may still leave room. Raises
         CapReached when it does not fit beside what is spent already; from then on every call,
         waiting or new, is refused.
         """
         granted: asyncio.Future[Reservation | None] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(source, input_tokens, output_limit, granted)
+        waiting = _Waiting(source, input_tokens, output_limit, price or self._price, granted)
         if self._waiting:  # a call that can never fit does not wait for its turn to hear so
             needed = self._reservation(waiting)
             self._refuse_what_never_fits(needed.accounts, needed.most)
@@ -164,7 +170,7 @@ class Spending:
         used = reservation.most
         if usage is not None and usage.input_tokens > 0:
             tokens = usage.input_tokens + usage.output_tokens
-            used = Spent(cost_nanos(self._price, usage), tokens)
+            used = Spent(cost_nanos(reservation.price, usage), tokens)
             # Some bill what they do not return, such as the tokens of reasoning.
             largest, limit = self._largest_output, reservation.output_limit
             largest[limit] = max(largest[limit], usage.output_tokens)
@@ -198,10 +204,10 @@ class Spending:
 
     def _reservation(self, waiting: _Waiting) -> Reservation:
         """What the call would reserve now."""
-        sent, limit = waiting.input_tokens, waiting.output_limit
-        output = max(limit, self._largest_output[limit])
-        most = Spent(most_nanos(self._price, sent, output), sent + output)
-        return Reservation(most, sent, output, limit, self._accounts(waiting.source))
+        sent, limit, price = waiting.input_tokens, waiting.output_limit, waiting.price
+        output = max(limit, self._largest_output[limit]) if limit else 0
+        most = Spent(most_nanos(price, sent, output), sent + output)
+        return Reservation(price, most, sent, output, limit, self._accounts(waiting.source))
 
     def _refuse_what_never_fits(self, accounts: Sequence[_Account], need: Spent) -> None:
         for account in accounts:

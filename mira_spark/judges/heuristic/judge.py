@@ -39,7 +39,7 @@ class HeuristicJudge:
 
     name = "heuristic:2"
     identity: Mapping[str, object] = MappingProxyType({"provider": "heuristic", "version": 2})
-    max_output_tokens = 0
+    max_output_tokens = None
 
     async def ask(self, request: Request) -> Answer:
         """Measured points, or the rubric's slots; JudgeError for anchors it cannot measure."""

@@ -1,5 +1,6 @@
 """Killed at any instant and started again, a driver pays for no journalled answer twice."""
 
+import importlib
 import json
 import multiprocessing
 import random
@@ -13,29 +14,32 @@ from http.client import HTTPConnection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import pytest
 from deltalake import DeltaTable
 
-from tests import judge_driver
+from tests import embedding_driver, judge_driver
 from tests.judge_driver import IN_FLIGHT
 from tests.judge_stub import JudgeStub
 
 # Children of a server that has imported everything once: a start takes no time.
 SERVED = multiprocessing.get_context("forkserver")
-SERVED.set_forkserver_preload(["tests.judge_driver", "openai"])
+SERVED.set_forkserver_preload(["tests.judge_driver", "tests.embedding_driver", "openai"])
 
 
-def work(folder: Path, url: str, documents: int, events: Connection) -> None:
-    judge_driver.run(folder, url, documents, events.send)
+def work(driver: str, folder: Path, url: str, documents: int, events: Connection) -> None:
+    importlib.import_module(driver).run(folder, url, documents, events.send)
 
 
-def kill_at_random(folder: Path, stub: JudgeStub, documents: int, rng: random.Random) -> list[str]:
+def kill_at_random(
+    driver: str, folder: Path, stub: JudgeStub, documents: int, rng: random.Random
+) -> list[str]:
     """Start a driver and kill it when the stub gets a random one of its calls, or when it passes a
     random point: opening, open, before or after a batch reaches the table. What it asked."""
     ours, theirs = SERVED.Pipe(duplex=False)
-    process = SERVED.Process(target=work, args=(folder, stub.url, documents, theirs))
+    process = SERVED.Process(target=work, args=(driver, folder, stub.url, documents, theirs))
     before = len(stub.calls)
     process.start()
     theirs.close()
@@ -79,12 +83,14 @@ def in_table(folder: Path) -> list[tuple[str, str, str | None]]:
     return [(r["call_key"], r["answered_at"].isoformat(), r["outcome"]) for r in rows]
 
 
-def labels(folder: Path) -> dict[str, list[int | None]]:
-    found: dict[str, list[int | None]] = json.loads((folder / "labels.json").read_text())
+def results(folder: Path) -> dict[str, list[float | None]]:
+    found: dict[str, list[float | None]] = json.loads((folder / "labels.json").read_text())
     return found
 
 
-def kill_many_times(tmp_path: Path, kills: int, documents: int, seed: int) -> None:
+def kill_many_times(
+    tmp_path: Path, kills: int, documents: int, seed: int, driver: ModuleType = judge_driver
+) -> None:
     rng = random.Random(seed)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killed.mkdir()
@@ -95,7 +101,7 @@ def kill_many_times(tmp_path: Path, kills: int, documents: int, seed: int) -> No
     """Calls that were in flight at a kill, with their times."""
     with JudgeStub(latency_s=0.02) as stub:
         for _ in range(kills):
-            asked = kill_at_random(killed, stub, documents, rng)
+            asked = kill_at_random(driver.__name__, killed, stub, documents, rng)
             calls = set(asked)
             assert len(calls) == len(asked)
             assert not calls & known, "a journalled answer was asked for again"
@@ -109,16 +115,16 @@ def kill_many_times(tmp_path: Path, kills: int, documents: int, seed: int) -> No
         command = [
             sys.executable,
             "-m",
-            "tests.judge_driver",
+            driver.__name__,
             str(killed),
             stub.url,
             str(documents),
         ]
         subprocess.run(command, check=True, cwd=Path(__file__).parents[3])
         assert not known & {call.key for call in stub.calls[before:]}
-        judge_driver.run(whole, stub.url, documents, lambda event: None)
-    assert labels(killed) == labels(whole)
-    assert len(labels(whole)) == documents
+        driver.run(whole, stub.url, documents, lambda event: None)
+    assert results(killed) == results(whole)
+    assert len(results(whole)) == documents
     rows = in_table(killed)
     answered = [key for key, _, outcome in rows if outcome == "answered"]
     assert sorted(answered) == sorted(key for key, _, _ in in_table(whole))
@@ -128,6 +134,10 @@ def kill_many_times(tmp_path: Path, kills: int, documents: int, seed: int) -> No
 
 def test_thirty_kills_cost_no_answer_twice(tmp_path: Path) -> None:
     kill_many_times(tmp_path, 30, 900, seed=1)
+
+
+def test_fifty_kills_while_texts_are_embedded_cost_no_vector_twice(tmp_path: Path) -> None:
+    kill_many_times(tmp_path, 50, 1_200, seed=1, driver=embedding_driver)
 
 
 @pytest.mark.long

@@ -47,7 +47,7 @@ class Voice:
     name = "test:voice"
     identity: Mapping[str, object] = {}
 
-    def __init__(self, say: Say, max_output_tokens: int = 50) -> None:
+    def __init__(self, say: Say, max_output_tokens: int | None = 50) -> None:
         self.say, self.max_output_tokens = say, max_output_tokens
         self.asked: list[str] = []
         self.loops: set[asyncio.AbstractEventLoop] = set()
@@ -78,7 +78,7 @@ class Office:
     parse: Callable[[Request, str], int] = field(default=lambda request, text: int(text))
     caps: Caps = field(default_factory=Caps)
     reasks: int = 1
-    max_output_tokens: int = 50
+    max_output_tokens: int | None = 50
     pacing: PacingSettings = field(default_factory=lambda: PacingSettings(in_flight=8, base_s=0))
     table: list[CallRow] = field(default_factory=list)
     looked_up: list[list[str]] = field(default_factory=list)
@@ -493,7 +493,7 @@ def test_an_answer_without_believable_usage_counts_at_its_most(
 
 
 def test_a_judge_that_bills_nothing_reserves_nothing(office: Office) -> None:
-    office.say, office.max_output_tokens = (lambda request: Answer(request.document)), 0
+    office.say, office.max_output_tokens = (lambda request: Answer(request.document)), None
     office.caps = Caps(tokens=0, usd=Decimal(0))
     assert len(office.run(*keys(50))) == 50
     assert {(r.input_tokens, r.output_tokens, r.cost_nanos) for r in office.table} == {(0, 0, 0)}

@@ -1,0 +1,1 @@
+"""Texts as vectors, by hashed words, an encoder or an endpoint."""
