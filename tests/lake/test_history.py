@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pyspark.sql import Row
 
-from mira_spark.lake.history import Snapshot, are_appends, digest
+from mira_spark.lake.history import Snapshot, are_appends, digest, only_appends
 
 OURS = '{"run_id": "r", "commit": "%s"}'
 
@@ -56,3 +56,8 @@ def test_a_history_that_was_cleaned_tells_nothing() -> None:
 
 def test_another_commit_of_the_same_version_is_another_table() -> None:
     assert not asked(commit(5), commit(4), commit(3), commit(2, userMetadata=OURS % "another"))
+
+
+def test_a_table_made_anew_is_another_table_whatever_its_version() -> None:
+    """That is known without its history: there is no session to read it with."""
+    assert not only_appends(None, "lake.scores", Snapshot("id", 2, "c"), Snapshot("new", 5, "d"))
