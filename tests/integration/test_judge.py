@@ -102,7 +102,7 @@ def with_judge(judged: Settings, **changes: object) -> Settings:
 
 
 def plan_sections(judged: Settings) -> planning.Sections:
-    return planning.Sections(judged.grouping, judged.discovery, judged.labelling, judged.judge)
+    return planning.Sections(judged.source_grouping, judged.discovery, judged.labelling, judged.judge)
 
 
 def label(lake: Lakehouse, judged: Settings, run_id: str) -> Outcome:

@@ -382,4 +382,4 @@ def test_a_corpus_of_one_source_is_one_group_and_says_so(
     with console.capture() as output:
         assert pipeline.perform(bare, changed, "one", ["ingest_corpus", "group_sources"]) == 0
     assert "1 sources into 1 groups (one source is one group" in output.get()
-    assert source_groups(bare, changed.grouping) == {"only": "group_a"}
+    assert source_groups(bare, changed.source_grouping) == {"only": "group_a"}
