@@ -102,7 +102,8 @@ def with_judge(judged: Settings, **changes: object) -> Settings:
 
 
 def plan_sections(judged: Settings) -> planning.Sections:
-    return planning.Sections(judged.source_grouping, judged.discovery, judged.labelling, judged.judge)
+    by = judged.source_grouping
+    return planning.Sections(by, judged.discovery, judged.labelling, judged.judge)
 
 
 def label(lake: Lakehouse, judged: Settings, run_id: str) -> Outcome:
