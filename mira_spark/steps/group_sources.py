@@ -1,5 +1,5 @@
-"""Put every source into a group. Reads `documents`; writes `source_groups`, `embeddings`, the view
-`corpus`."""
+"""Put every source into a group. Reads `documents`; writes `source_groups`, `embeddings`,
+`judge_calls`, the view `corpus`."""
 
 import hashlib
 import itertools
