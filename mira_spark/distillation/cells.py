@@ -70,8 +70,8 @@ def cells(
     weights: Sequence[int],
     settings: QualitySettings,
 ) -> list[Cell]:
-    """The group's cells, then those of each source in order of name, by slot. `weights` are the
-    rubric's, thousandths."""
+    """The group's cells, then those of each source in order of name, by slot. `is_copy` marks the
+    rows that are spoilt copies, `weights` are the rubric's, thousandths."""
     names = np.asarray(sources, dtype=object)
     known = ~np.isnan(judged)
     documents = judged[~is_copy]

@@ -22,6 +22,7 @@ def stored_embedder(lake: Lakehouse, embedder_id: str, embedder: Embedder, run_i
         return np.concatenate([embed_slice(texts[i : i + LOOKED_UP_TOGETHER]) for i in starts])
 
     def embed_slice(texts: Sequence[str]) -> Vectors:
+        """The vectors of so few texts that one commit holds those that are new."""
         by_hash = {text_hash(text): text for text in texts}
         vectors = known_vectors(lake, embedder_id, list(by_hash))
         missing = [each for each in by_hash if each not in vectors]

@@ -61,7 +61,7 @@ class EmbedderSettings(BaseModel):
 
 
 class Grouping(NamedTuple):
-    """How sources are grouped: the section, and the embedder they are compared by."""
+    """How sources are grouped: the section `grouping`, and the embedder they are compared by."""
 
     settings: GroupingSettings
     embedder: EmbedderSettings = EmbedderSettings()
