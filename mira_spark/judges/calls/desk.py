@@ -3,7 +3,6 @@ read, on an event loop in a thread of its own."""
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,9 +15,11 @@ from mira_spark.errors import MiraError
 from mira_spark.judges import prompts
 from mira_spark.judges.calls.journal import Journal
 from mira_spark.judges.calls.journal_file import CallRow
+from mira_spark.judges.calls.loop_thread import LoopThread
 from mira_spark.judges.calls.pacing import GaveUp, JudgeUnavailable, Pacer, utc_now
 from mira_spark.judges.calls.prices import upper_bound_tokens
 from mira_spark.judges.calls.spending import Spending
+from mira_spark.judges.calls.usage import CallUsage
 from mira_spark.judges.protocol import (
     UNREADABLE_OUTCOMES,
     Anchor,
@@ -52,47 +53,6 @@ class Asked(Generic[_T]):
     value: _T | None = None
 
 
-@dataclass
-class _Call:
-    """What a request has come to so far, attempts that were lost included at their most."""
-
-    request: Request
-    most_tokens: tuple[int, int]
-    sent: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_nanos: int = 0
-
-    def spend(self, tokens: tuple[int, int], nanos: int) -> None:
-        self.input_tokens += tokens[0]
-        self.output_tokens += tokens[1]
-        self.cost_nanos += nanos
-
-    def total(self, answer: Answer) -> Answer:
-        return replace(
-            answer,
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            cost_nanos=self.cost_nanos,
-            attempts=self.sent,
-        )
-
-
-class _LoopThread:
-    """An event loop that runs in a thread of its own until it is ended."""
-
-    def __init__(self) -> None:
-        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        self.loop = self._runner.get_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="desk", daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self._runner.close()
-
-
 class Desk:
     """One judge with all that its calls go through. A `with` block ends it: calls in flight are
     waited for, then the judge is closed.
@@ -122,7 +82,7 @@ class Desk:
         self._is_closed = False
         self.error: BaseException | None = None
         self._is_guest = host is not None
-        self._thread: _LoopThread = host._thread if host else _LoopThread()
+        self._thread: LoopThread = host._thread if host else LoopThread()
         self._loop = self._thread.loop
 
     def __enter__(self) -> Self:
@@ -222,7 +182,7 @@ class Desk:
 
     async def _answer(self, request: Request) -> Answer:
         """The recorded answer; `failed` where the request was given up."""
-        call = _Call(request, self._most_tokens(request))
+        call = CallUsage(request, self._most_tokens(request))
         try:
             answer, _ = await self._pacer.call(partial(self._attempt, call))
         except GaveUp as error:
@@ -238,7 +198,7 @@ class Desk:
         await self._journal.record(self._row(call, answer))
         return answer
 
-    async def _attempt(self, call: _Call) -> Answer:
+    async def _attempt(self, call: CallUsage) -> Answer:
         source = call.request.source
         reservation = await self._spending.reserve(source, *call.most_tokens, self._price)
         nanos = reservation.most.usd_nanos
@@ -280,7 +240,7 @@ class Desk:
         schema = "" if request.purpose == "embed" else _schema(request.anchors)
         return upper_bound_tokens(request.messages, schema), self._judge.max_output_tokens
 
-    def _row(self, call: _Call, answer: Answer) -> CallRow:
+    def _row(self, call: CallUsage, answer: Answer) -> CallRow:
         request = call.request
         return CallRow(
             call_key=request.call_key,
