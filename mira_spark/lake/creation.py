@@ -11,34 +11,75 @@ from mira_spark.lake.statements import create_statement, differences
 from mira_spark.lake.tables import Lakehouse
 
 CREATE_ATTEMPTS = 5
+FILES_GONE = ("DELTA_PATH_DOES_NOT_EXIST", "DELTA_TABLE_NOT_FOUND")
 
 
 def create_tables(lake: Lakehouse, names: Iterable[str] = tuple(TABLES)) -> None:
-    """Create the schema and what is missing of the tables; SchemaError when one is not as ours.
+    """Create the schema and what is missing of the tables; SchemaError when one is not as ours, or
+    has lost its files.
 
     All differences of all tables are reported at once, before anything is written. Several
     drivers may do so at once.
     """
-    _create_missing(
-        lake, f"CREATE SCHEMA IF NOT EXISTS {lake.namespace}", partial(_has_schema, lake)
-    )
-    existing = {
-        row["tableName"] for row in lake.spark.sql(f"SHOW TABLES IN {lake.namespace}").collect()
-    }
-    problems = [
-        problem
-        for name, table in TABLES.items()
-        if name in existing
-        for problem in differences(lake.name(name), table, lake.spark.table(lake.name(name)))
-    ]
+    is_new = not lake.exists()
+    _create_missing(lake, f"CREATE SCHEMA IF NOT EXISTS {lake.namespace}", lake.exists)
+    listed = set() if is_new else _listed(lake)
+    existing = [name for name in TABLES if name in listed]
+    problems = [problem for name in existing for problem in _problems(lake, name)]
     if problems:
         raise SchemaError(joined(problems))
     missing = [name for name in names if name not in existing]
     for name in missing:
         statement = create_statement(lake.name(name), TABLES[name])
-        _create_missing(lake, statement, partial(lake.spark.catalog.tableExists, lake.name(name)))
-    if missing and existing:
+        _create_missing(lake, statement, partial(_is_listed, lake, name))
+    if is_new:
+        restore_files(lake, missing)
+    elif missing and existing:
         _drop_views_at_versions(lake, missing)
+
+
+def restore_files(lake: Lakehouse, names: Iterable[str]) -> None:
+    """Make the tables that have no files whole again, empty; for tables of a new schema alone.
+
+    Where two drivers create one schema at once, Hive's metastore removes the schema's folder for
+    the one that came second, with the files of the tables that the first has created by then.
+    """
+    for name in names:
+        if not _has_files(lake, name):
+            rows = lake.spark.sql(f"DESCRIBE SCHEMA {lake.namespace}").collect()
+            location = next(value for key, value in rows if key == "Location")
+            statement = create_statement(f"delta.`{location}/{name}`", TABLES[name])
+            _create_missing(lake, statement, partial(_has_files, lake, name))
+
+
+def _problems(lake: Lakehouse, name: str) -> list[str]:
+    if _has_files(lake, name):
+        return differences(lake.name(name), TABLES[name], lake.read(name))
+    return [
+        f"{lake.name(name)} is in the catalog, its files are gone: bring them back, or give it up "
+        f"with DROP TABLE {lake.name(name)}"
+    ]
+
+
+def _listed(lake: Lakehouse) -> set[str]:
+    """The tables that the catalog has, with files or without."""
+    return {
+        row["tableName"] for row in lake.spark.sql(f"SHOW TABLES IN {lake.namespace}").collect()
+    }
+
+
+def _is_listed(lake: Lakehouse, name: str) -> bool:
+    return name in _listed(lake)
+
+
+def _has_files(lake: Lakehouse, name: str) -> bool:
+    try:
+        lake.read(name).schema  # noqa: B018  # Connect asks the server only now
+    except PySparkException as error:
+        if error.getCondition() in FILES_GONE:
+            return False
+        raise
+    return True
 
 
 def _drop_views_at_versions(lake: Lakehouse, tables: Sequence[str]) -> None:
@@ -48,10 +89,6 @@ def _drop_views_at_versions(lake: Lakehouse, tables: Sequence[str]) -> None:
         query = "" if row["isTemporary"] else lake.view_query(row["viewName"]) or ""
         if any(f"{lake.name(table)} VERSION AS OF" in query for table in tables):
             lake.drop_view(row["viewName"])
-
-
-def _has_schema(lake: Lakehouse) -> bool:
-    return lake.spark.catalog.databaseExists(lake.namespace)
 
 
 def _create_missing(lake: Lakehouse, statement: str, is_there: Callable[[], bool]) -> None:

@@ -1,5 +1,6 @@
 """The tables: created with comments, kept from other schemas, read by version, written once."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark.errors import SchemaError
-from mira_spark.lake.creation import create_tables
+from mira_spark.lake.creation import create_tables, restore_files
 from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
@@ -45,6 +46,33 @@ def test_creating_twice_changes_nothing(lake: Lakehouse) -> None:
     create_tables(lake, ["runs"])
     assert lake.version("runs") == version
     assert lake.read("runs").count() == 1
+
+
+def remove_files(lake: Lakehouse, table: str) -> None:
+    (detail,) = lake.spark.sql(f"DESCRIBE DETAIL {lake.name(table)}").collect()
+    shutil.rmtree(detail["location"].removeprefix("file:"))
+
+
+def test_a_table_that_lost_its_files_is_refused_with_what_gives_it_up(lake: Lakehouse) -> None:
+    create_tables(lake, ["runs"])
+    lake.append_rows([run_row("a")], "runs", "a")
+    remove_files(lake, "runs")
+    with pytest.raises(SchemaError, match=f"files are gone.*DROP TABLE {lake.name('runs')}"):
+        create_tables(lake, ["runs"])
+    lake.spark.sql(f"DROP TABLE {lake.name('runs')}")
+    create_tables(lake, ["runs"])
+    assert lake.read("runs").count() == 0
+
+
+def test_files_that_a_losing_create_schema_removed_are_restored(lake: Lakehouse) -> None:
+    create_tables(lake, ["runs", "score_checks"])
+    lake.append_rows([run_row("a")], "runs", "a")
+    remove_files(lake, "score_checks")
+    restore_files(lake, ["runs", "score_checks"])
+    assert lake.read("runs").count() == 1
+    assert lake.read("score_checks").count() == 0
+    create_tables(lake, ["runs", "score_checks"])
+    assert lake.snapshot("score_checks").version == 0
 
 
 def test_an_existing_table_of_another_schema_is_refused_with_every_difference(
