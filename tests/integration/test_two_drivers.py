@@ -18,6 +18,7 @@ KEYS = {
     "documents": "doc_id",
     "rejected_documents": "source, doc_id, reason",
     "source_groups": "grouping_id, source",
+    "embeddings": "embedder, text_hash",
     "judge_calls": "call_key",
     "judgement_points": "doc_id, point",
     "rubrics": "source_group, slot",
@@ -72,6 +73,10 @@ def config(platform: Platform, settings: Settings) -> Path:
     chosen["registry"] = {"tracking_uri": f"sqlite:///{platform.folder}/mlflow.db"}
     (platform.folder / "platform.yaml").write_text(yaml.safe_dump(chosen))
     return platform.folder / "platform.yaml"
+
+
+def test_every_table_that_a_step_writes_has_a_key() -> None:
+    assert set(KEYS) == {table for step in pipeline.STEPS.values() for table in step.WRITES}
 
 
 @pytest.mark.long
