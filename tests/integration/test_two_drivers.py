@@ -91,7 +91,7 @@ def test_two_drivers_started_together_end_well(
         for turn in range(ROUNDS):
             if step == "ingest_corpus":
                 namespace = f"drill_{turn}"  # both create the tables, too
-            elif turn:
+            else:
                 emptied = [f"DELETE FROM {namespace}.{table}" for table in module.WRITES]
                 drivers[0].sql(*emptied, f"DELETE FROM {namespace}.runs WHERE step = '{step}'")
             place = ["--config", str(config), "--set", f"namespace={namespace}"]
