@@ -23,15 +23,15 @@ def create_tables(lake: Lakehouse, names: Iterable[str] = tuple(TABLES)) -> None
     """
     is_new = not lake.exists()
     _create_missing(lake, f"CREATE SCHEMA IF NOT EXISTS {lake.namespace}", lake.exists)
-    listed = set() if is_new else _listed(lake)
-    existing = [name for name in TABLES if name in listed]
+    names_there = set() if is_new else _table_names(lake)
+    existing = [name for name in TABLES if name in names_there]
     problems = [problem for name in existing for problem in _problems(lake, name)]
     if problems:
         raise SchemaError(joined(problems))
     missing = [name for name in names if name not in existing]
     for name in missing:
         statement = create_statement(lake.name(name), TABLES[name])
-        _create_missing(lake, statement, partial(_is_listed, lake, name))
+        _create_missing(lake, statement, partial(_has_table, lake, name))
     if is_new:
         restore_files(lake, missing)
     elif missing and existing:
@@ -61,15 +61,15 @@ def _problems(lake: Lakehouse, name: str) -> list[str]:
     ]
 
 
-def _listed(lake: Lakehouse) -> set[str]:
+def _table_names(lake: Lakehouse) -> set[str]:
     """The tables that the catalog has, with files or without."""
     return {
         row["tableName"] for row in lake.spark.sql(f"SHOW TABLES IN {lake.namespace}").collect()
     }
 
 
-def _is_listed(lake: Lakehouse, name: str) -> bool:
-    return name in _listed(lake)
+def _has_table(lake: Lakehouse, name: str) -> bool:
+    return name in _table_names(lake)
 
 
 def _has_files(lake: Lakehouse, name: str) -> bool:
