@@ -293,9 +293,16 @@ def slots_of(system: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(slot), name) for slot, name in _SLOT.findall(system))
 
 
+def is_merge(schema: Schema) -> bool:
+    """Whether a prompt with this schema asks which of some dimensions are the same."""
+    return schema is not None and "merges" in schema["properties"]
+
+
 def by_hash(messages: Sequence[Mapping[str, str]], schema: Schema) -> str:
     """Scores that follow from the document's code and the dimension's name, one in 16 null."""
     code, slots = code_of(messages), slots_of(messages[0]["content"])
+    if is_merge(schema):
+        return json.dumps({"document": code, "merges": [], "canary": 0})
     if not slots:
         rows = [_drawn(code, name) | {"name": name} for name in _NAMES]
         return json.dumps({"document": code, "dimensions": rows, "canary": 0})
@@ -325,6 +332,8 @@ def by_heuristic(messages: Sequence[Mapping[str, str]], schema: Schema) -> str:
     from mira_spark.judges.protocol import Anchor, Request
 
     code = code_of(messages)
+    if is_merge(schema):
+        return json.dumps({"document": code, "merges": [], "canary": 0})
     anchors = tuple(Anchor(slot, name, "") for slot, name in slots_of(messages[0]["content"]))
     document = document_inside(messages[-1]["content"], code)
     request = Request("", "label", "", "", document, anchors, (), code=code)

@@ -146,9 +146,10 @@ def plan_command(config: ConfigOption = None, overrides: Overrides = None) -> No
         plan.show_embeddings([first])
     estimates = planning.estimates(lake, sections)
     if is_priced:
-        documents = sum(e.calls for e in estimates if e.task == "discovery")
+        documents = sum(e.calls for e in estimates if e.kind == "discovery")
         plan.show_embeddings([cost.discovery_estimate(by, settings.judge, documents)])
     plan.show_plan(estimates)
+    plan.show_shown_rows(planning.shown_rows(lake, sections))
     say()
     groups = set(source_groups(lake, settings.source_grouping).values())
     doublings = student_figures.next_doublings(lake, settings.student_registry, groups)

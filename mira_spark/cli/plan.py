@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from mira_spark.embedders.cost import EmbeddingEstimate
+from mira_spark.labels.discovery_sample import shown_line
 from mira_spark.labels.planning import (
     LATENCY_S,
     OUTPUT_TOKENS_PER_DIMENSION,
     CallEstimate,
     LabelRows,
+    ShownRows,
 )
 from mira_spark.process.progress import say, show_table
 
@@ -17,9 +19,9 @@ SUPPOSED_SPEARMAN = 0.5
 
 def show_plan(estimates: Sequence[CallEstimate]) -> None:
     """A line per task and group, the sum of them, and what the figures rest on."""
-    headings = ("task", "group", "judge", "calls", "input tokens", "cached", "output tokens",
+    headings = ("for", "group", "judge", "calls", "input tokens", "cached", "output tokens",
                 "dollars", "cached", "hours")  # fmt: skip
-    rows = [(e.task, e.source_group, e.judge, *_figures([e])) for e in estimates]
+    rows = [(e.kind, e.source_group, e.judge, *_figures([e])) for e in estimates]
     if len(estimates) > 1:
         rows.append(("together", "", "", *_figures(estimates)))
     show_table(headings, rows, texts=3)
@@ -53,6 +55,14 @@ def _figures(estimates: Sequence[CallEstimate]) -> list[str]:
     dollars = [sum(e.dollars(caching) for e in estimates) for caching in (False, True)]
     hours = sum(e.hours for e in estimates)
     return [*(f"{n:,}" for n in counts), *(f"{d:,.2f}" for d in dollars), f"{hours:.2f}"]
+
+
+def show_shown_rows(rows: Sequence[ShownRows]) -> None:
+    """A line per group that is still to be discovered: how many documents of each source its judge
+    is shown, and where that is too few."""
+    for group, of_group in groupby(rows, key=lambda row: row.source_group):
+        shown = {row.source: row.shown for row in of_group}
+        say(shown_line(group, list(shown), shown))
 
 
 def show_label_rows(

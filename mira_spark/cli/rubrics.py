@@ -1,20 +1,23 @@
-"""`mira rubrics`: export, import and approve."""
+"""`mira rubrics`: export, import, approve and audit."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mira_spark.cli.audit import show_audit
 from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
 from mira_spark.errors import InputError
-from mira_spark.labels import forms
+from mira_spark.labels import forms, labelling
+from mira_spark.labels.scored_documents import audits
 from mira_spark.lake import leases, runs
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, say_text
-from mira_spark.rubrics import signing
+from mira_spark.rubrics import current, signing
 from mira_spark.settings.root import Settings, load
 
-app = typer.Typer(help="Rubrics as people see them: export, edit, import, approve.")
+app = typer.Typer(help="Rubrics as people see them: export, edit, import, approve, audit.")
 
 
 @app.command("export")
@@ -65,6 +68,27 @@ def approve_command(
     with leases.write_lease(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
         for line in signing.approve(lake, _discoveries(lake, settings), ids or (), by):
             say(line)
+
+
+@app.command("audit")
+def audit_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
+    """Whether the rubrics tell documents apart: spread, redundancy, agreement, with warnings."""
+    settings = load(config, overrides or ())
+    lake = open_lakehouse(settings)
+    create_tables(lake)
+    discoveries = _discoveries(lake, settings)
+    rubrics = current.latest_rubrics(lake, discoveries)
+    asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
+    ids = {r.rubric_id: labelling.labelling_id(r.rubric_id, asking_id) for r in rubrics}
+    audited = set()
+    for found in audits(lake, rubrics, ids, discoveries):
+        show_audit(found)
+        audited.add(found.source_group)
+    for group in sorted(set(discoveries) - audited):
+        say(
+            f"{group}: no document was scored on a rubric yet: run label_documents first, or "
+            "discover with discovery.selection=separating"
+        )
 
 
 def _discoveries(lake: Lakehouse, settings: Settings) -> dict[str, str]:

@@ -40,13 +40,20 @@ def excerpt_column(text: Column, window_tokens: int) -> Column:
 
 
 def sample(
-    documents: DataFrame, each: int, seed: int, key: str = "source", per_domain: int | None = None
+    documents: DataFrame,
+    each: int,
+    seed: int,
+    key: str = "source",
+    per_domain: int | None = None,
+    at_least: int = 0,
 ) -> DataFrame:
     """`each` documents of every value of `key` (all where it has fewer), the same at any
     partitioning: those with the smallest hash of (doc_id, seed).
 
     `per_domain` keeps at most so many of one (key, domain); documents without a domain are not
-    capped. A first cut by hash leaves some ten times too many, so that only those are sorted.
+    capped. Where that leaves fewer than `at_least` (at most `each`) of a key that has more, so many
+    are taken, those of the least exceeded domains. A first cut by hash leaves some ten times too
+    many, so that only those are sorted.
     """
     draw = F.pmod(F.xxhash64("doc_id", F.lit(seed).cast("bigint")), F.lit(HASH_RANGE))
     parts = [key] if per_domain is None else [key, "domain"]
@@ -58,13 +65,18 @@ def sample(
     else:
         of_key = first_cut(sizes, key, each, per_domain)
         rough = _below(rough, of_key, [key])
-        rough = _below(rough, domain_cut(sizes, of_key, key, per_domain), parts)
+        most = max(per_domain, at_least)
+        rough = _below(rough, domain_cut(sizes, of_key, key, most), parts)
         within = Window.partitionBy(*parts).orderBy(*order)
-        capped = F.col("domain").isNull() | (F.col("in_domain") <= per_domain)
-        rough = rough.withColumn("in_domain", F.row_number().over(within)).filter(capped)
-        rough = rough.drop("in_domain")
+        beyond = F.greatest(F.row_number().over(within) - per_domain, F.lit(0))
+        beyond = F.when(F.col("domain").isNull(), 0).otherwise(beyond)
+        rough = rough.withColumn("beyond", beyond).filter(F.col("beyond") <= most - per_domain)
+        order = [F.col("beyond"), *order]
     place = F.row_number().over(Window.partitionBy(key).orderBy(*order))
-    return rough.withColumn("place", place).filter(F.col("place") <= each).drop("draw", "place")
+    is_taken = F.col("place") <= each
+    if per_domain is not None:
+        is_taken &= (F.col("beyond") == 0) | (F.col("place") <= at_least)
+    return rough.withColumn("place", place).filter(is_taken).drop("draw", "beyond", "place")
 
 
 def _below(rows: DataFrame, cut: DataFrame, by: list[str]) -> DataFrame:

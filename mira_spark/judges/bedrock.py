@@ -18,7 +18,7 @@ from mira_spark.errors import ConfigError
 from mira_spark.judges import prompts
 from mira_spark.judges.calls.secret import Secret, quieten, scrubbed
 from mira_spark.judges.calls.sendable import check_sendable
-from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
+from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Purpose, Request
 from mira_spark.judges.refusals import refusal
 from mira_spark.settings.judge import ModelSettings
 from mira_spark.settings.urls import checked_url
@@ -129,7 +129,9 @@ class BedrockJudge:
             "inferenceConfig": self._sampling,
         }
         if self._settings.answer_format == "json_schema":
-            arguments["outputConfig"] = {"textFormat": _text_format(request.anchors)}
+            arguments["outputConfig"] = {
+                "textFormat": _text_format(request.anchors, request.purpose)
+            }
         return arguments
 
 
@@ -180,9 +182,9 @@ def _sampling(settings: ModelSettings) -> dict[str, object]:
 
 
 @lru_cache(maxsize=64)
-def _text_format(anchors: tuple[Anchor, ...]) -> dict[str, object]:
-    name = "labels" if anchors else "dimensions"
-    schema = json.dumps(prompts.schema(anchors))
+def _text_format(anchors: tuple[Anchor, ...], purpose: Purpose) -> dict[str, object]:
+    name = prompts.schema_name(anchors, purpose)
+    schema = json.dumps(prompts.schema(anchors, purpose))
     return {
         "type": "json_schema",
         "structure": {"jsonSchema": {"name": name, "schema": schema}},

@@ -10,7 +10,7 @@ from mira_spark.judges import prompts
 from mira_spark.judges.calls.secret import Secret
 from mira_spark.judges.calls.sendable import check_sendable
 from mira_spark.judges.openai_server import REQUEST_ID, OpenAIServer, json_object, message, value_at
-from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Request
+from mira_spark.judges.protocol import Anchor, Answer, CallFailed, Purpose, Request
 from mira_spark.judges.reading import is_text
 from mira_spark.settings.judge import ModelSettings, Parameter
 from mira_spark.settings.urls import checked_url, host_of
@@ -111,7 +111,7 @@ class OpenAIJudge:
     def _response_format(self, request: Request) -> dict[str, object]:
         if self._settings.answer_format == "json_object":
             return {"type": "json_object"}
-        return _json_schema(request.anchors)
+        return _json_schema(request.anchors, request.purpose)
 
 
 def _names(settings: ModelSettings, host: str) -> dict[str, str | None]:
@@ -126,9 +126,9 @@ def _names(settings: ModelSettings, host: str) -> dict[str, str | None]:
 
 
 @lru_cache(maxsize=64)
-def _json_schema(anchors: tuple[Anchor, ...]) -> dict[str, object]:
-    name = "labels" if anchors else "dimensions"
-    schema = {"name": name, "strict": True, "schema": prompts.schema(anchors)}
+def _json_schema(anchors: tuple[Anchor, ...], purpose: Purpose) -> dict[str, object]:
+    name = prompts.schema_name(anchors, purpose)
+    schema = {"name": name, "strict": True, "schema": prompts.schema(anchors, purpose)}
     return {"type": "json_schema", "json_schema": schema}
 
 

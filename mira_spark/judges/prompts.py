@@ -1,4 +1,4 @@
-"""What the judge is asked: the two prompts, the form of the answer, the key of the call.
+"""What the judge is asked: the three prompts, the form of the answer, the key of the call.
 
 Everything constant comes first and is the same bytes for every document of a rubric, so that a
 server's prefix cache hits; the document comes last and alone.
@@ -13,48 +13,59 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
+from mira_spark.corpus import parts
 from mira_spark.errors import ConfigError, joined
 from mira_spark.judges import defence
-from mira_spark.judges.protocol import Anchor
+from mira_spark.judges.protocol import Anchor, Purpose
 from mira_spark.lake.scale import POINTS
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
-PLACEHOLDERS = {"discover.txt": "limit", "label.txt": "rubric"}
+PLACEHOLDERS = {"discover.txt": "limit", "label.txt": "rubric", "merge.txt": "count"}
 """The files of a prompts folder, and the one placeholder each must hold."""
+OPTIONAL = ("merge.txt",)
+"""Of a folder that lacks these the package's are used."""
 
+_PARTS = """\
+A document may have parts, each begun by a line [... part: NAME ...] that is not its own. A
+dimension with the name of a part in brackets is about that part alone; it is null where there is
+no such part."""
 _SCORE = {"type": "integer", "enum": list(range(POINTS + 1))}
 _TEXT = {"type": "string"}
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The two system messages as templates; `digest` is the hex SHA-256 of both."""
+    """The three system messages as templates; `digest` is the hex SHA-256 of all."""
 
     discover: str
     label: str
+    merge: str
     digest: str
 
 
 def load(folder: Path | None = None) -> Prompts:
-    """The prompts of a folder with `discover.txt` and `label.txt`; None: those of the package.
+    """The prompts of a folder with `discover.txt`, `label.txt` and, where it has one, `merge.txt`;
+    None: those of the package.
 
     ConfigError names every file that is missing or unreadable and every placeholder that is
-    missing, unknown or misspelt: `$limit` in the first and `$rubric` in the second, `$$` for $.
+    missing, unknown or misspelt: `$limit`, `$rubric` and `$count`, `$$` for $.
     """
-    home: Traversable = folder or resources.files("mira_spark.judges") / "prompt_files"
+    ours = resources.files("mira_spark.judges") / "prompt_files"
     texts, problems = {}, []
     for name, placeholder in PLACEHOLDERS.items():
+        file: Traversable = (folder or ours) / name
+        if name in OPTIONAL and not file.is_file():
+            file = ours / name
         try:
-            texts[name] = (home / name).read_text(encoding="utf-8")
+            texts[name] = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{home / name}: cannot be read: {error}")
+            problems.append(f"{file}: cannot be read: {error}")
         else:
-            problems += [f"{home / name}: {p}" for p in _problems(texts[name], placeholder)]
+            problems += [f"{file}: {p}" for p in _problems(texts[name], placeholder)]
     if problems:
         raise ConfigError(joined(problems))
-    discover, label = texts.values()
-    digest = hashlib.sha256(json.dumps([discover, label]).encode()).hexdigest()
-    return Prompts(discover, label, digest)
+    digest = hashlib.sha256(json.dumps(list(texts.values())).encode()).hexdigest()
+    return Prompts(texts["discover.txt"], texts["label.txt"], texts["merge.txt"], digest)
 
 
 def _problems(text: str, placeholder: str) -> Iterable[str]:
@@ -72,19 +83,43 @@ def messages(
     prompts: Prompts, document: str, code: str, anchors: Sequence[Anchor]
 ) -> tuple[tuple[str, str], ...]:
     """The prompt as (role, content): a labelling on the anchors in the order given, each under
-    its own slot number, or a discovery without any. `code` is the document's boundary."""
+    its own slot number, or a discovery without any. `code` is the document's boundary. Where an
+    anchor is about a part, the document's parts are marked."""
     if anchors:
-        rubric = "\n".join(f"{a.slot}. {a.name}: {a.definition}" for a in anchors)
+        rubric = "\n".join(map(_anchor_line, anchors))
+        if any(a.part for a in anchors):
+            rubric, document = f"{_PARTS}\n\n{rubric}", parts.with_marks(document)
         system = Template(prompts.label.strip()).substitute(rubric=rubric)
     else:
         system = Template(prompts.discover.strip()).substitute(limit=MAX_DIMENSIONS)
     return (("system", system), ("user", defence.enclosed(document, code)))
 
 
-def schema(anchors: Sequence[Anchor]) -> dict[str, object]:
+def _anchor_line(a: Anchor) -> str:
+    part = f" [{a.part}]" if a.part else ""
+    return f"{a.slot}. {a.name}{part}: {a.definition}"
+
+
+def merge_messages(
+    prompts: Prompts, document: str, code: str, count: int
+) -> tuple[tuple[str, str], ...]:
+    """The prompt of a merge as (role, content): `document` is the list of the `count` dimensions
+    that may be merged, as of `dimension_list`, `code` its boundary."""
+    system = Template(prompts.merge.strip()).substitute(count=count)
+    return (("system", system), ("user", defence.enclosed(document, code)))
+
+
+def dimension_list(anchors: Sequence[Anchor]) -> str:
+    """A line for each dimension: its name, a colon, its definition."""
+    return "\n".join(f"{a.name}: {' '.join(a.definition.split())}" for a in anchors)
+
+
+def schema(anchors: Sequence[Anchor], purpose: Purpose = "label") -> dict[str, object]:
     """The JSON schema of an answer, in the strict form servers can enforce; the same for every
-    document, and for every order of the anchors."""
-    if anchors:
+    document, for every order of the anchors, and for all purposes but `merge`."""
+    if purpose == "merge":
+        name, row = "merges", _strict(name=_TEXT, into=_TEXT)
+    elif anchors:
         score = {"anyOf": [_SCORE, {"type": "null"}]}
         slot = {"type": "integer", "enum": sorted(a.slot for a in anchors)}
         name, row = "answers", _strict(slot=slot, score=score, reason=_TEXT)
@@ -92,6 +127,11 @@ def schema(anchors: Sequence[Anchor]) -> dict[str, object]:
         name, row = "dimensions", _strict(name=_TEXT, score=_SCORE, reason=_TEXT)
     rows = {"type": "array", "items": row}
     return _strict(**{"document": _TEXT, name: rows, "canary": {"type": "integer"}})
+
+
+def schema_name(anchors: Sequence[Anchor], purpose: Purpose) -> str:
+    """What the schema is called where a server wants a name for it."""
+    return "merges" if purpose == "merge" else "labels" if anchors else "dimensions"
 
 
 def _strict(**properties: object) -> dict[str, object]:

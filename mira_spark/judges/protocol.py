@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mira_spark.corpus.parts import DocumentPart
 from mira_spark.lake.scale import WEIGHT
 
-Purpose = Literal["discover", "label", "repeat", "reversed", "spoilt", "canary", "embed"]
+Purpose = Literal[
+    "discover", "merge", "pilot", "label", "repeat", "reversed", "spoilt", "canary", "embed"
+]
 CallOutcome = Literal["answered", "invalid", "refused", "truncated", "too_long", "failed"]
 UNREADABLE_OUTCOMES: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated")
 """The outcomes of answers that came and cannot be used."""
@@ -16,23 +19,27 @@ UNREADABLE_OUTCOMES: tuple[CallOutcome, ...] = ("invalid", "refused", "truncated
 class Anchor:
     """One slot of a rubric: a dimension of quality with its name and one-sentence definition.
 
-    `weight`, in thousandths, is what it counts in a verdict; no judge is shown it.
+    `weight`, in thousandths, is what it counts in a verdict; no judge is shown it. `part` is the
+    part of a document that it is about; None: the whole.
     """
 
     slot: int
     name: str
     definition: str
     weight: int = WEIGHT
+    part: DocumentPart | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question about one document.
+    """One question about one document; for the purpose `merge` that is a list of dimensions.
 
     `document` is what the judge sees of it, normalised (`defence.normalised`): at most three
     windows, joined by `excerpts.EXCERPT_MARK`. `rubric_id` is the `Rubric.anchors_id` of the rubric
-    asked about, None in discovery. `code` is the document's boundary, which the answer must repeat.
-    `anchors` is empty in discovery and the whole rubric in labelling, in the order shown.
+    asked about, None in discovery and merges. `code` is the document's boundary, which the answer
+    must repeat.
+    `anchors` is empty in discovery and the whole rubric in labelling, in the order shown; in a
+    merge it is the list of dimensions.
     `messages` is the rendered prompt, (role, content) pairs, constant part first.
     `sendable` and `license` are the document's own, checked again before anything leaves.
     `cut_to` is the length in characters to which each window is cut where the prompt is too long

@@ -5,7 +5,7 @@ First the provider's envelope is taken off (`content`), then the judge's own JSO
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeGuard
 
@@ -79,6 +79,38 @@ def parse_discovery(text: str, code: str) -> list[tuple[str, str, int]]:
     if canary:
         raise ValueError(f"the canary is {canary!r:.20}, should be 0: the document led the judge")
     return [(name, reason, int(score)) for name, reason, score in rows[:MAX_DIMENSIONS]]
+
+
+def parse_merges(text: str, code: str, names: Sequence[str]) -> dict[str, str]:
+    """Name to the name it is merged into, of those of `names` that are merged at all.
+
+    Raises ValueError saying what is not as asked: a name that was not given, on either side, or one
+    that comes twice; and merges that go round in a circle.
+    """
+    rows, canary = _answer(text, code, "merges", ("name", "into"))
+    into: dict[str, str] = {}
+    for name, target in rows:
+        for each in (name, target):
+            if each not in names:
+                raise ValueError(f"{each!r:.60} is none of the names that were given")
+        if name in into:
+            raise ValueError(f"{name!r:.60} is merged twice")
+        into[name] = target
+    if canary:
+        raise ValueError(f"the canary is {canary!r:.20}, should be 0: the list led the judge")
+    into = {name: target for name, target in into.items() if name != target}
+    return {name: _last(name, into) for name in into}
+
+
+def _last(name: str, into: Mapping[str, str]) -> str:
+    """Where a name that is merged into one that is merged itself ends."""
+    seen = {name}
+    while name in into:
+        name = into[name]
+        if name in seen:
+            raise ValueError(f"{name!r:.60} is merged into itself, through others")
+        seen.add(name)
+    return name
 
 
 def parse_labels(text: str, code: str, slots: Sequence[int]) -> Labels:

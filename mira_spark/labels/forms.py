@@ -78,6 +78,17 @@ def asking_id(judge: JudgeSettings, task: Task, generation: int) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def discovery_asking_id(discovery: DiscoverySettings, judge: JudgeSettings) -> str:
+    """16 hex digits of what decides a judge's answers in a discovery: its `asking_id`, and where it
+    has a merge and a pilot their prompts."""
+    named = asking_id(judge, "discovery", generation=0)
+    if discovery.selection == "paper":
+        return named
+    loaded = prompts.load(judge.prompts)
+    content = json.dumps([named, loaded.merge, loaded.label])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
 def discoveries(
     lake: Lakehouse, grouping: Grouping, discovery: DiscoverySettings, judge: JudgeSettings
 ) -> dict[str, str]:
@@ -87,7 +98,7 @@ def discoveries(
         groups,
         current_grouping_id(lake, grouping),
         discovery,
-        asking_id(judge, "discovery", generation=0),
+        discovery_asking_id(discovery, judge),
     )
 
 

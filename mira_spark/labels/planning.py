@@ -7,18 +7,19 @@ read from the provider's cache by all calls of a group but the first, where cach
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pyspark.sql import DataFrame, functions as F
 
-from mira_spark.corpus import sampling
 from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
 from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import InputError
 from mira_spark.judges import prompts
 from mira_spark.judges.calls.prices import NANOS, Usage, cost_nanos
-from mira_spark.judges.protocol import Anchor
+from mira_spark.judges.protocol import Anchor, Purpose
 from mira_spark.labels import forms, labelling, questions
+from mira_spark.labels.discovery_calls import REVERSED_SHARE
+from mira_spark.labels.discovery_sample import discovery_sample
 from mira_spark.labels.forms import Task
 from mira_spark.labels.label_sample import label_sample
 from mira_spark.lake.tables import Lakehouse
@@ -34,6 +35,16 @@ LATENCY_S = 2.0
 """Of a call, where none was seen yet."""
 TYPICAL_DEFINITION = "d" * 120
 """Stands for the definition of a dimension that is not known yet."""
+
+
+CallKind = Literal["discovery", "merge", "pilot", "labelling"]
+"""What the calls are for: the first three are a discovery's."""
+PURPOSES: dict[CallKind, tuple[Purpose, ...]] = {
+    "discovery": ("discover",),
+    "merge": ("merge",),
+    "pilot": ("pilot",),
+    "labelling": ("label", "repeat", "reversed", "spoilt", "canary"),
+}
 
 
 class Sections(NamedTuple):
@@ -54,15 +65,23 @@ class LabelRows(NamedTuple):
     labelled: int
 
 
+class ShownRows(NamedTuple):
+    """How many documents of a source a discovery that is still to be made is shown."""
+
+    source_group: str
+    source: str
+    shown: int
+
+
 @dataclass(frozen=True)
 class CallEstimate:
-    """The calls of one task in one group that have no answer yet.
+    """The calls for one thing in one group that have no answer yet.
 
     `constant_tokens` is the part of every prompt that is the same, `document_tokens` the sum of the
     others'. `is_observed` says that output and latency are means of this judge's earlier answers.
     """
 
-    task: Task
+    kind: CallKind
     source_group: str
     judge: str
     calls: int
@@ -98,6 +117,17 @@ def estimates(lake: Lakehouse, settings: Sections) -> list[CallEstimate]:
     return discoveries + list(_labellings(lake, settings, by_group))
 
 
+def shown_rows(lake: Lakehouse, settings: Sections) -> list[ShownRows]:
+    """How many documents of each source are shown in the discoveries still to be made, by group and
+    source. InputError before there are groups."""
+    by_group = _sources_by_group(lake, settings)
+    rows = []
+    for group, sample in _discovery_samples(lake, settings, by_group):
+        counts = {row["source"]: row["count"] for row in sample.groupBy("source").count().collect()}
+        rows += [ShownRows(group, s, counts.get(s, 0)) for s in sorted(by_group[group])]
+    return rows
+
+
 def label_rows(lake: Lakehouse, settings: Sections) -> list[LabelRows]:
     """How many labels each source will have, by group and source; asks and writes nothing.
     InputError before there are groups."""
@@ -127,15 +157,32 @@ def _sources_by_group(lake: Lakehouse, settings: Sections) -> dict[str, list[str
 def _discoveries(
     lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
 ) -> Iterator[CallEstimate]:
+    chosen = settings.discovery
+    for group, sample in _discovery_samples(lake, settings, by_group):
+        yield _estimate(lake, settings, "discovery", group, sample, (), 1.0, 0)
+        if chosen.selection == "separating":
+            candidates = _assumed_anchors(chosen.candidates)
+            lines = prompts.dimension_list(candidates)
+            listed = sample.limit(1).withColumn("text", F.lit(lines))
+            yield _estimate(lake, settings, "merge", group, listed, candidates, 1.0, 0)
+            pilot, askings = sample.limit(chosen.pilot_documents), 1 + REVERSED_SHARE
+            yield _estimate(lake, settings, "pilot", group, pilot, candidates, askings, 0)
+
+
+def _discovery_samples(
+    lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
+) -> Iterator[tuple[str, DataFrame]]:
+    """Of the groups that have no rubric yet, what is shown of each."""
     ids = _discoveries_of(lake, settings)
     done = {r.source_group for r in current.rubrics(lake, ids, "approved", "draft")}
-    for group in by_group.keys() - done:
-        chosen = settings.discovery
-        each = -(-chosen.documents_per_group // len(by_group[group]))
+    for group in sorted(by_group.keys() - done):
         documents = _documents(lake, settings, by_group[group], "discovery")
-        per_domain = chosen.documents_per_domain
-        sample = sampling.sample(documents, each, chosen.seed, "source", per_domain)
-        yield _estimate(lake, settings, "discovery", group, sample, (), 1.0, 0)
+        yield group, discovery_sample(documents, settings.discovery, len(by_group[group]))
+
+
+def _assumed_anchors(n: int) -> tuple[Anchor, ...]:
+    """Stand for dimensions that are not known yet."""
+    return tuple(Anchor(slot, "dimension", TYPICAL_DEFINITION) for slot in range(n))
 
 
 def _labellings(
@@ -169,8 +216,7 @@ def _samples(
         signed, known = {}, []
     asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
     ids = {labelling.labelling_id(rubric.rubric_id, asking_id): rubric for rubric in known}
-    slots = range(settings.discovery.dimensions)
-    assumed = [Anchor(slot, "dimension", TYPICAL_DEFINITION) for slot in slots]
+    assumed = _assumed_anchors(settings.discovery.dimensions)
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
         sample = label_sample(documents, settings.labelling)
@@ -199,25 +245,30 @@ def _documents(
 def _estimate(
     lake: Lakehouse,
     settings: Sections,
-    task: Task,
+    kind: CallKind,
     group: str,
     sample: DataFrame,
     anchors: Sequence[Anchor],
     askings: float,
     more: int,
 ) -> CallEstimate:
+    task: Task = "labelling" if kind == "labelling" else "discovery"
     model = forms.task_model(settings.judge, task)
     judge = forms.judge_name(model)
     length = F.length(questions.excerpt_of_text(settings.judge.window_tokens))
     row = sample.agg(F.count("*").alias("n"), F.sum(length).alias("characters")).collect()[0]
     calls = round(row["n"] * askings) + (min(more, row["n"]))
     loaded = prompts.load(settings.judge.prompts)
-    system = dict(prompts.messages(loaded, "", "", anchors))["system"]
-    schema = str(prompts.schema(anchors))
+    system = dict(
+        prompts.merge_messages(loaded, "", "", len(anchors))
+        if kind == "merge"
+        else prompts.messages(loaded, "", "", anchors)
+    )["system"]
+    schema = str(prompts.schema(anchors, PURPOSES[kind][0]))
     per_document = (row["characters"] or 0) / max(1, row["n"]) / CHARACTERS_PER_TOKEN
-    output, latency_s, is_observed = _mean_answer(lake, judge, task, len(anchors))
+    output, latency_s, is_observed = _mean_answer(lake, judge, kind, len(anchors))
     return CallEstimate(
-        task=task,
+        kind=kind,
         source_group=group,
         judge=judge,
         calls=calls,
@@ -230,13 +281,14 @@ def _estimate(
     )
 
 
-def _mean_answer(lake: Lakehouse, judge: str, task: Task, slots: int) -> tuple[float, float, bool]:
-    """Mean output tokens and seconds of this judge's answers for the task; or assumed ones."""
-    purpose = F.col("purpose") == "discover"
+def _mean_answer(
+    lake: Lakehouse, judge: str, kind: CallKind, slots: int
+) -> tuple[float, float, bool]:
+    """Mean output tokens and seconds of this judge's answers for such work; or assumed ones."""
     calls = lake.read("judge_calls").filter(F.col("judge") == judge)
     calls = calls.filter(F.col("purpose") != "embed")
     calls = calls.filter(
-        (purpose if task == "discovery" else ~purpose) & (F.col("outcome") == "answered")
+        F.col("purpose").isin(list(PURPOSES[kind])) & (F.col("outcome") == "answered")
     )
     row = calls.agg(F.avg("output_tokens"), F.avg("latency_ms"), F.count("*")).collect()[0]
     if row[2]:

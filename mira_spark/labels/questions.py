@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, Row, functions as F
 from mira_spark.corpus import excerpts, sampling
 from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
 from mira_spark.judges import defence, prompts
-from mira_spark.judges.protocol import Purpose, Request
+from mira_spark.judges.protocol import Anchor, Purpose, Request
 from mira_spark.labels.forms import Form, Task, task_model
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.judge import JudgeSettings
@@ -95,10 +95,31 @@ def unseen_share(outside: float, request: Request, asked: Request) -> float:
     return 1 - (1 - outside) * seen
 
 
+def merge_request(
+    dimensions: tuple[Anchor, ...], form: Form, source_group: str, license: str | None
+) -> Request:
+    """The question which of the dimensions are the same. It shows the judge's own words, about
+    documents that were allowed to leave, under a `license` that is allowed."""
+    listed = defence.normalised(prompts.dimension_list(dimensions))
+    code = defence.boundary(listed, form.salt)
+    new = Request(
+        call_key="",
+        purpose="merge",
+        doc_id="",
+        source_group=source_group,
+        document=listed,
+        anchors=dimensions,
+        messages=prompts.merge_messages(form.prompts, listed, code, len(dimensions)),
+        code=code,
+        license=license,
+    )
+    return as_replicate(new, form, 0)
+
+
 def as_replicate(request: Request, form: Form, replicate: int) -> Request:
     """The same question with another replicate number: another call key, so that it is asked anew
     and its answer kept beside the others."""
-    schema = prompts.schema(request.anchors)
+    schema = prompts.schema(request.anchors, request.purpose)
     identity = form.judge.identity
     if form.generation:
         identity = {**identity, "generation": form.generation}

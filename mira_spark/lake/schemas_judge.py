@@ -28,7 +28,11 @@ JUDGE_TABLES: dict[str, Table] = {
         "every question to a judge and its answer, append-only, one row per call",
         columns(
             CALL_KEY,
-            ("purpose", STRING, "discover, label, repeat, reversed, spoilt, canary or embed"),
+            (
+                "purpose",
+                STRING,
+                "discover, merge, pilot, label, repeat, reversed, spoilt, canary or embed",
+            ),
             DOC_ID,
             SOURCE,
             GROUP,
@@ -65,9 +69,10 @@ JUDGE_TABLES: dict[str, Table] = {
         ),
     ),
     "rubrics": Table(
-        "the anchors of each group's rubric, one row per rubric and slot",
+        "the anchors of each group's rubric, one row per rubric and slot, and candidates of a "
+        "discovery that became no slot",
         columns(
-            RUBRIC_ID,
+            ("rubric_id", STRING, "digest of the group's anchors; of a candidate its discovery_id"),
             ("discovery_id", STRING, "the discovery it came from, see judgement_points"),
             GROUP,
             SLOT,
@@ -87,9 +92,36 @@ JUDGE_TABLES: dict[str, Table] = {
             ("score_sd", DOUBLE, "spread of the scores given in the cluster", NULL),
             ("stability", DOUBLE, "share of two disjoint halves that find it again", NULL),
             ("coverage", DOUBLE, "share of the sample covered by the whole rubric", NULL),
-            ("status", STRING, "draft, approved or retired"),
+            ("part", STRING, "the part of a document that it is about; null: the whole", NULL),
+            ("merged", ArrayType(STRING, False), "names the judge says mean the same", NULL),
+            (
+                "applying",
+                DOUBLE,
+                "share of the pilot's documents with a score, mean over sources",
+                NULL,
+            ),
+            ("spread", DOUBLE, "standard deviation within sources in the pilot, points", NULL),
+            ("source_spreads", MapType(STRING, DOUBLE), "the same in each source", NULL),
+            ("agreement", DOUBLE, "of the reversed asking in the pilot: 1 perfect, 0 chance", NULL),
+            ("item_rest", DOUBLE, "correlation with the mean of the others in the pilot", NULL),
+            ("correlation", DOUBLE, "of most size, with a slot that separates more", NULL),
+            ("reason", STRING, "why a candidate became no slot; null for slots", NULL),
+            ("status", STRING, "draft, approved or retired; candidate: no slot of any rubric"),
             ("approved_by", STRING, "who signed it; null while a draft", NULL),
             ("approved_at", TIMESTAMP, "when", NULL),
+        ),
+    ),
+    "pilot_labels": Table(
+        "the judge's scores on the candidates of a discovery, one row per document",
+        columns(
+            ("discovery_id", STRING, "see rubrics"),
+            GROUP,
+            SOURCE,
+            DOC_ID,
+            ("names", ArrayType(STRING, False), "the candidates, in the order of the scores"),
+            ("scores", ArrayType(SHORT, True), "0-10, null = does not apply"),
+            ("reversed_scores", ArrayType(SHORT, True), "asked in reversed order (a few)", NULL),
+            CALL_KEY,
         ),
     ),
     "labels": Table(

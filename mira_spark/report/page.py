@@ -12,6 +12,7 @@ from typing import Any
 
 from mira_spark.errors import ConfigError
 from mira_spark.report import groups as report_groups, plots
+from mira_spark.rubrics.audit import Audit
 
 _Row = Mapping[str, Any]
 _Rows = Sequence[_Row]
@@ -39,6 +40,7 @@ class ReportData:
     cutoffs: _Rows = field(default=())
     histogram: _Rows = field(default=())
     rubrics: _Rows = field(default=())
+    audits: Sequence[Audit] = ()
     agreement: _Rows = field(default=())
     students: _Rows = field(default=())
     student_reliability: _Rows = field(default=())
@@ -82,6 +84,7 @@ def render(data: ReportData) -> str:
         heuristic=any(judge.startswith(HEURISTIC) for judge in data.judges),
         histograms=plots.histograms(groups, data.histogram),
         rubrics=report_groups.by(data.rubrics, "source_group"),
+        audits={audit.source_group: audit for audit in data.audits},
         agreement=report_groups.by(data.agreement, "source_group"),
         students=report_groups.by(data.students, "source_group"),
         counting={row["student_id"] for row in data.cutoffs},

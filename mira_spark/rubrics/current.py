@@ -20,8 +20,7 @@ def discovery_ids(
 ) -> dict[str, str]:
     """Group to the id of its discovery under these settings; `asking_id` is what decides the
     judge's answers."""
-    chosen = settings.model_dump(mode="json", exclude={"require_approval"})
-    asked = json.dumps([chosen, asking_id], sort_keys=True)
+    asked = json.dumps([settings.deciding(), asking_id], sort_keys=True)
     return {g: discovery.discovery_id(grouping_id, g, asked) for g in sorted(set(groups))}
 
 
@@ -45,6 +44,14 @@ def signed_rubrics(lake: Lakehouse, discoveries: Mapping[str, str]) -> dict[str,
     ]
     kind = UnsignedError if drafts.issuperset(missing) else InputError
     raise kind(joined(problems))
+
+
+def latest_rubrics(lake: Lakehouse, discoveries: Mapping[str, str]) -> list[Rubric]:
+    """Of each group of the given discoveries the rubric signed last, else its latest draft, in
+    order of group."""
+    drafts, signed = (rubrics(lake, discoveries, status) for status in ("draft", "approved"))
+    by_group = {rubric.source_group: rubric for rubric in (*drafts, *signed)}
+    return [by_group[group] for group in sorted(by_group)]
 
 
 def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> list[Rubric]:
@@ -75,6 +82,7 @@ def rubric_from_rows(rows: Sequence[Row]) -> Rubric:
             row["name"],
             row["definition"],
             WEIGHT if row["weight"] is None else row["weight"],
+            row["part"],
         )
         for row in rows
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.cluster import KMeans
 
 from mira_spark.corpus.draws import draw
-from mira_spark.corpus.embedding import Embedder, Vectors, embed
+from mira_spark.corpus.embedding import Embedder, Vectors
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.lint import problems
 from mira_spark.settings.rubrics import DiscoverySettings
@@ -42,24 +42,30 @@ class JudgedPoint:
 
 @dataclass(frozen=True)
 class Anchored:
-    """One dimension of a rubric: the real point nearest its cluster's centre, and how common
-    it is. Shares are of documents (of the group, of each source) with a point in the cluster,
-    which are `documents`, as (source, doc_id)."""
+    """One dimension that may become a slot: the real point nearest its cluster's centre, and how
+    common it is. Shares are of documents (of the group, of each source) with a point in the
+    cluster, whose points are `members`."""
 
     anchor: JudgedPoint
     cluster_size: int
     document_share: float
     source_shares: dict[str, float]
     score_sd: float | None
-    documents: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False, repr=False)
+    members: tuple[JudgedPoint, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def documents(self) -> frozenset[tuple[str, str]]:
+        """The documents of its points, as (source, doc_id)."""
+        return _documents(self.members)
 
 
 def anchors(
-    points: Sequence[JudgedPoint], settings: DiscoverySettings, embedder: Embedder = embed
+    points: Sequence[JudgedPoint], settings: DiscoverySettings, embedder: Embedder
 ) -> list[Anchored]:
-    """At most `dimensions` anchors, largest cluster first; fewer where the points hold no more.
+    """At most `settings.anchors` of them, largest cluster first; fewer where the points hold no
+    more.
 
-    KMeans with k = `dimensions` over the embedded (name, reason) pairs, the score left out (paper,
+    KMeans with as many clusters over the embedded (name, reason) pairs, the score left out (paper,
     section on discovery). A point that the lint refuses is no anchor: the next nearest is. A
     cluster that has no other, whose points come from fewer than `DOCUMENTS_PER_ANCHOR` documents
     (of a sample that has more), or whose anchor has the name of a larger one or a cosine over
@@ -72,8 +78,9 @@ def anchors(
     admissible = cache(lambda i: not problems(points[i].name, points[i].reason))
     enough = min(DOCUMENTS_PER_ANCHOR, len(_documents(points)))
     chosen: list[tuple[int, npt.NDArray[np.intp]]] = []
-    most = min(len({p.name for p in points}), 4 * settings.dimensions)
-    k = min(settings.dimensions, most)
+    wanted = settings.anchors
+    most = min(len({p.name for p in points}), 4 * wanted)
+    k = min(wanted, most)
     while True:
         for members in _clusters(vectors, k, settings.seed):
             if len(_documents(points[i] for i in members)) < enough:
@@ -81,24 +88,39 @@ def anchors(
             centre = next(filter(admissible, members), None)
             if (
                 centre is not None
-                and len(chosen) < settings.dimensions
+                and len(chosen) < wanted
                 and _is_new(centre, chosen, points, vectors, settings)
             ):
                 chosen.append((centre, members))
-        if len(chosen) >= settings.dimensions or k >= most:
+        if len(chosen) >= wanted or k >= most:
             break
-        k = min(k + settings.dimensions, most)
+        k = min(k + wanted, most)
     chosen.sort(key=lambda c: (-len(c[1]), points[c[0]].name))
     return [
         _anchored_cluster(points[centre], [points[i] for i in m], points) for centre, m in chosen
     ]
 
 
+def merged(
+    anchored: Sequence[Anchored], merges: Mapping[str, str], points: Sequence[JudgedPoint]
+) -> list[Anchored]:
+    """The anchors less those whose name is merged into another's, which gets their points; largest
+    cluster first. `merges` is name to the name that stands for both, which is merged no further.
+    """
+    members: dict[str, list[JudgedPoint]] = {}
+    for a in anchored:
+        name = a.anchor.name
+        members.setdefault(merges.get(name, name), []).extend(a.members)
+    left = [a for a in anchored if a.anchor.name not in merges]
+    together = [_anchored_cluster(a.anchor, members[a.anchor.name], points) for a in left]
+    return sorted(together, key=lambda a: (-a.cluster_size, a.anchor.name))
+
+
 def stability(
     points: Sequence[JudgedPoint],
     anchored: Sequence[Anchored],
     settings: DiscoverySettings,
-    embedder: Embedder = embed,
+    embedder: Embedder,
 ) -> list[float]:
     """For each anchor of the points, in how much of two disjoint halves of their documents it was
     found again: 0, 0.5 or 1.
@@ -173,7 +195,7 @@ def _anchored_cluster(
         document_share=covered.total() / sampled.total(),
         source_shares={s: covered[s] / n for s, n in sorted(sampled.items())},
         score_sd=statistics.stdev(scores) if len(scores) > 1 else None,
-        documents=documents,
+        members=tuple(members),
     )
 
 

@@ -32,8 +32,8 @@ class Rubric:
 
 
 def rubric_id(source_group: str, anchors: Sequence[Anchor]) -> str:
-    """16 hex digits of SHA-256 of what is signed: the group, and each slot's name, definition and
-    weight. One byte more is another rubric; with all weights 1 it is the `anchors_id`."""
+    """16 hex digits of SHA-256 of what is signed: the group, and each slot's name, definition, part
+    and weight. One byte more is another rubric; with all weights 1 it is the `anchors_id`."""
     weights = [a.weight for a in sorted(anchors, key=lambda a: a.slot)]
     if all(weight == WEIGHT for weight in weights):
         return anchors_id(source_group, anchors)
@@ -41,13 +41,14 @@ def rubric_id(source_group: str, anchors: Sequence[Anchor]) -> str:
 
 
 def anchors_id(source_group: str, anchors: Sequence[Anchor]) -> str:
-    """16 hex digits of SHA-256 of what a judge is asked: the group, and each slot's name and
-    definition. Under it answers are known, whatever the weights."""
+    """16 hex digits of SHA-256 of what a judge is asked: the group, and each slot's name,
+    definition and part. Under it answers are known, whatever the weights."""
     return _digest([source_group, _anchor_contents(anchors)])
 
 
-def _anchor_contents(anchors: Sequence[Anchor]) -> list[tuple[int, str, str]]:
-    return sorted((a.slot, a.name, a.definition) for a in anchors)
+def _anchor_contents(anchors: Sequence[Anchor]) -> list[tuple[object, ...]]:
+    ordered = sorted(anchors, key=lambda a: a.slot)
+    return [(a.slot, a.name, a.definition, *([a.part] if a.part else [])) for a in ordered]
 
 
 def _digest(content: object) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mira_spark.corpus.parts import DocumentPart
 from mira_spark.errors import ConfigError, joined
 from mira_spark.judges.protocol import Anchor
 from mira_spark.lake.scale import MAX_WEIGHT, WEIGHT
@@ -25,9 +26,10 @@ slots); or merge some: keep one
 # of them and list the slots of all in its `from`. A dimension that is new has no `from`. A
 # dimension with `weight: 2` counts twice in a document's verdict, with `weight: 0` it is asked and
 # does not count, without `weight` it counts once (0 to {MAX_WEIGHT:,}, at most three decimals). For
-# other weights alone nothing is asked again. Leave `group` and `based_on` as they are. A line that
-# begins with # is evidence and is not read. Then: mira rubrics import FILE, and mira rubrics
-# approve. What was changed is a new rubric, with an id of its own.
+# other weights alone nothing is asked again. With `part` a dimension is about one part of a
+# document that thinks before it answers: question, thinking or answer. Leave `group` and `based_on`
+# as they are. A line that begins with # is evidence and is not read. Then: mira rubrics import
+# FILE, and mira rubrics approve. What was changed is a new rubric, with an id of its own.
 """
 
 Place = tuple[int | str, ...]
@@ -63,6 +65,7 @@ class Dimension(BaseModel):
     name: str
     definition: str
     weight: Decimal = Field(Decimal(1), ge=0, le=MAX_WEIGHT, decimal_places=3)
+    part: DocumentPart | None = None
     from_slots: list[Annotated[int, Field(ge=0, lt=MAX_DIMENSIONS)]] = Field([], alias="from")
 
 
@@ -85,7 +88,7 @@ class _File(BaseModel):
 def rubric(draft: Draft) -> Rubric:
     """The rubric that a draft becomes, its slots numbered from 0 in the draft's order."""
     anchors = tuple(
-        Anchor(i, d.name, d.definition, int(d.weight * WEIGHT))
+        Anchor(i, d.name, d.definition, int(d.weight * WEIGHT), d.part)
         for i, d in enumerate(draft.dimensions)
     )
     return Rubric(rubric_id(draft.source_group, anchors), draft.source_group, anchors)
@@ -144,6 +147,8 @@ def _group(exported: RubricExport) -> str:
         parts.append(_item({"name": anchor.name, "definition": anchor.definition}, 2))
         if anchor.weight != WEIGHT:
             parts.append(f"    weight: {Decimal(anchor.weight) / WEIGHT}\n")
+        if anchor.part:
+            parts.append(f"    part: {anchor.part}\n")
         parts.append(f"    from: [{anchor.slot}]\n")
     return "".join(parts)
 

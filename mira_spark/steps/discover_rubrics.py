@@ -1,40 +1,40 @@
 """Let the judge name what quality means in each group. Reads `documents`, `source_groups`; writes
-`judge_calls`, `judgement_points`, `rubrics`, `embeddings`."""
+`judge_calls`, `judgement_points`, `pilot_labels`, `rubrics`, `embeddings`."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 from pyspark.sql import DataFrame, functions as F
 
-from mira_spark.corpus import sampling
+from mira_spark.corpus.embedding import Embedder
 from mira_spark.corpus.groups import embedder_id, source_groups
 from mira_spark.embedders.opening import named_embedder, open_embedder
 from mira_spark.errors import JudgeError
-from mira_spark.judges.calls.desk import Desk
-from mira_spark.judges.calls.ledger import answered
-from mira_spark.judges.protocol import Answer, Request
-from mira_spark.judges.reading import parse_discovery
-from mira_spark.judges.unusable import SHOWN, check_usable
-from mira_spark.labels import desks, forms, questions
-from mira_spark.labels.forms import Form
+from mira_spark.labels import desks, discovery_calls, forms, questions
+from mira_spark.labels.discovery_calls import Discovering, PilotLabel
+from mira_spark.labels.discovery_sample import discovery_sample, shown_line
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import track
+from mira_spark.process.failpoints import reach
 from mira_spark.rubrics import current, discovery, rubric
 from mira_spark.rubrics.discovery import Anchored, JudgedPoint
+from mira_spark.rubrics.rubric_rows import Candidate, rubric_rows
+from mira_spark.rubrics.separation import separations
 from mira_spark.settings.root import Settings
+from mira_spark.settings.rubrics import DiscoverySettings
 
 SETTINGS = ("discovery", "grouping")
-WRITES = ("judge_calls", "judgement_points", "rubrics", "embeddings")
+WRITES = ("judge_calls", "judgement_points", "pilot_labels", "rubrics", "embeddings")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The groups: more documents or sources in a known group do not change its rubric."""
     groups = ", ".join(sorted(set(source_groups(lake, settings.source_grouping).values())))
-    asking = forms.asking_id(settings.judge, "discovery", generation=0)
     return {
         "groups": groups,
-        "judge": asking,
+        "judge": forms.discovery_asking_id(settings.discovery, settings.judge),
         **named_embedder(embedder_id(lake, settings.embedder)),
     }
 
@@ -47,127 +47,150 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """One rubric for each group that has none from the same discovery; a draft where
     `require_approval` says that a person signs it."""
-    groups = source_groups(lake, settings.source_grouping)
-    discoveries = forms.discoveries(
-        lake, settings.source_grouping, settings.discovery, settings.judge
-    )
+    by = settings.source_grouping
+    groups = source_groups(lake, by)
+    discoveries = forms.discoveries(lake, by, settings.discovery, settings.judge)
     done = {r.source_group for r in current.rubrics(lake, discoveries, "approved", "draft")}
-    counts: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
+    lines = []
     form = forms.open_form(lake, settings.judge, "discovery", generation=0)
     where = (settings.judge, settings.folder, run_id)
     with (
         desks.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk,
         open_embedder(lake, settings.embedder, *where, beside=desk) as embedder,
     ):
-        for source_group in sorted(set(discoveries) - done):
-            discovery_id = discoveries[source_group]
-            sources = [s for s, g in groups.items() if g == source_group]
-            sample = _sample(lake, settings, sources)
-            keyed_points = _points(lake, settings, sample, source_group, form, desk, counts)
-            _record_points(lake, keyed_points, discovery_id, source_group, run_id)
-            points = [point for point, _ in keyed_points]
-            anchored = discovery.anchors(points, settings.discovery, embedder)
-            if len(anchored) < rubric.MIN_DIMENSIONS:
-                raise JudgeError(
-                    f"{source_group}: the judge named {len(anchored)} dimensions that can be used, "
-                    f"a rubric needs {rubric.MIN_DIMENSIONS}: see judge_calls, or sample more"
-                )
-            stability = discovery.stability(points, anchored, settings.discovery, embedder)
-            waits = settings.discovery.require_approval
-            rows = _rubric_rows(source_group, anchored, stability, waits)
-            covered = discovery.coverage(points, anchored)
-            constant = {"discovery_id": discovery_id, "coverage": covered}
-            lake.append_rows([row | constant for row in rows], "rubrics", run_id)
-    return _outcome(counts, len(discoveries) - len(done), len(done))
+        for group in sorted(set(discoveries) - done):
+            work = Discovering(discoveries[group], group, form, desk, settings.judge, outcomes)
+            sources = sorted(s for s, g in groups.items() if g == group)
+            lines += _discover(lake, settings, work, sources, embedder, run_id)
+    return _outcome(outcomes, len(discoveries) - len(done), len(done), lines)
 
 
-def _sample(lake: Lakehouse, settings: Settings, sources: list[str]) -> DataFrame:
-    """The group's sample as the judge is shown it."""
+def _discover(
+    lake: Lakehouse,
+    settings: Settings,
+    work: Discovering,
+    sources: Sequence[str],
+    embedder: Embedder,
+    run_id: str,
+) -> list[str]:
+    """Record the group's rubric; what is to be said of how it came about."""
     chosen = settings.discovery
-    documents = lake.read("documents").filter(F.col("source").isin(sources))
+    sample = _sample(lake, settings, sources)
+    shown = [(r["source"], r["doc_id"]) for r in sample.select("source", "doc_id").collect()]
+    lines = [shown_line(work.source_group, sources, Counter(source for source, _ in shown))]
+    rows = sample.orderBy("doc_id").toLocalIterator()
+    keyed_points = discovery_calls.named_points(lake, work, rows, len(shown))
+    _record_points(lake, keyed_points, work, run_id)
+    points = [point for point, _ in keyed_points]
+    found = discovery.anchors(points, chosen, embedder)
+    _check_enough(work.source_group, len(found), "the judge named")
+    candidates = _candidates(points, found, chosen, embedder, {})
+    if chosen.selection == "separating":
+        merges = discovery_calls.merges(lake, work, found)
+        if merges.value is None:
+            lines.append(
+                f"no dimensions of {work.source_group} were merged: {merges.answer.reason}"
+            )
+        reach("discovery.merged")
+        found = discovery.merged(found, merges.value or {}, points)
+        candidates = _candidates(points, found, chosen, embedder, merges.value or {})
+        piloted = sample.filter(
+            F.col("doc_id").isin(discovery_calls.pilot_documents(shown, chosen))
+        )
+        pilot = discovery_calls.pilot_labels(lake, work, piloted.orderBy("doc_id").collect(), found)
+        reach("discovery.piloted")
+        _record_pilot(lake, pilot, found, work, run_id)
+        candidates = _separated(candidates, pilot, chosen.dimensions)
+    taken = [c.anchored for c in candidates if c.is_slot]
+    _check_enough(work.source_group, len(taken), "the pilot left")
+    waits = chosen.require_approval
+    covered = {"coverage": discovery.coverage(points, taken)}
+    new = rubric_rows(work.source_group, work.discovery_id, candidates, is_signed=not waits)
+    lake.append_rows([row | covered for row in new], "rubrics", run_id)
+    return lines
+
+
+def _sample(lake: Lakehouse, settings: Settings, sources: Sequence[str]) -> DataFrame:
+    """The group's sample as the judge is shown it."""
+    documents = lake.read("documents").filter(F.col("source").isin(list(sources)))
     documents = questions.sendable_documents(documents, settings.judge, "discovery")
     if settings.embedder.kind == "openai":  # what the judge says of a document leaves with it
         documents = questions.may_leave(documents, settings.judge.licenses)
-    each = -(-chosen.documents_per_group // len(sources))
-    sampled = sampling.sample(documents, each, chosen.seed, "source", chosen.documents_per_domain)
+    sampled = discovery_sample(documents, settings.discovery, len(sources))
     return questions.with_excerpts(sampled, settings.judge.window_tokens)
 
 
-def _points(
-    lake: Lakehouse,
-    settings: Settings,
-    sample: DataFrame,
-    source_group: str,
-    form: Form,
-    desk: Desk,
-    counts: Counter[str],
-) -> list[tuple[JudgedPoint, str]]:
-    """What the judge named in the sample, with the key of the call, in the order of doc_id."""
+def _check_enough(source_group: str, n: int, whence: str) -> None:
+    if n < rubric.MIN_DIMENSIONS:
+        raise JudgeError(
+            f"{source_group}: {whence} {n} dimensions that can be used, a rubric needs "
+            f"{rubric.MIN_DIMENSIONS}: see judge_calls, or sample more"
+        )
 
-    def parse(request: Request, text: str) -> list[tuple[str, str, int]]:
-        return parse_discovery(text, request.code)
 
-    rows = sample.orderBy("doc_id").toLocalIterator()
-    requests = (questions.request(row, form, "discover", source_group) for row in rows)
-    ledger = desks.ledger(lake, form, None, parse, settings.judge.reasks)
-    keyed_points = []
-    unusable: list[Answer] = []
-    total = settings.discovery.documents_per_group
-    for done in track(answered(requests, desk, ledger), total, source_group):
-        counts[done.answer.outcome] += 1
-        if done.value is None and len(unusable) < SHOWN:
-            unusable.append(done.answer)
-        for place, (name, reason, score) in enumerate(done.value or []):
-            of = done.request
-            point = JudgedPoint(of.source, of.doc_id, place, name, reason, score)
-            keyed_points.append((point, done.call_key))
-    check_usable(source_group, len(keyed_points), unusable)
-    return sorted(keyed_points, key=lambda each: (each[0].doc_id, each[0].point))
+def _candidates(
+    points: Sequence[JudgedPoint],
+    found: Sequence[Anchored],
+    settings: DiscoverySettings,
+    embedder: Embedder,
+    merges: Mapping[str, str],
+) -> list[Candidate]:
+    stability = discovery.stability(points, found, settings, embedder)
+    merged = {
+        target: tuple(sorted(name for name, into in merges.items() if into == target))
+        for target in merges.values()
+    }
+    return [
+        Candidate(a, again, merged.get(a.anchor.name, ()))
+        for a, again in zip(found, stability, strict=True)
+    ]
+
+
+def _separated(
+    candidates: Sequence[Candidate], pilot: Sequence[PilotLabel], most: int
+) -> list[Candidate]:
+    """The candidates with what the pilot says of them."""
+    nothing = [None] * len(candidates)
+    scores = np.array([label.scores for label in pilot], np.float64)
+    again = np.array([label.reversed_scores or nothing for label in pilot], np.float64)
+    names = [c.anchored.anchor.name for c in candidates]
+    found = separations(names, scores, again, [label.source for label in pilot], most)
+    return [replace(c, separation=s) for c, s in zip(candidates, found, strict=True)]
 
 
 def _record_points(
     lake: Lakehouse,
-    keyed_points: list[tuple[JudgedPoint, str]],
-    discovery_id: str,
-    source_group: str,
+    keyed_points: Sequence[tuple[JudgedPoint, str]],
+    work: Discovering,
     run_id: str,
 ) -> None:
-    constant = {"discovery_id": discovery_id, "source_group": source_group}
+    constant = {"discovery_id": work.discovery_id, "source_group": work.source_group}
     rows = [vars(point) | constant | {"call_key": key} for point, key in keyed_points]
-    lake.replace_rows(rows, "judgement_points", "discovery_id", discovery_id, run_id)
+    lake.replace_rows(rows, "judgement_points", "discovery_id", work.discovery_id, run_id)
 
 
-def _rubric_rows(
-    source_group: str, anchored: list[Anchored], stability: list[float], waits: bool
-) -> list[dict[str, object]]:
-    slots = discovery.slots(anchored)
+def _record_pilot(
+    lake: Lakehouse,
+    pilot: Sequence[PilotLabel],
+    candidates: Sequence[Anchored],
+    work: Discovering,
+    run_id: str,
+) -> None:
     constant = {
-        "rubric_id": rubric.rubric_id(source_group, slots),
-        "source_group": source_group,
-        "status": "draft" if waits else "approved",
-        "approved_by": None if waits else "automatic",
-        "approved_at": None if waits else datetime.now(UTC),
+        "discovery_id": work.discovery_id,
+        "source_group": work.source_group,
+        "names": [candidate.anchor.name for candidate in candidates],
     }
-    return [
-        constant
-        | vars(slot)
-        | {
-            "anchor_doc_id": a.anchor.doc_id,
-            "anchor_point": a.anchor.point,
-            "cluster_size": a.cluster_size,
-            "document_share": a.document_share,
-            "source_shares": a.source_shares,
-            "score_sd": a.score_sd,
-            "stability": found_again,
-        }
-        for slot, a, found_again in zip(slots, anchored, stability, strict=True)
-    ]
+    rows = [vars(label) | constant for label in pilot]
+    lake.replace_rows(rows, "pilot_labels", "discovery_id", work.discovery_id, run_id)
 
 
-def _outcome(counts: Counter[str], new: int, found: int) -> Outcome:
-    asked, unused = counts.total(), counts.total() - counts["answered"]
+def _outcome(outcomes: Counter[str], new: int, found: int, lines: Sequence[str]) -> Outcome:
+    asked, unused = outcomes.total(), outcomes.total() - outcomes["answered"]
     message = f"{new} rubrics from {asked:,} documents, {found} found done"
     if unused:
-        listed = (f"{n:,} {what}" for what, n in sorted(counts.items()) if what != "answered")
+        listed = (f"{n:,} {what}" for what, n in sorted(outcomes.items()) if what != "answered")
         message += f"; {', '.join(listed)}"
+    message = "; ".join([message, *lines])
     return Outcome(message, rows_in=asked, rows_out=new, rows_rejected=unused)

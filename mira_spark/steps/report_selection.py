@@ -2,17 +2,20 @@
 
 from typing import Any
 
-from pyspark.sql import DataFrame, functions as F
+from pyspark.sql import DataFrame, Row, functions as F
 
 from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.distillation import registry
 from mira_spark.distillation.planted_noise import ALL_KINDS
 from mira_spark.errors import InputError
+from mira_spark.labels.scored_documents import audits
 from mira_spark.lake import runs
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.report import page, rows as report_rows
 from mira_spark.report.page import ReportData
+from mira_spark.rubrics.audit import Audit
+from mira_spark.rubrics.current import rubric_from_rows
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.selection import record, unscored
 from mira_spark.settings.root import Settings
@@ -86,6 +89,7 @@ def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
         cutoffs=cutoff_rows,
         histogram=_rows(report_rows.binned(histogram, cutoffs)),
         rubrics=_rows(report_rows.anchors(rubrics)),
+        audits=_audits(lake, students, rubrics),
         agreement=_agreement(lake, students),
         students=students,
         student_reliability=reliability,
@@ -104,6 +108,17 @@ def _rows(rows: DataFrame) -> _Rows:
 def _students(lake: Lakehouse, counting: set[str]) -> list[report_rows.Row]:
     by_age = lake.read("students").orderBy(F.col("created_at").desc(), "student_id")
     return report_rows.students_shown(_rows(by_age), counting)
+
+
+def _audits(lake: Lakehouse, students: list[report_rows.Row], rubrics: DataFrame) -> list[Audit]:
+    """Of the rubrics and labellings that the students learnt from, by group; none of a student that
+    was borrowed."""
+    by_rubric: dict[str, dict[int, Row]] = {}
+    for row in rubrics.orderBy("rubric_id", "slot").collect():
+        by_rubric.setdefault(row["rubric_id"], {})[row["slot"]] = row
+    signed = [rubric_from_rows(list(slots.values())) for slots in by_rubric.values()]
+    ids = {s["rubric_id"]: s["labelling_id"] for s in reversed(students)}
+    return sorted(audits(lake, signed, ids, {}), key=lambda each: each.source_group)
 
 
 def _agreement(lake: Lakehouse, students: list[report_rows.Row]) -> _Rows:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from mira_spark.corpus import grouping
 from mira_spark.corpus.draws import draw
+from mira_spark.corpus.embedding import embed
 from mira_spark.corpus.excerpts import excerpt
 from mira_spark.corpus.python_environment import (
     CorpusLimits,
@@ -97,7 +98,7 @@ def groups(corpus: Corpus) -> dict[str, list[str]]:
 
 def rubric(corpus: Corpus, sources: Sequence[str]) -> list[str]:
     """The names of the group's dimensions, from the last documents of its sources."""
-    settings = DiscoverySettings()
+    settings = DiscoverySettings(selection="paper")
     points = []
     for source in sources:
         domains: Counter[str | None] = Counter()
@@ -110,7 +111,7 @@ def rubric(corpus: Corpus, sources: Sequence[str]) -> list[str]:
                     made = (point.name, point.reason, point.score)
                     points.append(JudgedPoint(source, document.doc_id, place, *made))
     points.sort(key=lambda point: (point.doc_id, point.point))
-    return [each.anchor.name for each in discovery.anchors(points, settings)]
+    return [each.anchor.name for each in discovery.anchors(points, settings, embed)]
 
 
 def scored(texts: Sequence[str], names: Sequence[str]) -> Scores:

@@ -116,3 +116,29 @@ def test_the_first_cut_is_right_for_sources_of_any_size(spark: SparkSession) -> 
     (large,) = sampling.domain_cut(sizes, of_key, "source", 10).collect()
     assert (large["source"], large["domain"]) == ("huge", "a")
     assert large["below"] == -(-180 * sampling.HASH_RANGE // 10**10)
+
+
+def test_the_cap_per_domain_gives_way_where_it_would_leave_too_few(spark: SparkSession) -> None:
+    """Of `large` all but half lie in one domain; `small` has ten documents, half in that domain."""
+    capped = documents(spark).filter("domain IS NOT NULL OR source = 'small'")
+    found = sampling.sample(capped, 50, 0, per_domain=3, at_least=20)
+    assert {r["source"]: r["count"] for r in found.groupBy("source").count().collect()} == {
+        "large": 20, "small": 10
+    }  # fmt: skip
+    assert ids(sampling.sample(capped, 50, 0, per_domain=3)) < ids(found)
+
+
+def test_the_least_exceeded_domains_fill_a_sample_first(spark: SparkSession) -> None:
+    rows = [(f"a{i}", "s", "a") for i in range(100)] + [(f"b{i}", "s", "b") for i in range(6)]
+    two = spark.createDataFrame(rows, "doc_id string, source string, domain string")
+    found = sampling.sample(two, 50, 0, per_domain=3, at_least=10)
+    assert {r["domain"]: r["count"] for r in found.groupBy("domain").count().collect()} == {
+        "a": 5, "b": 5
+    }  # fmt: skip
+
+
+def test_where_the_cap_leaves_enough_it_holds(spark: SparkSession) -> None:
+    all_of = documents(spark)
+    assert ids(sampling.sample(all_of, 50, 0, "source", 3, at_least=5)) == ids(
+        sampling.sample(all_of, 50, 0, "source", 3)
+    )

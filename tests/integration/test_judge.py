@@ -139,7 +139,7 @@ def test_a_model_without_a_price_is_refused_before_anything_is_sent(
 def test_the_plan_counts_the_calls_that_discovery_then_makes(
     lake: Lakehouse, judged: Settings, stub: JudgeStub
 ) -> None:
-    planned = [e for e in planning.estimates(lake, plan_sections(judged)) if e.task == "discovery"]
+    planned = [e for e in planning.estimates(lake, plan_sections(judged)) if e.kind == "discovery"]
     assert [e.source_group for e in planned] == ["group_a"]
     assert all(e.dollars(caching=True) < e.dollars(caching=False) for e in planned)
     with console.capture():
@@ -264,7 +264,7 @@ def test_other_weights_are_labelled_without_a_call(
     rubric = currently.signed_rubrics(lake, judged)["group_a"]
     assert rubric.rubric_id != before.rubric_id == rubric.anchors_id
     assert rubric.weights == (2_500, 0, *before.weights[2:])
-    planned = [e for e in planning.estimates(lake, plan_sections(judged)) if e.task == "labelling"]
+    planned = [e for e in planning.estimates(lake, plan_sections(judged)) if e.kind == "labelling"]
     assert [e.calls for e in planned] == [0]
     assert label(lake, judged, "weights").status == "done"
     assert len(stub.calls) == asked

@@ -17,7 +17,16 @@ import mira_spark
 from mira_spark.corpus.excerpts import EXCERPT_MARK, excerpt
 from mira_spark.errors import ConfigError
 from mira_spark.judges import defence
-from mira_spark.judges.prompts import Prompts, call_key, load, messages, schema
+from mira_spark.judges.prompts import (
+    Prompts,
+    call_key,
+    dimension_list,
+    load,
+    merge_messages,
+    messages,
+    schema,
+    schema_name,
+)
 from mira_spark.judges.protocol import Anchor
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
@@ -121,6 +130,17 @@ def test_anchors_are_shown_in_the_order_given_under_their_own_slots() -> None:
     assert shown == ["2. order", "1. depth {0} % {rubric} $limit", "0. clarity"]
 
 
+def test_parts_are_marked_where_a_dimension_is_about_one_and_only_there() -> None:
+    text = "Why?\n<think>So.</think>\nYes."
+    of_part = replace(ANCHORS[0], part="thinking")
+    constant, document = (content for _, content in messages(PROMPTS, text, CODE, (of_part,)))
+    assert constant.endswith("\n0. clarity [thinking]: It says what it does.")
+    assert "A document may have parts, each begun by a line [... part: NAME ...]" in constant
+    assert "¦[... part: thinking ...]\n¦So.\n¦[... part: answer ...]\n¦Yes.\n" in document
+    constant, document = (content for _, content in messages(PROMPTS, text, CODE, ANCHORS))
+    assert "part: " not in constant + document
+
+
 def write(folder: Path, discover: str | None, label: str | None) -> Path:
     for name, text in (("discover.txt", discover), ("label.txt", label)):
         if text is not None:
@@ -137,7 +157,7 @@ def test_a_user_s_prompts_take_the_place_of_the_package_s(tmp_path: Path) -> Non
     assert prompts.digest != PROMPTS.digest
 
 
-def test_the_digest_is_of_the_two_texts_and_of_nothing_else(tmp_path: Path) -> None:
+def test_the_digest_is_of_the_texts_and_of_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     one = load(write(tmp_path / "a", PROMPTS.discover, PROMPTS.label))
@@ -167,6 +187,32 @@ def test_prompts_that_cannot_be_used_are_refused_with_every_problem(
     found = str(refusal.value).split("\n")
     assert len(found) == len(expected)
     assert all(f"{tmp_path}/{e}" in f for e, f in zip(expected, found, strict=True))
+
+
+def test_a_folder_without_a_merge_prompt_has_the_package_s_and_one_with_it_its_own(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "$limit", "$rubric")
+    assert load(tmp_path).merge == PROMPTS.merge
+    (tmp_path / "merge.txt").write_text("Merge these.")
+    with pytest.raises(ConfigError, match=r"merge\.txt: does not hold the placeholder \$count"):
+        load(tmp_path)
+    (tmp_path / "merge.txt").write_text("Merge $count.")
+    asked = merge_messages(load(tmp_path), dimension_list(ANCHORS[:1]), CODE, 1)
+    assert asked == (
+        ("system", "Merge 1."),
+        ("user", f"<document {CODE}>\n¦clarity: It says what it does.\n</document {CODE}>"),
+    )
+
+
+def test_a_merge_has_an_answer_of_its_own() -> None:
+    form: Any = schema(ANCHORS, "merge")
+    assert list(form["properties"]) == ["document", "merges", "canary"]
+    assert list(form["properties"]["merges"]["items"]["properties"]) == ["name", "into"]
+    names = [
+        schema_name(a, p) for a, p in ((ANCHORS, "merge"), (ANCHORS, "pilot"), ((), "discover"))
+    ]
+    assert names == ["merges", "labels", "dimensions"]
 
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:

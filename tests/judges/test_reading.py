@@ -16,6 +16,7 @@ from mira_spark.judges.reading import (
     content,
     parse_discovery,
     parse_labels,
+    parse_merges,
 )
 
 CODE = "0a1b2c3d"
@@ -415,3 +416,48 @@ def test_nothing_but_an_answer_as_asked_is_accepted(value: Any, place: int) -> N
     assert type(found.canary) is int
     assert all(score is None or type(score) is int for score in found.scores)
     assert all(score is None or 0 <= score <= 10 for score in found.scores)
+
+
+GIVEN = ("clarity", "plainness", "depth", "insight")
+
+
+def merges(*pairs: tuple[Any, Any], **changes: Any) -> str:
+    rows = [{"name": name, "into": into} for name, into in pairs]
+    return json.dumps({"document": CODE, "merges": rows, "canary": 0} | changes)
+
+
+def test_merges_are_names_to_names_that_stand_for_both() -> None:
+    assert parse_merges(merges(), CODE, GIVEN) == {}
+    found = parse_merges(merges(("plainness", "clarity"), ("depth", "depth")), CODE, GIVEN)
+    assert found == {"plainness": "clarity"}
+
+
+def test_what_is_merged_into_what_is_merged_ends_at_the_last() -> None:
+    chain = merges(("plainness", "clarity"), ("clarity", "depth"), ("insight", "depth"))
+    assert parse_merges(chain, CODE, GIVEN) == dict.fromkeys(
+        ["plainness", "clarity", "insight"], "depth"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (merges(("clarity", "lucidity")), "'lucidity' is none of the names that were given"),
+        (merges(("lucidity", "clarity")), "'lucidity' is none of the names that were given"),
+        (merges(("Clarity", "clarity")), "'Clarity' is none of the names that were given"),
+        (merges((3, "clarity")), "3 is none of the names that were given"),
+        (merges((["clarity"], "clarity")), r"\['clarity'\] is none of the names that were given"),
+        (merges(("depth", "clarity"), ("depth", "insight")), "'depth' is merged twice"),
+        (
+            merges(("depth", "insight"), ("insight", "depth")),
+            "is merged into itself, through others",
+        ),
+        (merges(canary=1), "the canary is 1, should be 0: the list led the judge"),
+        (merges(document="00000000"), "is about document '00000000'"),
+        (json.dumps({"document": CODE, "canary": 0}), "the answer lacks 'merges'"),
+        (json.dumps({"document": CODE, "canary": 0, "merges": {}}), "merges is not a list"),
+    ],
+)
+def test_a_merge_that_is_not_as_asked_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse_merges(text, CODE, GIVEN)

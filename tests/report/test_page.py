@@ -7,10 +7,12 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from mira_spark.report.page import NOTHING, ReportData, dollars, duration, points, render
+from mira_spark.rubrics.audit import ScoredDocuments, audit
 from mira_spark.settings.report import ReportSettings
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -308,6 +310,21 @@ def test_the_judge_against_itself_is_shown_with_intervals_where_there_are_some()
     assert "0.91 (0.81 to 0.96)" in page.text
     assert "(None" not in page.text
     assert "The judge against itself" not in _Page(render(_data(agreement=()))).text
+
+
+def test_what_a_rubric_separates_is_shown_with_its_warnings() -> None:
+    names, random = ["clear <b>", "deep", "new"], np.random.default_rng(0)
+    quality = random.normal(5, 2, (60, 1))
+    scores = np.clip(quality + random.normal(0, 1, (60, 3)), 0, 10)
+    scores[:, 2] = 7
+    ids = [f"d{i}" for i in range(60)]
+    scored = ScoredDocuments("labels", ids, ["web"] * 60, scores, np.full_like(scores, np.nan))
+    group = _data().cutoffs[0]["source_group"]
+    page = render(_data(audits=[audit(group, "r", names, scored)]))
+    assert page.count("<h3>What the rubric separates</h3>") == 1
+    assert "By 60 documents of its labels, within sources." in page
+    assert "clear &lt;b&gt;" in page
+    assert "<li>slot 2, &#39;new&#39;, separates nothing" in page
 
 
 def test_cuts_and_means_are_shown() -> None:

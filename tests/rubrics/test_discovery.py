@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from mira_spark.corpus.draws import draw
+from mira_spark.corpus.embedding import embed
 from mira_spark.judges.protocol import Anchor
 from mira_spark.rubrics.discovery import (
     Anchored,
@@ -15,13 +16,15 @@ from mira_spark.rubrics.discovery import (
     anchors,
     coverage,
     discovery_id,
+    merged,
     slots,
     stability,
 )
 from mira_spark.rubrics.lint import problems
 from mira_spark.settings.rubrics import DiscoverySettings
 
-THREE = DiscoverySettings(dimensions=3)
+PAPER = DiscoverySettings(selection="paper")
+THREE = PAPER.model_copy(update={"dimensions": 3})
 TOPICS = tuple(
     f"{kind} {thing}"
     for kind, thing in zip(
@@ -55,7 +58,7 @@ def fifteen_clusters() -> list[JudgedPoint]:
 
 
 def test_fifteen_clear_clusters_are_fifteen_anchors_by_size() -> None:
-    found = anchors(fifteen_clusters(), DiscoverySettings())
+    found = anchors(fifteen_clusters(), PAPER, embed)
     assert [a.anchor.name for a in found] == list(TOPICS)
     assert [a.cluster_size for a in found] == [18 - i for i in range(15)]
 
@@ -64,15 +67,15 @@ def test_an_anchor_is_a_real_point_and_the_most_typical_of_its_cluster() -> None
     odd = point("depth", "alpha zeta eta theta", "d0")
     typical = [point("depth", "alpha beta gamma delta", f"d{i}") for i in range(1, 6)]
     others = [point("tone", words("t", 5)), point("length", words("l", 5))]
-    found = anchors([odd, *typical, *others], THREE)
+    found = anchors([odd, *typical, *others], THREE, embed)
     assert found[0].anchor == typical[0]
     assert found[0].cluster_size == 6
 
 
 def test_the_same_points_and_seed_are_the_same_anchors() -> None:
     points = fifteen_clusters()
-    few = DiscoverySettings(dimensions=4, seed=7)
-    assert anchors(points, few) == anchors(points, few)
+    few = THREE.model_copy(update={"dimensions": 4, "seed": 7})
+    assert anchors(points, few, embed) == anchors(points, few, embed)
 
 
 def test_no_two_anchors_bear_one_name_whatever_its_case() -> None:
@@ -82,7 +85,7 @@ def test_no_two_anchors_bear_one_name_whatever_its_case() -> None:
         *(point("structure", words("gamma", 8), f"d{i}") for i in range(3)),
         *(point("depth", words("delta", 8), f"d{i}") for i in range(3)),
     ]
-    found = anchors(points, THREE)
+    found = anchors(points, THREE, embed)
     assert {a.anchor.name.casefold() for a in found} == {"clarity", "structure", "depth"}
     assert len(found) == 3
 
@@ -95,11 +98,11 @@ def test_no_two_anchors_are_nearer_than_allowed() -> None:
         *(point("depth", words("delta", 8), f"d{i}") for i in range(3)),
         *(point("tone", words("gamma", 8), f"d{i}") for i in range(3)),
     ]
-    names = [a.anchor.name for a in anchors(points, THREE)]
+    names = [a.anchor.name for a in anchors(points, THREE, embed)]
     assert names[1:] == ["depth", "tone"]
     assert names[0] in {"length", "lengths"}
-    four = DiscoverySettings(dimensions=4, same_above=1.0)
-    apart = [a.anchor.name for a in anchors(points, four)]
+    four = THREE.model_copy(update={"dimensions": 4, "same_above": 1.0})
+    apart = [a.anchor.name for a in anchors(points, four, embed)]
     assert sorted(apart) == ["depth", "length", "lengths", "tone"]
 
 
@@ -110,15 +113,15 @@ def test_the_place_of_a_double_goes_to_a_finer_cluster() -> None:
         *(point("depth", words("delta", 8), f"d{i}") for i in range(3)),
         *(point("tone", words("gamma", 8), f"d{i}") for i in range(3)),
     ]
-    assert {a.anchor.name for a in anchors(points, THREE)} >= {"depth", "tone"}
-    assert len(anchors(points, THREE)) == 3
+    assert {a.anchor.name for a in anchors(points, THREE, embed)} >= {"depth", "tone"}
+    assert len(anchors(points, THREE, embed)) == 3
 
 
 def test_a_finer_clustering_does_not_fill_more_places_than_there_are() -> None:
     """The first clusters are two of one document each, which are left out, and all the rest."""
     large = [p for i in range(60) for n in (1, 2) for p in everywhere(f"planted {n}", [f"d{n}"])]
     others = [p for name in TOPICS[:5] for p in everywhere(name, [f"d{i}" for i in range(4)])]
-    assert len(anchors([*large, *others], THREE)) == 3
+    assert len(anchors([*large, *others], THREE, embed)) == 3
 
 
 def test_there_are_fewer_anchors_where_the_points_hold_no_more() -> None:
@@ -127,19 +130,19 @@ def test_there_are_fewer_anchors_where_the_points_hold_no_more() -> None:
         for name in ("depth", "tone", "length", "order")
         for doc in range(4)
     ]
-    found = anchors(points, DiscoverySettings())
+    found = anchors(points, PAPER, embed)
     assert [a.anchor.name for a in found] == ["depth", "length", "order", "tone"]
 
 
 def test_one_name_everywhere_is_one_anchor() -> None:
     points = [point("depth", words(f"w{doc}x", 9), f"d{doc}") for doc in range(20)]
-    (found,) = anchors(points, DiscoverySettings())
+    (found,) = anchors(points, PAPER, embed)
     assert (found.anchor.name, found.cluster_size, found.document_share) == ("depth", 20, 1.0)
 
 
 def test_a_single_point_is_a_rubric_of_one() -> None:
     alone = point("depth", "It is deep.", "d1", "web", 7)
-    assert anchors([alone], DiscoverySettings()) == [Anchored(alone, 1, 1.0, {"web": 1.0}, None)]
+    assert anchors([alone], PAPER, embed) == [Anchored(alone, 1, 1.0, {"web": 1.0}, None)]
 
 
 def test_shares_and_spread_say_how_common_a_dimension_is() -> None:
@@ -157,7 +160,7 @@ def test_shares_and_spread_say_how_common_a_dimension_is() -> None:
         point("tone", tone, "d4", "web", 8),
         point("tone", tone, "d5", "web", 8),
     ]
-    first, second, third = anchors(points, THREE)
+    first, second, third = anchors(points, THREE, embed)
     assert (first.anchor.name, first.cluster_size) == ("depth", 4)
     assert first.document_share == 3 / 5
     assert first.source_shares == {"code": 1.0, "web": 1 / 3}
@@ -172,7 +175,7 @@ def test_shares_and_spread_say_how_common_a_dimension_is() -> None:
 
 def test_anchors_of_one_size_stand_by_name() -> None:
     points = [point(name, words(name, 8)) for name in ("tone", "depth", "order")]
-    assert [a.anchor.name for a in anchors(points, THREE)] == ["depth", "order", "tone"]
+    assert [a.anchor.name for a in anchors(points, THREE, embed)] == ["depth", "order", "tone"]
 
 
 def everywhere(name: str, docs: Sequence[str], topic: str = "") -> list[JudgedPoint]:
@@ -187,8 +190,8 @@ def halves(each: int) -> tuple[list[str], list[str]]:
 
 
 def test_no_points_are_no_anchors() -> None:
-    assert anchors([], DiscoverySettings()) == []
-    assert stability([], [], DiscoverySettings()) == []
+    assert anchors([], PAPER, embed) == []
+    assert stability([], [], PAPER, embed) == []
     assert coverage([], []) == 0
 
 
@@ -199,7 +202,7 @@ def test_what_the_lint_refuses_is_no_anchor_the_next_nearest_is() -> None:
     far = point("depth", "alpha zeta eta", "d6")
     others = everywhere("tone", ["d1", "d2", "d3"]) + everywhere("order", ["d1", "d2", "d3"])
     assert problems("depth", typical[0].reason)
-    found = anchors([far, near, *typical, *others], THREE)
+    found = anchors([far, near, *typical, *others], THREE, embed)
     assert found[0].anchor == near
     assert found[0].cluster_size == 7
 
@@ -208,7 +211,7 @@ def test_a_cluster_of_refused_points_is_left_out() -> None:
     docs = [f"d{i}" for i in range(9)]
     hostile = [point("ignore this text", f"{words('evil', 8)} {doc}", doc) for doc in docs]
     good = [p for name in ("depth", "tone", "order") for p in everywhere(name, docs[:4])]
-    names = [a.anchor.name for a in anchors([*hostile, *good], DiscoverySettings())]
+    names = [a.anchor.name for a in anchors([*hostile, *good], PAPER, embed)]
     assert names == ["depth", "order", "tone"]
 
 
@@ -217,19 +220,19 @@ def test_two_documents_cannot_make_a_dimension_three_can() -> None:
     good = [p for name in ("depth", "tone", "order") for p in everywhere(name, docs)]
     for of, names in ((2, ["depth", "order", "tone"]), (3, ["planted", "depth", "order", "tone"])):
         planted = [replace(p, point=i) for i in range(9) for p in everywhere("planted", docs[:of])]
-        found = anchors([*good, *planted], DiscoverySettings())
+        found = anchors([*good, *planted], PAPER, embed)
         assert [a.anchor.name for a in found] == names
 
 
 def test_the_same_doc_id_in_three_sources_is_three_documents() -> None:
     good = [p for name in ("tone", "order") for p in everywhere(name, ["d1", "d2", "d3"])]
     points = [*good, *(point("depth", words("depth", 8), "d1", source) for source in "abc")]
-    assert "depth" in [a.anchor.name for a in anchors(points, THREE)]
+    assert "depth" in [a.anchor.name for a in anchors(points, THREE, embed)]
 
 
 def test_in_a_sample_of_two_documents_a_dimension_of_both_is_enough() -> None:
     points = [*everywhere("depth", ["d1", "d2"]), *everywhere("tone", ["d1"])]
-    assert [a.anchor.name for a in anchors(points, THREE)] == ["depth"]
+    assert [a.anchor.name for a in anchors(points, THREE, embed)] == ["depth"]
 
 
 def test_stability_is_the_share_of_halves_in_which_an_anchor_is_found_again() -> None:
@@ -241,9 +244,9 @@ def test_stability_is_the_share_of_halves_in_which_an_anchor_is_found_again() ->
         *everywhere("tone", first),
         *everywhere("order", [*first[:2], second[0]]),
     ]
-    found = anchors(points, THREE)
+    found = anchors(points, THREE, embed)
     assert [a.anchor.name for a in found] == ["depth", "tone", "order"]
-    assert stability(points, found, THREE) == [1.0, 0.5, 0.0]
+    assert stability(points, found, THREE, embed) == [1.0, 0.5, 0.0]
 
 
 def test_an_anchor_is_found_again_by_its_words_under_another_name() -> None:
@@ -255,9 +258,9 @@ def test_an_anchor_is_found_again_by_its_words_under_another_name() -> None:
         *(point("depth", other, doc) for doc in first),
         *(point("reach", words("reach", 40), doc) for doc in second),
     ]
-    found = anchors(points, THREE)
+    found = anchors(points, THREE, embed)
     by_name = dict(
-        zip([a.anchor.name for a in found], stability(points, found, THREE), strict=True)
+        zip([a.anchor.name for a in found], stability(points, found, THREE, embed), strict=True)
     )
     assert by_name == {"length": 1.0, "depth": 0.5, "reach": 0.5}
 
@@ -270,8 +273,10 @@ def test_an_anchor_is_found_again_by_its_name_in_other_words() -> None:
         *everywhere("tone", first),
         *everywhere("order", second),
     ]
-    found = anchors(points, THREE)
-    assert stability(points, found, THREE)[[a.anchor.name for a in found].index("Depth")] == 1.0
+    found = anchors(points, THREE, embed)
+    assert (
+        stability(points, found, THREE, embed)[[a.anchor.name for a in found].index("Depth")] == 1.0
+    )
 
 
 def test_an_anchor_that_shares_half_its_words_with_another_is_not_found_again() -> None:
@@ -281,14 +286,14 @@ def test_an_anchor_that_shares_half_its_words_with_another_is_not_found_again() 
         *(point("depth", f"{shared} {words('one', 10)}", doc) for doc in first),
         *(point("reach", f"{shared} {words('two', 10)}", doc) for doc in second),
     ]
-    found = anchors(points, THREE)
-    assert stability(points, found, THREE) == [0.5, 0.5]
+    found = anchors(points, THREE, embed)
+    assert stability(points, found, THREE, embed) == [0.5, 0.5]
 
 
 def test_stability_of_clear_clusters_is_full() -> None:
     points = [p for topic in TOPICS for p in everywhere(topic, [f"d{i}" for i in range(12)])]
-    found = anchors(points, DiscoverySettings())
-    assert stability(points, found, DiscoverySettings()) == [1.0] * 15
+    found = anchors(points, PAPER, embed)
+    assert stability(points, found, PAPER, embed) == [1.0] * 15
 
 
 def test_coverage_is_the_share_of_documents_that_any_anchor_speaks_of() -> None:
@@ -299,7 +304,7 @@ def test_coverage_is_the_share_of_documents_that_any_anchor_speaks_of() -> None:
         point("alone", words("alone", 8), "d1", "other"),
         point("apart", words("apart", 8), "d9"),
     ]
-    found = anchors(points, THREE)
+    found = anchors(points, THREE, embed)
     assert [a.anchor.name for a in found] == ["depth", "tone"]
     assert coverage(points, found) == 8 / 10
     assert coverage(points, found[:1]) == 5 / 10
@@ -335,3 +340,47 @@ def test_a_discovery_is_another_with_each_thing_asked() -> None:
 def test_a_rubric_has_three_to_fifteen_dimensions(dimensions: int, problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         DiscoverySettings(dimensions=dimensions)
+
+
+def test_what_is_merged_gives_its_points_to_what_it_is_merged_into() -> None:
+    points = [
+        *(point("clarity", words("alpha", 8), f"d{i}", score=i) for i in range(5)),
+        *(point("plainness", words("beta", 8), f"d{i}", "web", score=9) for i in range(3, 9)),
+        *(point("depth", words("delta", 8), f"d{i}") for i in range(8)),
+    ]
+    found = anchors(points, THREE, embed)
+    assert [a.anchor.name for a in found] == ["depth", "plainness", "clarity"]
+    together = merged(found, {"plainness": "clarity"}, points)
+    assert [a.anchor.name for a in together] == ["clarity", "depth"]
+    assert together[0].anchor == found[2].anchor
+    assert together[0].cluster_size == 11
+    assert together[0].source_shares == {"s": 5 / 8, "web": 1.0}
+    assert together[1] == found[0]
+    assert coverage(points, together) == 1
+
+
+def test_without_merges_the_anchors_stay_as_they_are() -> None:
+    points = fifteen_clusters()
+    found = anchors(points, PAPER, embed)
+    assert merged(found, {}, points) == found
+
+
+def test_a_separating_discovery_looks_for_more_anchors_than_slots() -> None:
+    three_of_nine = DiscoverySettings(selection="separating", dimensions=3, candidates=9)
+    assert len(anchors(fifteen_clusters(), three_of_nine, embed)) == 9
+
+
+def test_fewer_candidates_than_slots_are_refused_unless_nothing_separates_them() -> None:
+    line = (
+        r"candidates \(10\) are fewer than dimensions \(15\): set as many or more, or selection to"
+    )
+    with pytest.raises(ValidationError, match=line):
+        DiscoverySettings(selection="separating", candidates=10)
+    assert DiscoverySettings(selection="paper", candidates=10).anchors == 15
+
+
+def test_what_a_pilot_needs_is_nothing_to_a_discovery_without_one() -> None:
+    assert PAPER.deciding() == PAPER.model_copy(update={"candidates": 30}).deciding()
+    separating = DiscoverySettings(selection="separating")
+    assert separating.deciding() != separating.model_copy(update={"candidates": 30}).deciding()
+    assert separating.deciding() != PAPER.deciding()

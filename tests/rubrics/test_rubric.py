@@ -424,3 +424,23 @@ def test_a_dimension_repeated_by_reference_has_its_problem_once() -> None:
 def test_no_tag_makes_an_object() -> None:
     text = in_file(*map(dimension, ("!!python/name:os.system depth", "tone", "order")))
     assert [d.name for d in from_yaml(text)[0].dimensions] == ["depth", "tone", "order"]
+
+
+def test_a_part_is_in_the_file_and_of_the_id_only_where_it_is_set() -> None:
+    whole = a_rubric()
+    slots = (*whole.anchors[:2], replace(whole.anchors[2], part="thinking"))
+    of_part = Rubric(rubric_id("group_a", slots), "group_a", slots)
+    assert of_part.rubric_id != whole.rubric_id
+    assert of_part.anchors_id != whole.anchors_id, "a judge is asked something else"
+    text = to_yaml([exported(of_part)])
+    assert text.count("    part: thinking\n") == 1
+    (draft,) = from_yaml(text)
+    assert rubric(draft) == of_part
+    assert "    part: " not in to_yaml([exported(whole)])
+
+
+def test_a_part_that_no_document_has_is_refused() -> None:
+    text = in_file(dimension("a"), dimension("b"), dimension("c") + "    part: middle\n")
+    assert refused(text) == [
+        "line 10: part: Input should be 'question', 'thinking' or 'answer', found 'middle'"
+    ]

@@ -81,7 +81,8 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
         """
     found = refusal_of(file, text, "labelling.repeat_share=2", "discovery.dimension=12")
     known_discovery = (
-        "dimensions, documents_per_domain, documents_per_group, require_approval, same_above, seed"
+        "candidates, dimensions, documents_per_domain, documents_per_group, pilot_documents, "
+        "require_approval, same_above, seed, selection"
     )
     assert sorted(found.splitlines()) == sorted(
         [

@@ -27,6 +27,7 @@ from mira_spark.judges.protocol import (
     CallFailed,
     Judge,
     PromptTooLong,
+    Purpose,
     Request,
 )
 from mira_spark.judges.unusable import REMEDY, summary
@@ -237,7 +238,8 @@ class Desk:
         """Of the prompt and of the answer; nothing where nothing is billed."""
         if self._judge.max_output_tokens is None:
             return 0, 0
-        schema = "" if request.purpose == "embed" else _schema(request.anchors)
+        is_embedded = request.purpose == "embed"
+        schema = "" if is_embedded else _schema(request.anchors, request.purpose)
         return upper_bound_tokens(request.messages, schema), self._judge.max_output_tokens
 
     def _row(self, call: CallUsage, answer: Answer) -> CallRow:
@@ -277,5 +279,5 @@ def _reason(error: BaseException) -> str:
 
 
 @lru_cache(maxsize=64)
-def _schema(anchors: tuple[Anchor, ...]) -> str:
-    return json.dumps(prompts.schema(anchors))
+def _schema(anchors: tuple[Anchor, ...], purpose: Purpose) -> str:
+    return json.dumps(prompts.schema(anchors, purpose))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from mira_spark.corpus.parts import parts
 from mira_spark.errors import JudgeError, joined
 from mira_spark.judges.heuristic import properties_code, properties_prose, properties_text
 from mira_spark.judges.heuristic.measures import Document, Property
@@ -42,18 +43,17 @@ class HeuristicJudge:
     max_output_tokens = None
 
     async def ask(self, request: Request) -> Answer:
-        """Measured points, or the rubric's slots; JudgeError for anchors it cannot measure."""
+        """Measured points, the rubric's slots, or names to merge; JudgeError for unknown slots."""
         started = time.perf_counter()
         content: dict[str, object] = {"document": request.code, "canary": 0}
-        if request.anchors:
+        if request.purpose == "merge":
+            content["merges"] = _merges([anchor.name for anchor in request.anchors])
+        elif request.anchors:
             content["answers"] = _answers(request)
         else:
             content["dimensions"] = [vars(point) for point in discover(request.document)]
-        return Answer(
-            raw_response=json.dumps(content),
-            model=self.name,
-            latency_ms=round(1000 * (time.perf_counter() - started)),
-        )
+        latency_ms = round(1000 * (time.perf_counter() - started))
+        return Answer(json.dumps(content), model=self.name, latency_ms=latency_ms)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -82,15 +82,22 @@ def label(document: str, names: Sequence[str]) -> list[Point | None]:
 
 
 def _answers(request: Request) -> list[dict[str, int | str | None]]:
-    points = label(request.document, [anchor.name for anchor in request.anchors])
+    names = [anchor.name for anchor in request.anchors]
+    own, of_parts = parts(request.document), {anchor.part for anchor in request.anchors}
+    points = {p: label(own.get(p, "") if p else request.document, names) for p in of_parts}
     return [
         {
             "slot": anchor.slot,
             "score": point.score if point else None,
             "reason": point.reason if point else _NOT_APPLICABLE,
         }
-        for anchor, point in zip(request.anchors, points, strict=True)
+        for anchor, point in ((a, points[a.part][i]) for i, a in enumerate(request.anchors))
     ]
+
+
+def _merges(names: Sequence[str]) -> list[dict[str, str]]:
+    first = {name.casefold(): name for name in reversed(names)}
+    return [{"name": n, "into": into} for n in names if (into := first[n.casefold()]) != n]
 
 
 def _measured(each: Property, document: Document) -> Point | None:

@@ -140,3 +140,33 @@ def test_no_text_makes_it_raise(document: str) -> None:
     names = list(known_properties())
     assert len(label(document, names)) == len(names)
     json.dumps([vars(point) for point in discover(document)]).encode()
+
+
+def test_a_dimension_of_a_part_is_measured_on_that_part_alone() -> None:
+    own = PROSE.strip("\n")
+    thought = f"<think>\n{own}\n</think>\n1 2 3 4 5 6 7 8 9 10 11 12 13 14 15"
+    anchors = (
+        Anchor(0, "share of letters", ""),
+        Anchor(1, "share of letters", "", part="thinking"),
+        Anchor(2, "share of letters", "", part="question"),
+    )
+    asked = Request("", "label", "d", "g", thought, anchors, (), code="0a1b2c3d")
+    answers = json.loads(said(asked))["answers"]
+    (alone,) = label(own, ["share of letters"])
+    assert alone is not None
+    assert [answer["score"] for answer in answers[1:]] == [alone.score, None]
+
+
+def test_names_of_one_property_are_merged_into_the_first() -> None:
+    names = ("plain spelling", "even layout", "Plain Spelling")
+    anchors = tuple(Anchor(i, name, "") for i, name in enumerate(names))
+    asked = Request("", "merge", "", "g", "list", anchors, (), code="0a1b2c3d")
+    assert json.loads(said(asked)) == {
+        "document": "0a1b2c3d",
+        "canary": 0,
+        "merges": [{"name": "Plain Spelling", "into": "plain spelling"}],
+    }
+
+
+def said(asked: Request) -> str:
+    return str(asyncio.run(HeuristicJudge().ask(asked)).raw_response)
