@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pyspark.sql import Row
 
-from mira_spark.corpus import documents
+from mira_spark.corpus import input_rows
 from mira_spark.embedders.opening import check_embedder
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.labels import forms
@@ -66,7 +66,7 @@ EXIT_CODES = {"done": 0, "degraded": 3, "stopped": 75}
 def check(settings: Settings, steps: Sequence[str]) -> None:
     """ConfigError for what would keep one of the steps from its work, whatever the tables hold."""
     if "ingest_corpus" in steps:
-        documents.named_input(settings.corpus)
+        input_rows.named_inputs(settings.corpus)
     if {"discover_rubrics", "label_documents"} & set(steps):
         forms.check_judges(settings.judge)
     if {"group_sources", "discover_rubrics"} & set(steps):

@@ -24,10 +24,12 @@ FOLDER_ORDER = (
     "__main__",
 )  # fmt: skip
 """Each imports only what stands before it, and itself."""
-ON_EXECUTORS = ("mira_spark.scoring.batches", "mira_spark.scoring.workers",
+ON_EXECUTORS = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
+                "mira_spark.scoring.batches", "mira_spark.scoring.workers",
                 "mira_spark.corpus.tokens", "mira_spark.corpus.python_environment",
                 "mira_spark.students.*")  # fmt: skip
-SPARK_FREE = ("mira_spark.judges.*", "mira_spark.students.*", "mira_spark.process.*",
+SPARK_FREE = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
+              "mira_spark.judges.*", "mira_spark.students.*", "mira_spark.process.*",
               "mira_spark.scoring.batches", "mira_spark.corpus.tokens",
               "mira_spark.distillation.training", "mira_spark.distillation.comparison",
               "mira_spark.distillation.gate",
@@ -44,7 +46,8 @@ WHOLE_SETTINGS = ("settings", "steps", "pipeline", "cli")
 MOST_FOLDERS, TOP = 15, {"errors", "pipeline", "__main__"}
 SPARK = {"pyspark", "delta"}
 STORAGE = {f"mira_spark.lake.{name}" for name in
-           ("creation", "inputs", "own_folders", "retention", "tables")}  # fmt: skip
+           ("creation", "file_rows", "input_files", "inputs", "own_folders", "retention",
+            "tables")}  # fmt: skip
 SESSION = "mira_spark.lake.session"
 PRINTER = "mira_spark.process.progress"
 ECHOES = {"echo", "secho"}

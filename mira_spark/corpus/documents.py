@@ -1,104 +1,78 @@
 """From whatever rows the user has to `documents` and `rejected_documents`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import reduce
 from operator import and_
 
 from pyspark.sql import Column, DataFrame, Window, functions as F
 
-from mira_spark.errors import ConfigError, InputError, joined
 from mira_spark.lake.columns import BUCKETS
-from mira_spark.lake.inputs import FILE, OF_LINES, UNREADABLE_COLUMN
-from mira_spark.settings.corpus import NO_INPUT, ColumnMapping, CorpusSettings, Input
 
-_NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
-
-
-def named_input(settings: CorpusSettings) -> Input:
-    """What is to be read; ConfigError when the settings do not name it."""
-    if settings.input is None:
-        raise ConfigError(NO_INPUT)
-    return settings.input
+NO_DOCUMENT = ("filtered", "over_cap")
+"""Reasons of rows that nobody asked for; all other reasons are rejections."""
+_OPTIONAL = ("domain", "license", "sendable")
+"""Columns that an input need not have: a known document keeps its own."""
 
 
-def check_columns(settings: CorpusSettings, columns: list[str]) -> None:
-    """Raise InputError naming every mapped column the input does not have."""
-    mapped = settings.columns.model_dump()
-    if settings.source is not None:
-        mapped.pop("source")
-    has = ", ".join(c for c in columns if c not in OF_LINES)
-    problems = [
-        f"corpus.columns.{ours}: the input has no column {theirs}; it has: {has or 'none'}"
-        for ours, theirs in mapped.items()
-        if theirs is not None and theirs not in columns
-    ]
-    if problems:
-        raise InputError(joined(problems))
+def in_our_columns(rows: DataFrame, max_bytes: int) -> DataFrame:
+    """Rows of `read_input` in our columns, one for each: text valid UTF-8, ids and hashes computed.
 
-
-def in_our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
-    """The input in our columns, one row per input row: text valid UTF-8, ids and hashes computed.
-
-    `reason` says why a row may not come in (unreadable, empty, too_large, no_source), `beginning`
-    how its text begins, `file` where an unreadable one stands; they are null for the others.
-    `described` is a digest of domain and metadata, `unclear` whether `sendable` is no boolean.
+    `reason` says why a row is no document (filtered, unreadable, not_text, empty, too_large,
+    no_source), `beginning` how its text begins, `file` and `line` where one that is no record
+    stands; they are null for the others. `described` is a digest of metadata, `described_domain` of
+    domain and metadata, `unclear` whether `sendable` is no boolean.
     """
     computed = F.sha2(F.concat_ws("\x00", "source", "text"), 256).substr(1, 32)
+    is_no_record = F.col("reason").isin("unreadable", "not_text")
     return (
-        _our_columns(raw, settings)
+        _valid_columns(rows)
         .withColumns(
             {
                 "doc_id": F.coalesce("doc_id", computed),
                 "n_bytes": F.octet_length("text").cast("bigint"),
                 "content_hash": F.unhex(F.sha2("text", 256).substr(1, 32)),
-                "described": _metadata_digest(settings.columns.domain is not None),
-                "reason": _reason(settings.max_document_bytes),
+                "described": _metadata_digest(False),
+                "described_domain": _metadata_digest(True),
+                "reason": _reason(max_bytes),
             }
         )
         .withColumn("bucket", F.expr(f"pmod(xxhash64(doc_id), {BUCKETS})").cast("smallint"))
         .withColumn("beginning", F.when(F.col("reason").isNotNull(), _text_beginning()))
-        .withColumn("file", F.when(F.col("unreadable"), F.col("file")))
-        .drop("unreadable")
+        .withColumns({name: F.when(is_no_record, F.col(name)) for name in ("file", "line")})
+        .drop("unreadable", "not_text", "kept")
     )
 
 
-def _our_columns(raw: DataFrame, settings: CorpusSettings) -> DataFrame:
-    """The user's columns under our names; those not mapped are `metadata`."""
-    m = settings.columns
-    kinds = dict(raw.dtypes)
-    taken = {c for c in (m.doc_id, m.text, m.domain, m.license, m.sendable, *OF_LINES) if c}
-    taken |= {m.source} if settings.source is None and m.source else set()
-    rest = [c for c in raw.columns if c not in taken]
-    source = F.lit(settings.source) if settings.source is not None else _as_string(m.source)
-    unreadable = (
-        column(UNREADABLE_COLUMN) if UNREADABLE_COLUMN in kinds else F.lit(None).cast("string")
+def _valid_columns(rows: DataFrame) -> DataFrame:
+    """Every text valid UTF-8. A text is mended, and marked; an id or a source is told apart by its
+    bytes, so that a row where one is not valid is not_text."""
+    text = F.coalesce("text", "unreadable")
+    sendable = F.coalesce(
+        F.col("sendable").try_cast("boolean"), _zero_or_one(F.col("sendable").try_cast("double"))
     )
-    text = F.coalesce(_as_string(m.text), unreadable)
-    sendable = _boolean(m.sendable, kinds[m.sendable]) if m.sendable else F.lit(True)
-    return raw.select(
-        F.nullif(_as_string(m.doc_id), F.lit("")).alias("doc_id"),
-        F.nullif(F.trim(source), F.lit("")).alias("source"),
+    broken = [~F.is_valid_utf8(F.coalesce(name, F.lit(""))) for name in ("doc_id", "source")]
+    return rows.select(
+        "input",
+        F.nullif(F.make_valid_utf8("doc_id"), F.lit("")).alias("doc_id"),
+        F.nullif(F.trim(F.make_valid_utf8("source")), F.lit("")).alias("source"),
         F.make_valid_utf8(text).alias("text"),
         (~F.is_valid_utf8(text)).alias("repaired"),
-        _as_string(m.domain).alias("domain"),
-        _as_string(m.license).alias("license"),
+        F.make_valid_utf8("domain").alias("domain"),
+        F.make_valid_utf8("license").alias("license"),
         # A text that nobody marked may not leave the house where a column says which may.
         F.coalesce(sendable, F.lit(False)).alias("sendable"),
-        (_as_string(m.sendable).isNotNull() & sendable.isNull()).alias("unclear"),
-        _metadata(rest, kinds).alias("metadata"),
-        unreadable.isNotNull().alias("unreadable"),
-        _as_string(FILE if FILE in kinds else None).alias("file"),
+        (F.col("sendable").isNotNull() & sendable.isNull()).alias("unclear"),
+        F.transform_values("metadata", lambda _, value: F.make_valid_utf8(value)).alias("metadata"),
+        "unreadable",
+        (F.col("nested") | broken[0] | broken[1]).alias("not_text"),
+        "kept",
+        "file",
+        "line",
     )
 
 
-def column(name: str) -> Column:
-    """A user's column, whatever its name holds."""
-    return F.col(quoted(name))
-
-
-def quoted(name: str) -> str:
-    """The name as one part of an identifier of Spark's."""
-    return "`" + name.replace("`", "``") + "`"
+def _zero_or_one(number: Column) -> Column:
+    return F.when(number == 1, True).when(number == 0, False)
 
 
 def _metadata_digest(has_domain: bool) -> Column:
@@ -108,7 +82,9 @@ def _metadata_digest(has_domain: bool) -> Column:
 
 def _reason(max_bytes: int) -> Column:
     return (
-        F.when(F.col("unreadable"), "unreadable")
+        F.when(F.col("unreadable").isNotNull(), "unreadable")
+        .when(~F.col("kept"), "filtered")
+        .when(F.col("not_text"), "not_text")
         .when(F.col("source").isNull(), "no_source")
         .when(F.col("text").isNull() | ~F.col("text").rlike(r"\S"), "empty")
         .when(F.octet_length("text") > max_bytes, "too_large")
@@ -119,31 +95,28 @@ def _text_beginning() -> Column:
     return F.regexp_replace(F.substring("text", 1, 200), r"[\p{Cc}\p{Cf}]", "\ufffd")
 
 
-def _as_string(name: str | None) -> Column:
-    return column(name).try_cast("string") if name else F.lit(None).cast("string")
+def over_cap(keys: DataFrame, name: str, cap: int) -> Column | None:
+    """A condition that holds for all documents of an input but the `cap` with the smallest hash of
+    their ids; None where it has no more."""
+    is_good = (F.col("input") == name) & F.col("reason").isNull()
+    places = keys.filter(is_good).select(_cap_place().alias("place"), "doc_id").distinct()
+    over = places.orderBy("place", "doc_id").offset(cap).limit(1).collect()
+    if not over:
+        return None
+    first_over = F.struct(F.lit(over[0]["place"]), F.lit(over[0]["doc_id"]))
+    return is_good & (F.struct(_cap_place(), F.col("doc_id")) >= first_over)
 
 
-def _boolean(name: str, kind: str) -> Column:
-    """Null where the value is no boolean: of numbers 0 and 1 are, of texts what Spark takes."""
-    value = column(name)
-    if kind == "boolean":
-        return value
-    if kind.startswith(_NUMBERS):
-        return F.when(value == 1, True).when(value == 0, False)
-    return value.try_cast("string").try_cast("boolean")
+def _cap_place() -> Column:
+    return F.xxhash64("doc_id", F.lit("cap"))
 
 
-def _metadata(rest: list[str], kinds: Mapping[str, str]) -> Column:
-    """The other columns as strings; a map column called metadata is taken over as it is."""
-    if rest == ["metadata"] and kinds["metadata"] == "map<string,string>":
-        return F.coalesce("metadata", F.create_map().cast("map<string,string>"))
-    pairs = [part for c in rest for part in (F.lit(c), _as_text(c, kinds[c]))]
-    return F.create_map(*pairs).cast("map<string,string>")
-
-
-def _as_text(name: str, kind: str) -> Column:
-    simple = not kind.startswith(("array", "map", "struct"))
-    return _as_string(name) if simple else F.to_json(column(name))
+def without_over_cap(mapped: DataFrame, conditions: Collection[Column]) -> DataFrame:
+    """With the reason over_cap where one of the conditions holds."""
+    for condition in conditions:
+        reason = F.when(condition, F.lit("over_cap")).otherwise(F.col("reason"))
+        mapped = mapped.withColumn("reason", reason)
+    return mapped
 
 
 def repeated_ids(mapped: DataFrame) -> DataFrame:
@@ -162,7 +135,7 @@ def without_repeats(mapped: DataFrame, repeated: DataFrame) -> DataFrame:
     of the others are not shuffled.
     """
     of_id = Window.partitionBy("doc_id")
-    order = of_id.orderBy(F.col("reason").isNotNull(), "content_hash", "source", "described")
+    order = of_id.orderBy(F.col("reason").isNotNull(), "content_hash", "source", "described_domain")
     is_first = F.row_number().over(order) == 1
     alike = F.min("license").over(of_id).eqNullSafe(F.max("license").over(of_id))
     alike &= F.count("license").over(of_id) == F.count("*").over(of_id)
@@ -176,18 +149,30 @@ def without_repeats(mapped: DataFrame, repeated: DataFrame) -> DataFrame:
     return mapped.join(repeated, on="doc_id", how="left_anti").unionByName(ranked)
 
 
-def new_or_changed(incoming: DataFrame, documents: DataFrame, columns: ColumnMapping) -> DataFrame:
-    """doc_ids of the incoming documents that `documents` lacks, or holds with another text, source
-    or other value of a column that the mapping names, or other metadata.
+def new_or_changed(
+    incoming: DataFrame, documents: DataFrame, not_given: Mapping[str, Collection[str]]
+) -> DataFrame:
+    """The keys of the incoming documents that `documents` lacks, or holds with another text, source
+    or other value of a column that their input gives, or other metadata. `not_given` has the inputs
+    that do not give a column.
 
-    `changed` is true where the doc_id is there already; `known_tokens` are those of the same text.
+    `changed` is true where the doc_id is there already; `known_tokens` are those of the same text,
+    `known_<column>` what it has of domain, license and sendable.
     """
-    have = documents.withColumn("described", _metadata_digest(columns.domain is not None))
-    names = ("content_hash", "source", "license", "sendable", "described")
-    compared = [c for c in names if c not in columns.not_given]
-    old = (F.col(c).alias(f"old_{c}") for c in compared)
-    have = have.select("doc_id", *old, F.col("n_tokens").alias("old_tokens"))
-    same = reduce(and_, (F.col(c).eqNullSafe(F.col(f"old_{c}")) for c in compared))
+    have = documents.withColumns(
+        {"described": _metadata_digest(False), "described_domain": _metadata_digest(True)}
+    )
+    compared = ("content_hash", "source", "license", "sendable", "described", "described_domain")
+    old = [F.col(c).alias(f"old_{c}") for c in compared]
+    known = [F.col(c).alias(f"known_{c}") for c in _OPTIONAL]
+    have = have.select("doc_id", *old, *known, F.col("n_tokens").alias("old_tokens"))
+    given = {c: is_given(c, not_given) for c in _OPTIONAL}
+    matters = {"license": given["license"], "sendable": given["sendable"],
+               "described_domain": given["domain"]}  # fmt: skip
+    same = reduce(
+        and_,
+        (F.col(c).eqNullSafe(F.col(f"old_{c}")) | ~matters.get(c, F.lit(True)) for c in compared),
+    )
     same_text = F.col("content_hash") == F.col("old_content_hash")
     return (
         incoming.join(have, on="doc_id", how="left")
@@ -195,6 +180,20 @@ def new_or_changed(incoming: DataFrame, documents: DataFrame, columns: ColumnMap
         .withColumn("changed", F.col("old_content_hash").isNotNull())
         .withColumn("known_tokens", F.when(same_text, F.col("old_tokens")))
     )
+
+
+def is_given(column: str, not_given: Mapping[str, Collection[str]]) -> Column:
+    """Whether the input of a row gives a column."""
+    return ~F.col("input").isin(sorted(not_given.get(column, ())))
+
+
+def with_known_columns(accepted: DataFrame, not_given: Mapping[str, Collection[str]]) -> DataFrame:
+    """With what `new_or_changed` says that a known document has, where its input does not say."""
+    columns = {}
+    for name in _OPTIONAL:
+        keeps = F.col("changed") & ~is_given(name, not_given)
+        columns[name] = F.when(keeps, F.col(f"known_{name}")).otherwise(F.col(name))
+    return accepted.withColumns(columns)
 
 
 def revoked(rejected: DataFrame, documents: DataFrame) -> DataFrame:

@@ -1,5 +1,7 @@
-"""The only place that reads what is the user's: files and tables of theirs, and their versions."""
+"""Users' tables and what tells one state of an input from another."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -7,17 +9,9 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from mira_spark.errors import InputError
-
-UNREADABLE_COLUMN = "mira_unreadable"
-"""Column of `read_input`: a line as it stands in its file, where it is no JSON; null for others."""
-FILE = "mira_file"
-"""Column of `read_input`: the file of a row of JSON."""
-OF_LINES = (UNREADABLE_COLUMN, FILE)
-JSON_OPTIONS = {
-    "columnNameOfCorruptRecord": UNREADABLE_COLUMN,
-    "maxStringLen": str(2**31 - 1),  # Spark's own limit of 20 MB makes a long text no JSON
-}
-CSV_OPTIONS = {"header": "true", "multiLine": "true", "escape": '"'}
+from mira_spark.lake import history
+from mira_spark.lake.input_files import Listing, first_line
+from mira_spark.lake.names import quoted_name, table_identifier
 
 
 def user_table(spark: SparkSession, name: str, columns: Sequence[str]) -> DataFrame:
@@ -33,48 +27,55 @@ def user_table(spark: SparkSession, name: str, columns: Sequence[str]) -> DataFr
     return rows
 
 
-def read_input(spark: SparkSession, kind: str, path: str) -> DataFrame:
-    """The user's rows: `kind` is parquet, json, csv or delta (files at `path`) or table (a name).
-
-    Rows of JSON have the columns OF_LINES too, UNREADABLE only where a line is no JSON. Raises
-    InputError when there is nothing, or nothing readable, at `path`.
-    """
-    options = {"json": JSON_OPTIONS, "csv": CSV_OPTIONS}.get(kind, {})
+def read_table(spark: SparkSession, name: str, key: str) -> DataFrame:
+    """The rows of a table or view of the user's; InputError, which begins with `key`, where there
+    is none."""
     try:
-        if kind == "table":
-            return spark.table(path)
-        rows = spark.read.options(**options).format(kind).load(path)
-        if kind != "json":
-            return rows
-        return rows.withColumn(FILE, rows.metadataColumn("_metadata").getField("file_path"))
+        return spark.table(table_identifier(name))
     except AnalysisException as error:
-        raise InputError(
-            f"corpus.path: {path} cannot be read as {kind}: {_short(error)}"
-        ) from error
+        raise InputError(f"{key}: {name} cannot be read: {first_line(error)}") from error
 
 
-def listing(spark: SparkSession, path: str) -> list[str]:
-    """A line per file under `path`: name, length and time of change, sorted; reads no file.
-
-    Raises InputError when there is no such path.
-    """
+def read_delta(spark: SparkSession, path: str, key: str) -> DataFrame:
+    """The rows of a Delta table in a folder; InputError as of `read_table`."""
     try:
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", True).load(path)
-        rows = files.select("path", "length", "modificationTime").collect()
+        return spark.read.format("delta").load(_whole(path))
     except AnalysisException as error:
-        raise InputError(f"corpus.path: {path} cannot be read: {_short(error)}") from error
-    return sorted(f"{r['path']} {r['length']} {r['modificationTime']}" for r in rows)
+        raise InputError(f"{key}: {path} cannot be read as delta: {first_line(error)}") from error
+
+
+def listing_digest(listing: Listing) -> str:
+    """Hex SHA-256 of the files' paths, lengths and times of change."""
+    lines = (f"{file.path} {file.length} {file.changed}" for file in listing.files)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def input_version(spark: SparkSession, table: str) -> str:
-    """The version of a Delta table; `unknown` and a time for others, which so count as changed."""
+    """The version of a Delta table, its id and its commit, so that a table made anew is another;
+    `unknown` and a time for others, which so count as changed. InputError where there is none."""
     try:
-        return str(spark.sql(f"DESCRIBE HISTORY {table} LIMIT 1").collect()[0]["version"])
+        return _version(spark, table_identifier(table))
     except AnalysisException as error:
-        if not spark.catalog.tableExists(table):
+        if not spark.catalog.tableExists(table_identifier(table)):
             raise InputError(f"there is no table {table}") from error
         return f"unknown at {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _short(error: AnalysisException) -> str:
-    return (error.getMessage() or str(error)).splitlines()[0]
+def delta_version(spark: SparkSession, path: str, key: str) -> str:
+    """As `input_version` for a Delta table in a folder; InputError, which begins with `key`, where
+    there is none."""
+    try:
+        return _version(spark, f"delta.{quoted_name(_whole(path))}")
+    except AnalysisException as error:
+        raise InputError(f"{key}: {path} cannot be read as delta: {first_line(error)}") from error
+
+
+def _whole(path: str) -> str:
+    """The path of a folder of this machine from its root on, so that SQL takes it as Spark does."""
+    local = os.path.abspath(os.path.expanduser(path))
+    return local if os.path.isdir(local) else path
+
+
+def _version(spark: SparkSession, name: str) -> str:
+    state = history.snapshot(spark, name)
+    return f"{state} by {state.commit}"

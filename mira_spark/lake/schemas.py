@@ -58,12 +58,14 @@ TABLES: dict[str, Table] = {
             (
                 "reason",
                 STRING,
-                "empty, too_large, duplicate_id, no_source, unreadable (no JSON), "
+                "empty, too_large, duplicate_id, no_source, unreadable (no record of its format), "
+                "not_text (a list or object as text, an id or a source that is no UTF-8), "
                 "uncountable (the tokenizer fails on it) or withdrawn (gone from the input)",
             ),
             ("n_bytes", LONG, "length of the text in bytes", NULL),
             ("beginning", STRING, "the first 200 characters, control characters escaped", NULL),
-            ("file", STRING, "where an unreadable line stands", NULL),
+            ("file", STRING, "where what is unreadable or not_text stands", NULL),
+            ("line", LONG, "its line there, from 1; null where a file has none", NULL),
             RUN_ID,
         ),
     ),

@@ -1,20 +1,22 @@
 """What is read, and how sources are grouped."""
 
-import re
+import codecs
 from collections.abc import Mapping
 from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mira_spark.lake.names import table_identifier
 from mira_spark.settings.types import Name, Seed
 
-TABLE_NAME = re.compile(r"^[A-Za-z_]\w{0,127}(\.[A-Za-z_]\w{0,127}){0,2}$", re.ASCII)
+InputFormat = Literal["parquet", "json", "csv", "text", "delta", "table"]
+Input = Literal["python_environment", "parquet", "json", "csv", "text", "delta", "table"]
 
 
-Input = Literal["python_environment", "parquet", "json", "csv", "delta", "table"]
-
-
-NO_INPUT = f"corpus.input: is missing; it should be one of {', '.join(get_args(Input))}"
+NO_INPUT = (
+    f"corpus.input: is missing; it should be one of {', '.join(get_args(Input))}, or corpus.inputs "
+    "a list of several"
+)
 
 
 class ColumnMapping(BaseModel):
@@ -41,11 +43,73 @@ OWN_COLUMNS = ColumnMapping(
 """The mapping of an input that has our columns already, as python_environment does."""
 
 
-class CorpusSettings(BaseModel):
-    """What `ingest_corpus` reads; with `input` None there is nothing it could. `max_*_per_source`
-    bound the python_environment input alone.
+class CsvSettings(BaseModel):
+    """How fields are told apart. `escape` stands before a quote in quotes; where it is the quote, a
+    quote is doubled. Spark's own writer needs `escape: "\\"`."""
 
-    `removed` is what becomes of a document that the input no longer holds: `keep` it, or `withdraw`
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sep: str = Field(",", min_length=1, max_length=8, pattern=r"^[^\r\n]+$")
+    quote: str = Field('"', pattern=r"^[^\r\n]$")
+    escape: str = Field('"', pattern=r"^[^\r\n]$")
+
+
+class InputSettings(BaseModel):
+    """One input of several. `source` is a constant; without it `columns.source` names a column, or
+    the folders `name=value` of a partition. A column may be a dotted path into structs.
+
+    `filter` is a condition in SQL over the input's own columns; rows for which it does not hold are
+    no documents. Of the others at most `cap` are, chosen by a hash of their ids. `lines` is for
+    text: a document is a line, or else a file. `encoding` is that of json, csv and text.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    format: InputFormat
+    path: str = Field(min_length=1)
+    source: str | None = None
+    columns: ColumnMapping = ColumnMapping()
+    filter: str | None = None
+    cap: int | None = Field(None, ge=1)
+    csv: CsvSettings = CsvSettings()
+    encoding: str = "utf-8"
+    lines: bool = True
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _no_messages(cls, value: object) -> object:
+        if value == "messages":
+            raise ValueError(
+                "conversations cannot be read yet: give a column of text, or a path into one"
+            )
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            return codecs.lookup(value).name
+        except LookupError:
+            raise ValueError(
+                "should be an encoding that Python knows, as utf-8 or cp1252"
+            ) from None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.format == "table":
+            table_identifier(self.path)
+        if self.source is None and self.columns.source is None:
+            raise ValueError("source (a constant) or columns.source (a column) is needed")
+        return self
+
+
+class CorpusSettings(BaseModel):
+    """What `ingest_corpus` reads: `inputs`, or `input` with `path`, `source` and `columns` for a
+    single one; without either there is nothing it could. `max_*_per_source` bound the
+    python_environment input alone.
+
+    `removed` is what becomes of a document that the inputs no longer hold: `keep` it, or `withdraw`
     it from `documents`, so that nothing samples, sends, scores or selects it any more.
     """
 
@@ -55,6 +119,7 @@ class CorpusSettings(BaseModel):
     path: str | None = None
     source: str | None = None
     columns: ColumnMapping = ColumnMapping()
+    inputs: tuple[InputSettings, ...] = ()
     max_document_bytes: int = Field(33_554_432, ge=1, le=1_073_741_824)
     tokenizer: str = "bytes4"
     removed: Literal["keep", "withdraw"] = "keep"
@@ -65,12 +130,19 @@ class CorpusSettings(BaseModel):
     def _complete(self) -> Self:
         if self.input == "python_environment" and self.path is not None:
             raise ValueError("path is not for python_environment: name the kind of its files")
-        if self.input in get_args(Input)[1:] and not self.path:
+        if self.input in get_args(InputFormat) and not self.path:
             raise ValueError(f"path is needed with input: {self.input} (files, or a table's name)")
-        if self.input == "table" and not TABLE_NAME.match(self.path or ""):
-            raise ValueError("path should be a table's name: table, schema.table or with a catalog")
+        if self.input == "table":
+            table_identifier(self.path or "")
         if self.source is None and self.columns.source is None:
             raise ValueError("source (a constant) or columns.source (a column) is needed")
+        if self.inputs and any((self.input, self.path, self.source)):
+            raise ValueError("input, path and source are of a single input: with inputs leave them")
+        if self.inputs and self.columns != ColumnMapping():
+            raise ValueError("columns are of a single input: with inputs each has its own")
+        names = [each.name for each in self.inputs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"inputs: {', '.join(twice)} is the name of more than one")
         return self
 
 

@@ -114,7 +114,11 @@ def load(
         problems += [f"{where}: {key}: should fit in 64 bits" for key in _without_wide(tree)]
         tree = _over(_with_sections(tree, Settings), defaults or {})
         corpus = tree.get("corpus", {})
-        if path and isinstance(corpus, dict) and not corpus.get("input"):
+        if (
+            path
+            and isinstance(corpus, dict)
+            and not {"input", "inputs"} & {k for k in corpus if corpus[k]}
+        ):
             problems.append(f"{where}: {NO_INPUT}")
         settings = Settings.model_validate(tree)
     except ValidationError as error:

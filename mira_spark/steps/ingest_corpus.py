@@ -2,46 +2,61 @@
 `rejected_documents`."""
 
 import contextlib
-import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 
 import pandas as pd
-from pyspark.sql import Column, DataFrame, functions as F
+from pyspark.sql import DataFrame, functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from mira_spark.corpus import documents as corpus, python_environment, repeated as doubled, tokens
+from mira_spark.corpus import (
+    accounts,
+    documents as corpus,
+    python_environment,
+    repeated as doubled,
+    tokens,
+)
+from mira_spark.corpus.accounts import Counts
+from mira_spark.corpus.input_rows import (
+    InputRows,
+    NamedInput,
+    changes_told,
+    input_state,
+    named_inputs,
+    read_input,
+)
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.lake import own_folders
-from mira_spark.lake.inputs import input_version, listing, read_input
 from mira_spark.lake.runs import Outcome
-from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.settings.corpus import OWN_COLUMNS, ColumnMapping, CorpusSettings
+from mira_spark.settings.corpus import OWN_COLUMNS, CorpusSettings, InputSettings
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("corpus",)
 WRITES = ("documents", "rejected_documents")
-_KEYS = ("doc_id", "source", "content_hash", "n_bytes", "license", "sendable", "unclear",
-        "described", "reason", "beginning", "file")  # fmt: skip
-_NEW = ("doc_id", "content_hash", "source", "n_bytes", "sendable", "changed", "known_tokens")
+_KEYS = ("input", "doc_id", "source", "content_hash", "n_bytes", "license", "sendable", "unclear",
+        "described", "described_domain", "reason", "beginning", "file", "line")  # fmt: skip
+_NEW = ("input", "doc_id", "content_hash", "source", "n_bytes", "sendable")
+_KNOWN = ("changed", "known_tokens", "known_domain", "known_license", "known_sendable")
 EMPTY = "the corpus is empty: the input holds no document that could be taken in"
-REJECTED = ("source", "doc_id", "reason", "n_bytes", "beginning", "file")
+REJECTED = ("source", "doc_id", "reason", "n_bytes", "beginning", "file", "line")
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    """The input's fingerprint: files by name, size and time; a Delta table by its version."""
+    """The inputs' fingerprints: files by name, size and times; a Delta table by its id, version
+    and commit."""
     chosen = settings.corpus
-    kind = corpus.named_input(chosen)
-    if kind == "python_environment":
+    each_input = named_inputs(chosen)
+    if not each_input:
         limits = _limits(chosen)
         files = python_environment.find_files(python_environment.this_environment(), limits)
         return {"files": python_environment.fingerprint(files, limits)}
-    path = chosen.path or ""
-    if kind == "table":
-        return {path: input_version(lake.spark, path)}
-    return {path: hashlib.sha256("\n".join(listing(lake.spark, path)).encode()).hexdigest()}
+    return {
+        each.settings.name if chosen.inputs else each.settings.path: input_state(lake.spark, each)
+        for each in each_input
+    }
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
@@ -50,44 +65,81 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
-    """The order and partitioning of the input do not matter. One commit of what is new or changed;
+    """The order and partitioning of the inputs do not matter. One commit of what is new or changed;
     others only where a document was withdrawn, revoked without a text, or cannot be counted."""
     tokenizer = tokens.tokenizer(settings.corpus.tokenizer)
     _pin(lake, tokenizer)
     staging = own_folders.own_folder(settings.folder, "staging", "corpus")
-    chosen, raw = _raw(lake, settings.corpus, staging)
-    corpus.check_columns(chosen, raw.columns)
-    mapped = corpus.in_our_columns(raw, chosen)
-    with contextlib.ExitStack() as caches:
-        keys = caches.enter_context(_persisted(mapped.select(*_KEYS)))
-        repeated = corpus.repeated_ids(keys)
-        if not repeated.isEmpty():
-            mapped = corpus.without_repeats(mapped, repeated)
-            keys = caches.enter_context(_persisted(corpus.without_repeats(keys, repeated)))
-        good, bad = keys.filter("reason IS NULL"), keys.filter("reason IS NOT NULL")
-        rejected = _reject(lake, bad, run_id)
-        if good.isEmpty() and chosen.removed == "withdraw":
-            raise InputError(EMPTY)
-        added, changed, uncounted = _take_in(lake, mapped, good, chosen, tokenizer, run_id)
-        _revoke(lake, bad)
-        removed = _count_removed(lake, good, chosen.removed, run_id)
-        unclear = keys.filter("unclear").count()
-    if added or changed:
+    each_input = named_inputs(settings.corpus) or [_staged(settings.corpus, staging)]
+    with changes_told(lake.spark, each_input):
+        read = [read_input(lake.spark, each) for each in each_input]
+        counts = _take_all_in(lake, settings.corpus, each_input, read, tokenizer, run_id)
+    if counts.added or counts.changed:
         doubled.check_repeated(lake)
     own_folders.remove(staging)
     held = lake.read("documents").count()
     if not held:
         raise InputError(EMPTY)
-    rejected += uncounted
-    message = f"{added:,} new and {changed:,} changed documents, {held:,} in all"
-    if rejected:
-        message += f"; {rejected:,} rejected, see rejected_documents"
-    if unclear:
-        message += f"; {unclear:,} not sendable: corpus.columns.sendable holds no boolean there"
-    if removed:
-        done = "withdrawn" if chosen.removed == "withdraw" else "kept (corpus.removed: keep)"
-        message += f"; {removed:,} no longer in the input: {done}"
-    return Outcome(message, rows_out=added + changed, rows_rejected=rejected)
+    repeated = accounts.repeated_ids(counts, read)
+    return Outcome(
+        "; ".join(
+            [
+                *accounts.outcome(counts, settings.corpus.removed, held),
+                *repeated,
+                *accounts.rows_and_files(counts, read),
+            ]
+        ),
+        status="degraded" if repeated else "done",
+        rows_in=sum(each.count for each in read),
+        rows_out=counts.added + counts.changed,
+        rows_rejected=counts.rejected,
+    )
+
+
+def _take_all_in(
+    lake: Lakehouse,
+    chosen: CorpusSettings,
+    each_input: Sequence[NamedInput],
+    read: Sequence[InputRows],
+    tokenizer: tokens.Tokenizer,
+    run_id: str,
+) -> Counts:
+    rows = reduce(DataFrame.unionByName, [each.rows for each in read])
+    mapped = corpus.in_our_columns(rows, chosen.max_document_bytes)
+    counts = Counts()
+    with contextlib.ExitStack() as caches:
+        keys = caches.enter_context(_persisted(mapped.select(*_KEYS)))
+        accounts.check_complete(keys, read)
+        caps = [(each.settings.name, each.settings.cap) for each in each_input]
+        over = [corpus.over_cap(keys, name, cap) for name, cap in caps if cap is not None]
+        conditions = [condition for condition in over if condition is not None]
+        if conditions:
+            mapped = corpus.without_over_cap(mapped, conditions)
+            keys = caches.enter_context(_persisted(corpus.without_over_cap(keys, conditions)))
+        repeated = corpus.repeated_ids(keys)
+        if not repeated.isEmpty():
+            mapped = corpus.without_repeats(mapped, repeated)
+            keys = caches.enter_context(_persisted(corpus.without_repeats(keys, repeated)))
+        good, bad = keys.filter("reason IS NULL"), keys.filter("reason IS NOT NULL")
+        counts.by_input = accounts.reasons_by_input(keys, read)
+        unwanted = F.col("reason").isin(*corpus.NO_DOCUMENT)
+        counts.rejected = _reject(lake, bad.filter(~unwanted), run_id)
+        if good.isEmpty() and chosen.removed == "withdraw":
+            raise InputError(EMPTY)
+        _take_in(lake, mapped, good, _not_given(each_input), tokenizer, run_id, counts)
+        _revoke(lake, bad)
+        counts.removed = _count_removed(lake, good, chosen.removed, run_id)
+        counts.unclear = keys.filter("unclear").count()
+    return counts
+
+
+def _not_given(each_input: Sequence[NamedInput]) -> dict[str, list[str]]:
+    """Columns of `documents` to the inputs that do not have them."""
+    columns = {c for each in each_input for c in each.settings.columns.not_given}
+    return {
+        column: [e.settings.name for e in each_input if column in e.settings.columns.not_given]
+        for column in columns
+    }
 
 
 @contextlib.contextmanager
@@ -105,50 +157,46 @@ def _take_in(
     lake: Lakehouse,
     mapped: DataFrame,
     good: DataFrame,
-    chosen: CorpusSettings,
+    not_given: dict[str, list[str]],
     tokenizer: tokens.Tokenizer,
     run_id: str,
-) -> tuple[int, int, int]:
-    """Write what is new or changed; how many of each, and how many were rejected because their
-    tokens cannot be counted. Texts are joined only if some are known."""
+    counts: Counts,
+) -> None:
+    """Write what is new or changed, and count it; what the tokenizer cannot count is rejected.
+    Texts are joined only if some are known."""
     documents = lake.read("documents")
     accepted = mapped.filter("reason IS NULL")
     is_first = documents.isEmpty()
     unknown = {"changed": F.lit(False), "known_tokens": F.lit(None).cast("bigint")}
-    new = good if is_first else corpus.new_or_changed(good, documents, chosen.columns)
-    new = (new.withColumns(unknown) if is_first else new).select(*_NEW)
+    if is_first:
+        new = good.select(*_NEW).withColumns(unknown)
+    else:
+        new = corpus.new_or_changed(good, documents, not_given).select(*_NEW, *_KNOWN)
     with _persisted(new) as new:
-        counts = _by_change(new)
+        by_change = _by_change(new)
         if is_first:
             accepted = accepted.withColumns(unknown)
         else:
-            accepted = accepted.join(new.select("doc_id", "known_tokens"), on="doc_id")
-        if counts[True]:
-            changes = _changes(chosen.columns)
-            lake.upsert(
-                _with_token_counts(accepted, tokenizer), "documents", "doc_id", changes=changes
-            )
-        elif counts[False]:
+            accepted = accepted.join(new.select("doc_id", *_KNOWN), on="doc_id")
+            accepted = corpus.with_known_columns(accepted, not_given)
+        if by_change[True]:
+            lake.upsert(_with_token_counts(accepted, tokenizer), "documents", "doc_id")
+        elif by_change[False]:
             lake.append(_with_token_counts(accepted, tokenizer), "documents", run_id)
-        if tokenizer.definition is None:
-            return counts[False], counts[True], 0
-        there = lake.read("documents").select("doc_id", "content_hash")
-        missed = new.join(there, on=["doc_id", "content_hash"], how="left_anti")
-        with _persisted(missed) as missed:
-            counts -= _by_change(missed)
-            uncounted = _reject(lake, _because("uncountable", missed), run_id)
-            _revoke(lake, missed)
-    return counts[False], counts[True], uncounted
+        if tokenizer.definition is not None:
+            there = lake.read("documents").select("doc_id", "content_hash")
+            missed = new.join(there, on=["doc_id", "content_hash"], how="left_anti")
+            with _persisted(missed) as missed:
+                by_change -= _by_change(missed)
+                counts.rejected += _reject(lake, _because("uncountable", missed), run_id)
+                _revoke(lake, missed)
+                for row in missed.groupBy("input").count().collect():
+                    counts.by_input[row["input"]][""] -= row["count"]
+    counts.added, counts.changed = by_change[False], by_change[True]
 
 
 def _by_change(new: DataFrame) -> Counter[bool]:
     return Counter({r["changed"]: r["count"] for r in new.groupBy("changed").count().collect()})
-
-
-def _changes(columns: ColumnMapping) -> dict[str, Column]:
-    """What a known document takes over: all that the input has."""
-    names = TABLES["documents"].columns.names
-    return {name: F.col(f"new.{name}") for name in names if name not in columns.not_given}
 
 
 def _revoke(lake: Lakehouse, bad: DataFrame) -> None:
@@ -175,19 +223,16 @@ def _limits(settings: CorpusSettings) -> python_environment.CorpusLimits:
     )
 
 
-def _raw(
-    lake: Lakehouse, settings: CorpusSettings, staging: Path
-) -> tuple[CorpusSettings, DataFrame]:
-    """The input's rows and how their columns map; the local environment is laid in `staging`."""
-    kind = corpus.named_input(settings)
-    if kind != "python_environment":
-        return settings, read_input(lake.spark, kind, settings.path or "")
+def _staged(settings: CorpusSettings, staging: Path) -> NamedInput:
+    """The local Python environment, laid as Parquet in `staging`, as an input."""
     limits = _limits(settings)
     files = python_environment.find_files(python_environment.this_environment(), limits)
     own_folders.remove(staging)
     python_environment.stage(files, limits, staging)
-    own = settings.model_copy(update={"columns": OWN_COLUMNS, "source": None})
-    return own, read_input(lake.spark, "parquet", staging.as_uri())
+    chosen = InputSettings(
+        name="python_environment", format="parquet", path=f"file:{staging}", columns=OWN_COLUMNS
+    )
+    return NamedInput(chosen, "corpus")
 
 
 def _pin(lake: Lakehouse, tokenizer: tokens.Tokenizer) -> None:
@@ -212,8 +257,8 @@ def _pin(lake: Lakehouse, tokenizer: tokens.Tokenizer) -> None:
 
 def _because(reason: str, rows: DataFrame) -> DataFrame:
     """Rejections whose text is not shown."""
-    empty = F.lit(None).cast("string")
-    return rows.withColumns({"reason": F.lit(reason), "beginning": empty, "file": empty})
+    empty = dict.fromkeys(("beginning", "file", "line"), F.lit(None))
+    return rows.withColumns({"reason": F.lit(reason)} | empty)
 
 
 def _reject(lake: Lakehouse, rejected: DataFrame, run_id: str) -> int:

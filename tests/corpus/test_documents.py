@@ -9,17 +9,23 @@ from hypothesis import given, strategies as st
 from pyspark.sql import DataFrame, SparkSession, functions as F
 
 from mira_spark.corpus import documents
+from mira_spark.corpus.input_rows import NamedInput, text_rows
+from mira_spark.corpus.typed_rows import check_columns
 from mira_spark.errors import InputError
-from mira_spark.settings.corpus import ColumnMapping, CorpusSettings
+from mira_spark.lake.names import quoted_name
+from mira_spark.settings.corpus import ColumnMapping, InputSettings
 
-SETTINGS = CorpusSettings(
-    input="json", path="somewhere", columns=ColumnMapping(doc_id="id"), max_document_bytes=100
-)
+BY_ID = ColumnMapping(doc_id="id")
+NOT_GIVEN = {name: ["input"] for name in BY_ID.not_given}
 
 
-def mapped(spark: SparkSession, rows: list[tuple[object, ...]], **changes: object) -> DataFrame:
-    raw = spark.createDataFrame(rows, "id string, source string, text binary")
-    return documents.in_our_columns(raw, SETTINGS.model_copy(update=changes))
+def in_ours(raw: DataFrame, columns: ColumnMapping = BY_ID, max_bytes: int = 100) -> DataFrame:
+    settings = InputSettings(name="input", format="table", path="somewhere", columns=columns)
+    return documents.in_our_columns(text_rows(NamedInput(settings, "corpus"), [raw]), max_bytes)
+
+
+def mapped(spark: SparkSession, rows: list[tuple[object, ...]]) -> DataFrame:
+    return in_ours(spark.createDataFrame(rows, "id string, source string, text binary"))
 
 
 def judged(spark: SparkSession, rows: list[tuple[object, ...]]) -> dict[str | None, list[str]]:
@@ -60,12 +66,10 @@ def test_a_document_of_50_mb_comes_in_or_is_set_aside_but_never_fails(spark: Spa
     raw = spark.createDataFrame([("big", "s")], "id string, source string").select(
         "id", "source", F.expr("repeat('abcdefghi\\n', 5000000)").alias("text")
     )
-    small = documents.in_our_columns(
-        raw, SETTINGS.model_copy(update={"max_document_bytes": 32 * 2**20})
-    )
+    small = in_ours(raw, max_bytes=32 * 2**20)
     assert small.select("reason", "n_bytes").collect() == [("too_large", 50_000_000)]
     assert len(small.select("beginning").collect()[0][0]) == 200
-    large = documents.in_our_columns(raw, SETTINGS.model_copy(update={"max_document_bytes": 2**26}))
+    large = in_ours(raw, max_bytes=2**26)
     assert large.select("reason", "n_bytes").collect() == [(None, 50_000_000)]
 
 
@@ -99,7 +103,7 @@ def test_other_columns_become_metadata(spark: SparkSession) -> None:
         [("a", "s", "text", 7, ["x"])],
         "id string, source string, text string, n int, l array<string>",
     )
-    row = documents.in_our_columns(raw, SETTINGS).collect()[0]
+    row = in_ours(raw).collect()[0]
     assert row["metadata"] == {"n": "7", "l": '["x"]'}
     assert row["sendable"] is True
 
@@ -110,7 +114,7 @@ def test_a_row_that_does_not_say_so_may_not_be_sent(spark: SparkSession) -> None
         "id string, source string, text string, ok boolean",
     )
     columns = ColumnMapping(doc_id="id", sendable="ok")
-    found = documents.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns}))
+    found = in_ours(raw, columns)
     assert {r["doc_id"]: r["sendable"] for r in found.collect()} == {
         "a": True,
         "b": False,
@@ -118,11 +122,11 @@ def test_a_row_that_does_not_say_so_may_not_be_sent(spark: SparkSession) -> None
     }
 
 
-def test_every_missing_column_of_the_mapping_is_named() -> None:
+def test_every_missing_column_of_the_mapping_is_named(spark: SparkSession) -> None:
     columns = ColumnMapping(doc_id="uid", text="body", license="licence")
-    settings = SETTINGS.model_copy(update={"columns": columns})
+    raw = spark.createDataFrame([], "source string, text string, id string")
     with pytest.raises(InputError) as error:
-        documents.check_columns(settings, ["source", "text", "id"])
+        check_columns([raw], columns.model_dump(), "corpus.columns")
     assert str(error.value) == (
         "corpus.columns.doc_id: the input has no column uid; it has: source, text, id\n"
         "corpus.columns.text: the input has no column body; it has: source, text, id\n"
@@ -136,7 +140,7 @@ def test_only_new_and_changed_documents_are_told(spark: SparkSession) -> None:
     now = mapped(spark, [("a", "s", b"1"), ("b", "s", b"2"), ("c", "t", b"1"), ("d", "s", b"1")])
     found = {
         r["doc_id"]: r["changed"]
-        for r in documents.new_or_changed(now, before, SETTINGS.columns).collect()
+        for r in documents.new_or_changed(now, before, NOT_GIVEN).collect()
     }
     assert found == {"b": True, "c": True, "d": False}
 
@@ -152,9 +156,7 @@ def test_columns_of_any_name_are_read(spark: SparkSession, mapped_columns: bool)
     if mapped_columns:
         columns = ColumnMapping(doc_id=NAMES[1], source=NAMES[2], text=NAMES[3], domain=NAMES[5],
                                 license=NAMES[10], sendable=NAMES[11])  # fmt: skip
-    (row,) = documents.in_our_columns(
-        raw, SETTINGS.model_copy(update={"columns": columns})
-    ).collect()
+    (row,) = in_ours(raw, columns).collect()
     assert row["text"] == "value 3"
     taken = {name for name in columns.model_dump().values() if name}
     assert row["metadata"] == {n: v for n, v in zip(NAMES, values, strict=True) if n not in taken}
@@ -164,7 +166,7 @@ def test_columns_of_any_name_are_read(spark: SparkSession, mapped_columns: bool)
 @hypothesis.settings(max_examples=500, deadline=None)
 def test_a_quoted_name_is_one_name(spark: SparkSession, name: str) -> None:
     row = spark.range(0).select(F.lit(1).alias(name), F.lit(2).alias(f"not {name}"))
-    assert row.select(documents.column(name)).columns == [name]
+    assert row.select(F.col(quoted_name(name))).columns == [name]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_what_is_no_boolean_may_not_be_sent(
     rows = [(f"{i}", "s", "text", value) for i, value in enumerate(values)]
     raw = spark.createDataFrame(rows, f"id string, source string, text string, ok {kind}")
     columns = ColumnMapping(doc_id="id", sendable="ok")
-    found = documents.in_our_columns(raw, SETTINGS.model_copy(update={"columns": columns}))
+    found = in_ours(raw, columns)
     found = found.orderBy("doc_id").collect()
     assert [int(row["sendable"]) for row in found] == sendable
     assert [int(row["unclear"]) for row in found] == unclear
@@ -200,7 +202,7 @@ ALL = ColumnMapping(doc_id="id", domain="host", license="law", sendable="ok")
 
 def of_rows(spark: SparkSession, *rows: tuple[object, ...]) -> DataFrame:
     raw = spark.createDataFrame(rows, GIVEN)
-    found = documents.in_our_columns(raw, SETTINGS.model_copy(update={"columns": ALL}))
+    found = in_ours(raw, ALL)
     return found.withColumn("n_tokens", F.lit(7))
 
 
@@ -209,7 +211,7 @@ def test_any_column_that_changed_is_a_change(spark: SparkSession) -> None:
     rows = {i: [*old[:i], None, *old[i + 1 :]] for i in range(2, 6)} | {6: list(old)}
     before = of_rows(spark, *((str(i), *old) for i in rows))
     now = of_rows(spark, *((str(i), *row) for i, row in rows.items()))
-    found = documents.new_or_changed(now, before, ALL).orderBy("doc_id").collect()
+    found = documents.new_or_changed(now, before, {}).orderBy("doc_id").collect()
     assert [(r["doc_id"], r["changed"], r["known_tokens"]) for r in found] == [
         (str(i), True, 7) for i in range(2, 6)
     ], "domain, license, sendable and metadata; not the row that is the same"

@@ -296,7 +296,7 @@ def test_a_namespace_that_could_be_more_than_a_name_is_refused(file: Path, name:
     )
 
 
-@pytest.mark.parametrize("kind", ["parquet", "json", "csv", "delta", "table"])
+@pytest.mark.parametrize("kind", ["parquet", "json", "csv", "text", "delta", "table"])
 def test_a_corpus_of_files_or_a_table_needs_its_path(file: Path, kind: str) -> None:
     assert refusal_of(file, f"corpus: {{input: {kind}}}") == (
         f"F: corpus: path is needed with input: {kind} (files, or a table's name)"
@@ -309,6 +309,45 @@ def test_a_corpus_needs_a_source(file: Path) -> None:
         "F: corpus: source (a constant) or columns.source (a column) is needed"
     )
     assert loaded(file, "corpus: {input: python_environment, source: web}").corpus.source == "web"
+
+
+WEB = "{name: web, format: json, path: p}"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "problem"),
+    [
+        (f"inputs: [{WEB}, {WEB}]", "corpus: inputs: web is the name of more than one"),
+        (f"inputs: [{WEB}], input: csv, path: p",
+         "corpus: input, path and source are of a single input: with inputs leave them"),
+        (f"inputs: [{WEB}], columns: {{doc_id: id}}",
+         "corpus: columns are of a single input: with inputs each has its own"),
+        ("inputs: [{name: web, format: messages, path: p}]",
+         "corpus.inputs.0.format: conversations cannot be read yet: give a column of text, or a "
+         "path into one, found 'messages'"),
+        ("inputs: [{name: web, format: json, path: p, encoding: klingon}]",
+         "corpus.inputs.0.encoding: should be an encoding that Python knows, as utf-8 or cp1252, "
+         "found 'klingon'"),
+        ("inputs: [{name: web, format: json, path: p, columns: {source: null}}]",
+         "corpus.inputs.0: source (a constant) or columns.source (a column) is needed"),
+        ("inputs: [{name: web, format: table, path: 'a.b.c.d'}]",
+         "corpus.inputs.0: should be a table's name: table, schema.table or with a catalog"),
+        ("inputs: [{name: web, format: json, path: p, cap: 0}]",
+         "corpus.inputs.0.cap: Input should be greater than or equal to 1, found 0"),
+        ("inputs: [{name: web, format: csv, path: p, csv: {quote: ab}}]",
+         "corpus.inputs.0.csv.quote: String should match pattern '^[^\\r\\n]$', found 'ab'"),
+    ],
+)  # fmt: skip
+def test_inputs_that_contradict_each_other_are_refused(
+    file: Path, corpus: str, problem: str
+) -> None:
+    assert refusal_of(file, f"corpus: {{{corpus}}}") == f"F: {problem}"
+
+
+@pytest.mark.parametrize("name", ["a-b.c d", "`a.b`.c", "cat.my-schema.t", "été.t"])
+def test_tables_have_any_name(file: Path, name: str) -> None:
+    text = yaml.safe_dump({"corpus": {"input": "table", "path": name}})
+    assert loaded(file, text).corpus.path == name
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:
@@ -577,7 +616,7 @@ def test_a_file_says_what_the_corpus_is(file: Path, text: str) -> None:
     file.write_text(f"{text}selection: {{seed: x}}\n")
     assert refusal(file).splitlines() == [
         "F: corpus.input: is missing; it should be one of python_environment, parquet, json, csv, "
-        "delta, table",
+        "text, delta, table, or corpus.inputs a list of several",
         "F: selection.seed: Input should be a valid integer, unable to parse string as an integer, "
         "found 'x'",
     ]
