@@ -157,7 +157,7 @@ def _below_remote(spark: SparkSession, path: str, key: str) -> list[tuple[str, i
 
 def first_line(error: AnalysisException) -> str:
     """What an error of Spark's says, in one line."""
-    return (error.getMessage() or str(error)).splitlines()[0]
+    return (error.getMessage() or str(error)).strip().splitlines()[0]
 
 
 def _fixed_part(path: str) -> str:
