@@ -15,6 +15,7 @@ import pytest
 from pyspark.sql import Row, SparkSession, functions as F
 
 from mira_spark.errors import ConfigError, JudgeError, MiraError
+from mira_spark.judges.calls.pacing import JudgeUnavailable
 from mira_spark.labels import planning
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
@@ -248,7 +249,7 @@ def test_a_judge_without_schemas_ends_the_step_before_anything_is_spent(
     monkeypatch.setattr(stub, "faults", always(BY_KIND["status_400"]))
     tree = settings.model_dump(mode="json")
     tree["judge"] |= {"model": "old", "prices": {"old": discovery_lake.PRICE}}
-    with pytest.raises(JudgeError, match=r"group_a: no answer could be used, .*status 400"):
+    with pytest.raises(JudgeUnavailable, match=r"5 in a row with status 400: injected status_400;"):
         discover(lake, Settings.model_validate(tree), "old")
     calls = lake.read("judge_calls").filter("run_id = 'old'")
     assert calls.filter("cost_usd > 0 OR purpose != 'discover'").count() == 0
