@@ -77,6 +77,8 @@ def as_text(rows: DataFrame, mapping: Mapping[str, str | None], kept: Column) ->
     rest = [n for n, f in enumerate(schema.fields) if n not in taken and f.name != FILE]
     null = F.lit(None).cast("string")
     texts = {n: _text(p.column(), p.kind) if (p := places.get(n)) else null for n in FIELDS}
+    if (sendable := places.get("sendable")) and isinstance(sendable.kind, NumericType):
+        texts["sendable"] = sendable.column().cast("string")  # not a number is no answer, not none
     file = next((n for n, f in enumerate(schema.fields) if f.name == FILE), None)
     return numbered.select(
         *(column.alias(name) for name, column in texts.items()),
