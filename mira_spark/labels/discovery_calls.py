@@ -31,8 +31,8 @@ REVERSED_SHARE = 0.3
 
 @dataclass
 class Discovering:
-    """The discovery of one group: how and where it is asked, and how many documents had an answer
-    of each outcome."""
+    """The discovery of one group: how and where it is asked, how many documents had an answer of
+    each outcome, and for how many the prompt was too long at first."""
 
     discovery_id: str
     source_group: str
@@ -40,6 +40,7 @@ class Discovering:
     desk: Desk
     settings: JudgeSettings
     outcomes: Counter[str] = field(default_factory=Counter)
+    shown_shorter: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def named_points(
     unusable: list[Answer] = []
     for done in track(answered(requests, work.desk, ledger), total, group):
         work.outcomes[done.answer.outcome] += 1
+        work.shown_shorter += done.was_cut
         if done.value is None and len(unusable) < SHOWN:
             unusable.append(done.answer)
         for place, (name, reason, score) in enumerate(done.value or []):

@@ -13,6 +13,10 @@ from mira_spark.labels.forms import Form, Task, task_model
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.judge import JudgeSettings
 
+SHOWN_SHORTER = (
+    "too long for the judge and asked about with a shorter excerpt: see judge.window_tokens"
+)
+"""What a step says of documents for whose prompt the judge's context was too small."""
 REPLICATES: dict[Purpose, int] = {"repeat": 1}
 """The replicate number of a first asking, 0 where not named; asked again it grows by 2."""
 

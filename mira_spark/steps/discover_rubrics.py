@@ -81,6 +81,8 @@ def _discover(
     lines = [shown_line(work.source_group, sources, Counter(source for source, _ in shown))]
     rows = sample.orderBy("doc_id").toLocalIterator()
     keyed_points = discovery_calls.named_points(lake, work, rows, len(shown))
+    if work.shown_shorter:
+        lines.append(f"{work.shown_shorter:,} of {work.source_group} {questions.SHOWN_SHORTER}")
     _record_points(lake, keyed_points, work, run_id)
     points = [point for point, _ in keyed_points]
     found = discovery.anchors(points, chosen, embedder)

@@ -25,9 +25,6 @@ from mira_spark.settings.types import SEEDS
 
 SETTINGS = ("labelling",)
 WRITES = ("judge_calls", "labels", "judge_agreement")
-SHOWN_SHORTER = (
-    "too long for the judge and asked about with a shorter excerpt: see judge.window_tokens"
-)
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -94,7 +91,7 @@ def _label_group(
         for done in track(complete, total, group):
             answer = done.answer
             counts[answer.outcome] += 1
-            counts[SHOWN_SHORTER] += done.answers["label"].was_cut
+            counts[questions.SHOWN_SHORTER] += done.answers["label"].was_cut
             if answer.outcome != "answered" and len(unusable) < SHOWN:
                 unusable.append(answer)
             for label in label_rows(done, work):
@@ -133,12 +130,14 @@ def _outcome(counts: Counter[str], judge: str) -> Outcome:
     labelled = counts["answered"]
     message = f"{labelled:,} documents labelled by {judge}"
     unused = {
-        what: n for what, n in counts.items() if what not in ("answered", SHOWN_SHORTER) and n
+        what: n
+        for what, n in counts.items()
+        if what not in ("answered", questions.SHOWN_SHORTER) and n
     }
     if unused:
         message += "; " + ", ".join(f"{n:,} {what}" for what, n in sorted(unused.items()))
-    if counts[SHOWN_SHORTER]:
-        message += f"; {counts[SHOWN_SHORTER]:,} {SHOWN_SHORTER}"
+    if counts[questions.SHOWN_SHORTER]:
+        message += f"; {counts[questions.SHOWN_SHORTER]:,} {questions.SHOWN_SHORTER}"
     if counts["failed"]:
         message += " (mira judge retry --outcome failed asks them again)"
     rejected = sum(unused.values())

@@ -25,7 +25,7 @@ from mira_spark.rubrics import signing
 from mira_spark.settings.root import Settings
 from mira_spark.steps import discover_rubrics
 from tests import currently, discovery_lake
-from tests.judge_faults import BY_KIND, always
+from tests.judge_faults import BY_KIND, Fault, always
 from tests.judge_stub import JudgeStub, Schema, by_heuristic, code_of, document_inside, is_merge
 
 WAYS = 3
@@ -253,6 +253,27 @@ def test_a_judge_without_schemas_ends_the_step_before_anything_is_spent(
         discover(lake, Settings.model_validate(tree), "old")
     calls = lake.read("judge_calls").filter("run_id = 'old'")
     assert calls.filter("cost_usd > 0 OR purpose != 'discover'").count() == 0
+
+
+def test_documents_that_are_shown_shorter_are_counted(
+    lake: Lakehouse, settings: Settings, stub: JudgeStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing_long_prompts(number: int, body: bytes) -> Fault | None:
+        return too_long if len(body) > 12_000 else None
+
+    too_long = Fault("too_long", "retried", 400, body=lambda whole, key: b"prompt is too long")
+    monkeypatch.setattr(stub, "faults", refusing_long_prompts)
+    tree = settings.model_dump(mode="json")
+    tree["judge"] |= {"model": "small", "prices": {"small": discovery_lake.PRICE}}
+    tree["discovery"] |= {"selection": "paper"}
+    said = discover(lake, Settings.model_validate(tree), "small").message
+    calls = lake.read("judge_calls").filter("run_id = 'small'")
+    n = calls.filter("outcome = 'too_long'").count()
+    assert n > 0
+    assert said.endswith(
+        f"{n} of group_a too long for the judge and asked about with a shorter excerpt: see "
+        "judge.window_tokens"
+    )
 
 
 def test_a_rubric_file_may_be_the_only_input_of_a_group(
