@@ -255,8 +255,10 @@ def _estimate(
     task: Task = "labelling" if kind == "labelling" else "discovery"
     model = forms.task_model(settings.judge, task)
     judge = forms.judge_name(model)
-    length = F.length(questions.excerpt_of_text(settings.judge.window_tokens))
-    row = sample.agg(F.count("*").alias("n"), F.sum(length).alias("characters")).collect()[0]
+    excerpt = questions.excerpt_of_text(settings.judge.window_tokens).alias("excerpt")
+    shown = sample.select(excerpt).distinct()  # of the same words the judge is asked once
+    characters = F.sum(F.length("excerpt")).alias("characters")
+    (row,) = shown.agg(F.count("*").alias("n"), characters).collect()
     calls = round(row["n"] * askings) + (min(more, row["n"]))
     loaded = prompts.load(settings.judge.prompts)
     system = dict(

@@ -21,6 +21,7 @@ KEYS = {
     "embeddings": "embedder, text_hash",
     "judge_calls": "call_key",
     "judgement_points": "doc_id, point",
+    "pilot_labels": "discovery_id, doc_id",
     "rubrics": "source_group, slot",
     "labels": "doc_id, content_hash",
     "judge_agreement": "labelling_id, kind, slot",

@@ -64,7 +64,7 @@ def heir(lake: Lakehouse, *tables: str) -> leases.Lease:
 def rows(lake: Lakehouse, *ids: str) -> DataFrame:
     columns = TABLES[REJECTED].columns
     return lake.spark.createDataFrame(
-        [("web", i, "empty", 0, None, None, "r") for i in ids], columns, verifySchema=False
+        [("web", i, "empty", 0, None, None, None, "r") for i in ids], columns, verifySchema=False
     )
 
 
