@@ -9,7 +9,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from delta.exceptions import ConcurrentTransactionException
+from delta.exceptions import ConcurrentAppendException, ConcurrentTransactionException
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession, functions as F
 
@@ -129,7 +129,11 @@ class Lakehouse:
             new = self._without_known(new, table)
             if new.isEmpty():
                 return
-        if not self._commit(new, table, run_id, transaction):
+        try:
+            is_done = self._commit(new, table, run_id, transaction)
+        except ConcurrentAppendException:  # another thread appended to what was looked up
+            is_done = False
+        if not is_done:
             self.append(rows, table, run_id, again=True)
 
     def append_rows(

@@ -1,6 +1,7 @@
 """The tables: created with comments, kept from other schemas, read by version, written once."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -146,6 +147,21 @@ def test_rows_that_delta_skips_and_the_table_lacks_are_appended(
     assert labelled(lake) == ["a", "c"]
     lake.append_rows([a_label("a"), a_label("d")], "labels", "r", ("chunks", 1))
     assert labelled(lake) == ["a", "c", "d"]
+
+
+def test_threads_append_together_what_delta_skips(lake: Lakehouse) -> None:
+    """Each looks up what the others append to."""
+    create_tables(lake, ["labels"])
+
+    def append(name: str) -> None:
+        lake.append_rows([a_label(name)], "labels", "r", (f"unit {name}", 1))
+
+    names = [f"{i}" for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(append, names))
+        lake.spark.sql(f"DELETE FROM {lake.name('labels')}")
+        list(pool.map(append, names))
+    assert labelled(lake) == names
 
 
 def test_rows_that_may_be_there_are_looked_up_by_their_key(lake: Lakehouse) -> None:
