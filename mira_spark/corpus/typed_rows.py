@@ -34,6 +34,7 @@ class _Place(NamedTuple):
     kind: DataType
 
     def column(self) -> Column:
+        """The value there, of columns named by their numbers."""
         value = F.col(_numbered(self.number))
         for name in self.fields:
             value = value.getField(name)

@@ -75,8 +75,8 @@ def named_points(
         if done.value is None and len(unusable) < SHOWN:
             unusable.append(done.answer)
         for place, (name, reason, score) in enumerate(done.value or []):
-            of = done.request
-            point = JudgedPoint(of.source, of.doc_id, place, name, reason, score)
+            asked = done.request
+            point = JudgedPoint(asked.source, asked.doc_id, place, name, reason, score)
             keyed_points.append((point, done.call_key))
     check_usable(group, len(keyed_points), unusable)
     return sorted(keyed_points, key=lambda each: (each[0].doc_id, each[0].point))
@@ -146,6 +146,7 @@ def pilot_labels(
 def _pilot_requests(rows: Sequence[Row], work: Discovering, rubric: Rubric) -> Iterator[Request]:
     backwards = replace(rubric, anchors=rubric.anchors[::-1])
     drawn = sorted((row["doc_id"] for row in rows), key=lambda i: draw(i, "pilot reversed"))
+    # As many as `mira plan` says, which rounds first askings and reversed ones together.
     again = set(drawn[: round(len(rows) * (1 + REVERSED_SHARE)) - len(rows)])
     for row in rows:
         yield questions.request(row, work.form, "pilot", work.source_group, rubric)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
 
 from mira_spark.errors import SchemaError, joined
 from mira_spark.lake.schemas import TABLES
@@ -53,8 +54,9 @@ def restore_files(lake: Lakehouse, names: Iterable[str]) -> None:
 
 
 def _problems(lake: Lakehouse, name: str) -> list[str]:
-    if _has_files(lake, name):
-        return differences(lake.name(name), TABLES[name], lake.read(name))
+    stored = _readable_table(lake, name)
+    if stored is not None:
+        return differences(lake.name(name), TABLES[name], stored)
     return [
         f"{lake.name(name)} is in the catalog, its files are gone: bring them back, or give it up "
         f"with DROP TABLE {lake.name(name)}"
@@ -73,13 +75,19 @@ def _has_table(lake: Lakehouse, name: str) -> bool:
 
 
 def _has_files(lake: Lakehouse, name: str) -> bool:
+    return _readable_table(lake, name) is not None
+
+
+def _readable_table(lake: Lakehouse, name: str) -> DataFrame | None:
+    """The table; None where its files are gone."""
     try:
-        lake.read(name).schema  # noqa: B018  # Connect asks the server only now
+        table = lake.read(name)
+        table.schema  # noqa: B018  # Connect asks the server only now
     except PySparkException as error:
         if error.getCondition() in FILES_GONE:
-            return False
+            return None
         raise
-    return True
+    return table
 
 
 def _drop_views_at_versions(lake: Lakehouse, tables: Sequence[str]) -> None:

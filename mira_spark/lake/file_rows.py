@@ -171,16 +171,18 @@ def _by_file(
     if listing.is_local:
         groups = _groups(listing)
 
-        def of_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        def from_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            """What the files of the groups with these numbers give."""
             for batch in batches:
                 for place in batch.column(0).to_pylist():
                     yield from produce(RecordFile(p, partitions[p]) for p in groups[place])
 
         numbers = spark.range(0, len(groups), 1, len(groups))
-        return numbers.mapInArrow(of_groups, schema)
+        return numbers.mapInArrow(from_groups, schema)
     _check_remote(listing)
 
-    def of_contents(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def from_contents(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """What files give whose contents Spark fetched."""
         for batch in batches:
             paths = batch.column(0).to_pylist()
             contents = (pa.BufferReader(each.as_buffer()) for each in batch.column(1))
@@ -188,7 +190,7 @@ def _by_file(
             yield from produce(RecordFile(p, partitions[p], content) for p, content in pairs)
 
     files = spark.read.format("binaryFile").option("__globPaths__", False).load([*partitions])
-    return files.select("path", "content").mapInArrow(of_contents, schema)
+    return files.select("path", "content").mapInArrow(from_contents, schema)
 
 
 def _groups(listing: Listing) -> list[list[str]]:

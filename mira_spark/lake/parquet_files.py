@@ -36,6 +36,7 @@ def typed_rows(
     `names` are those of all columns."""
 
     def rows(files: Iterable[RecordFile]) -> Iterator[pa.RecordBatch]:
+        """The rows of the files, a thousand a batch at most."""
         schema = pa.ipc.read_schema(pa.py_buffer(serialized))
         for file in files:
             with file.open() as stored:

@@ -50,11 +50,11 @@ def merged(one: ValueKind, other: ValueKind) -> ValueKind:
     return ["struct", fields] if len(fields) <= _MOST_FIELDS else "string"
 
 
-def spark_type(of_value: ValueKind) -> str:
+def spark_type(value_kind: ValueKind) -> str:
     """The kind as a type of Spark's, a null as a string."""
-    if isinstance(of_value, str):
-        return "string" if of_value == NULL_KIND else of_value
-    shape, inner = of_value
+    if isinstance(value_kind, str):
+        return "string" if value_kind == NULL_KIND else value_kind
+    shape, inner = value_kind
     if shape == "array":
         return f"array<{spark_type(inner)}>"
     fields = [f"`{name.replace('`', '``')}`: {spark_type(each)}" for name, each in inner.items()]

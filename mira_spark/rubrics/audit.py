@@ -117,9 +117,9 @@ def _slots(
             name=name,
             applying=float(shares[:, slot].mean()),
             most_applying=float(shares[:, slot].max()),
-            spread=_known(spread[slot]),
-            highest_spread=_known(_highest(by_source[:, slot])),
-            agreement=_known(agreement[slot]),
+            spread=dimension_figures.known(spread[slot]),
+            highest_spread=dimension_figures.known(_highest(by_source[:, slot])),
+            agreement=dimension_figures.known(agreement[slot]),
             item_rest=float(item_rest[slot]),
             nearest=int(np.argmax(others[slot])) if len(names) > 1 else None,
         )
@@ -169,7 +169,3 @@ def _slot_warnings(each: AuditedSlot, documents: int) -> Iterator[str]:
 def _highest(values: DimensionScores) -> float:
     known = values[~np.isnan(values)]
     return float(known.max()) if len(known) else np.nan
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -113,6 +113,11 @@ def cronbach_alpha(r: DimensionScores) -> float | None:
     return k * mean / below if below > 0 else None
 
 
+def known(value: float) -> float | None:
+    """The figure; None where it is NaN."""
+    return None if np.isnan(value) else float(value)
+
+
 def _means(scores: DimensionScores) -> DimensionScores:
     """Of each dimension; 0 where no document has a score."""
     n = (~np.isnan(scores)).sum(axis=0)

@@ -90,9 +90,9 @@ def separations(
         Separation(
             reasons.get(i),
             applying=float(applying[i]),
-            spread=_known(spread[i]),
+            spread=dimension_figures.known(spread[i]),
             source_spreads={s: float(own[i]) for s, own in spreads.items() if own[i] == own[i]},
-            agreement=_known(agreement[i]),
+            agreement=dimension_figures.known(agreement[i]),
             item_rest=item_rest.get(i),
             correlation=nearest.get(i),
         )
@@ -163,7 +163,3 @@ def _distinct(
         else:
             taken.append(i)
     return nearest
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
