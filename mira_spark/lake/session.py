@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -56,7 +57,7 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
     log = folder / "spark.log"
     size_before = log.stat().st_size if log.exists() else 0
     try:
-        with _output_to(log):
+        with _one_start_at_a_time(), _output_to(log):
             return with_delta(builder).getOrCreate()
     except Exception as error:
         with log.open(errors="replace") as file:
@@ -130,6 +131,17 @@ def release(folder: Path) -> None:
     lock = _held.pop(folder.absolute(), None)
     if lock is not None:
         lock.close()
+
+
+@contextlib.contextmanager
+def _one_start_at_a_time() -> Iterator[None]:
+    """Wait until no other process of this user starts a local session.
+
+    The first start on a machine fetches Delta's jars; two that fetch at once both fail.
+    """
+    with (Path(tempfile.gettempdir()) / f"mira_spark_{os.getuid()}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager
