@@ -28,13 +28,20 @@ class Counts:
 
 
 def check_complete(keys: DataFrame, read: Sequence[InputRows]) -> None:
-    """ReconciliationError where an input has other rows than were counted when it was opened."""
-    counts = {r["input"]: r["count"] for r in keys.groupBy("input").count().collect()}
+    """ReconciliationError where an input has other rows than were counted when it was opened, or
+    where a file that holds rows gave none."""
+    sums = keys.groupBy("input").agg(F.count("*").alias("rows"), F.count_distinct("read_from"))
+    by_input = {name: (rows, files) for name, rows, files in sums.collect()}
     for each in read:
-        if counts.get(each.name, 0) != each.count:
+        rows, files = by_input.get(each.name, (0, 0))
+        problem = None
+        if rows != each.count:
+            problem = f"{each.count:,} rows were counted and {rows:,} read"
+        elif files != each.files and files != (with_rows := each.files_with_rows()):
+            problem = f"{with_rows:,} of its files hold rows and {files:,} of them were read"
+        if problem:
             raise ReconciliationError(
-                f"{each.name}: {each.count:,} rows were counted and {counts.get(each.name, 0):,} "
-                "read: it changed meanwhile; run the command again"
+                f"{each.name}: {problem}: it changed meanwhile; run the command again"
             )
 
 

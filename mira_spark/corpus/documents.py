@@ -19,7 +19,8 @@ def in_our_columns(rows: DataFrame, max_bytes: int) -> DataFrame:
 
     `reason` says why a row is no document (filtered, unreadable, not_text, empty, too_large,
     no_source), `beginning` how its text begins, `file` and `line` where one that is no record
-    stands; they are null for the others. `described` is a digest of metadata, `described_domain` of
+    stands; they are null for the others. `read_from` is the file of every row, null for tables.
+    `described` is a digest of metadata, `described_domain` of
     domain and metadata, `unclear` whether `sendable` is no boolean.
     """
     computed = F.sha2(F.concat_ws("\x00", "source", "text"), 256).substr(1, 32)
@@ -38,6 +39,7 @@ def in_our_columns(rows: DataFrame, max_bytes: int) -> DataFrame:
         )
         .withColumn("bucket", F.expr(f"pmod(xxhash64(doc_id), {BUCKETS})").cast("smallint"))
         .withColumn("beginning", F.when(F.col("reason").isNotNull(), _text_beginning()))
+        .withColumn("read_from", F.col("file"))
         .withColumns({name: F.when(is_no_record, F.col(name)) for name in ("file", "line")})
         .drop("unreadable", "not_text", "kept")
     )

@@ -1,9 +1,9 @@
 """A user's inputs as rows of text: their columns under our names, whatever they are read from."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession, functions as F
@@ -43,12 +43,14 @@ class NamedInput:
 
 @dataclass(frozen=True)
 class InputRows:
-    """The rows of an input as text, how many there are, and what became of its files."""
+    """The rows of an input as text, how many there are, and what became of its files: how many are
+    read, how many of these hold rows, and which are left out for what reason."""
 
     name: str
     rows: DataFrame
     count: int
     files: int = 0
+    files_with_rows: Callable[[], int] = int
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -120,19 +122,18 @@ def read_input(spark: SparkSession, each: NamedInput) -> InputRows:
     or objects where text belongs.
     """
     chosen, key = each.settings, f"{each.key}.path"
-    if chosen.format == "table":
-        frames, listing = [user_inputs.read_table(spark, chosen.path, key)], None
-    elif chosen.format == "delta":
-        frames, listing = [user_inputs.read_delta(spark, chosen.path, key)], None
-    else:
-        listing = list_files(spark, chosen.path, chosen.format, key)
-        if chosen.format in _RECORDS:
-            return _from_records(spark, each, listing)
-        frames = file_rows.read_parquet(spark, listing, key)
+    if chosen.format in ("table", "delta"):
+        read = user_inputs.read_table if chosen.format == "table" else user_inputs.read_delta
+        table = read(spark, chosen.path, key)
+        return InputRows(chosen.name, text_rows(each, [table]), table.count())
+    listing = list_files(spark, chosen.path, chosen.format, key)
+    if chosen.format in _RECORDS:
+        return _from_records(spark, each, listing)
+    frames = file_rows.read_parquet(spark, listing, key)
     count = sum(frame.count() for frame in frames)
-    rows = text_rows(each, frames)
-    files = (len(listing.files), listing.left_out) if listing else (0, {})
-    return InputRows(chosen.name, rows, count, *files)
+    with_rows = partial(file_rows.count_parquet_with_rows, spark, listing)
+    files = (len(listing.files), with_rows, listing.left_out)
+    return InputRows(chosen.name, text_rows(each, frames), count, *files)
 
 
 def text_rows(each: NamedInput, frames: Sequence[DataFrame]) -> DataFrame:
@@ -162,10 +163,9 @@ def _from_records(spark: SparkSession, each: NamedInput, listing: Listing) -> In
     if summary.records.names:
         _check_records(each, summary)
     rows = file_rows.read_records(spark, listing, form)
-    rows = _with_kept(each, rows, summary).drop("record")
-    return InputRows(
-        chosen.name, _with_name(each, rows), summary.rows, summary.files, listing.left_out
-    )
+    rows = _with_name(each, _with_kept(each, rows, summary).drop("record"))
+    files = (len(listing.files), lambda: summary.with_rows, listing.left_out)
+    return InputRows(chosen.name, rows, summary.rows, *files)
 
 
 def _with_kept(each: NamedInput, rows: DataFrame, summary: file_rows.FileSummary) -> DataFrame:

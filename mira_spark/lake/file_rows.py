@@ -30,10 +30,10 @@ Producer = Callable[[Iterable[RecordFile]], Iterator[pa.RecordBatch]]
 
 
 class FileSummary(NamedTuple):
-    """The number of rows of files, and what their records have."""
+    """The number of rows of files, how many files hold rows, and what their records have."""
 
     rows: int
-    files: int
+    with_rows: int
     records: Summary
 
 
@@ -50,10 +50,18 @@ def read_parquet(spark: SparkSession, listing: Listing, key: str) -> list[DataFr
     return frames + _refused_parquet(spark, listing, refused, key)
 
 
+def count_parquet_with_rows(spark: SparkSession, listing: Listing) -> int:
+    """How many of the files hold rows by what is written at their ends."""
+    rows = _rows_by_file(spark, listing, parquet_files.row_counts, "path string, rows bigint")
+    return sum(row["rows"] > 0 for row in rows)
+
+
 def _parquet(spark: SparkSession, paths: Sequence[str], is_local: bool) -> DataFrame:
     whole = [f"file:{path}" for path in paths] if is_local else list(paths)
-    reader = spark.read.option("mergeSchema", True).option("__globPaths__", False)
-    return reader.option("recursiveFileLookup", True).parquet(*whole)
+    # A platform may be configured to leave out what it cannot read, without a word.
+    strict = {"ignoreCorruptFiles": False, "ignoreMissingFiles": False, "__globPaths__": False}
+    reader = spark.read.options(mergeSchema=True, recursiveFileLookup=True, **strict)
+    return reader.parquet(*whole)
 
 
 def _parquet_schemas(
@@ -137,7 +145,7 @@ def summarise_records(
         if row["summary"] is not None:
             summary.add(Summary.from_json(row["summary"]))
     counts = [row["rows"] for row in rows if row["path"] is not None]
-    return FileSummary(sum(counts), len(counts), summary)
+    return FileSummary(sum(counts), sum(count > 0 for count in counts), summary)
 
 
 def read_records(spark: SparkSession, listing: Listing, form: RecordFormat) -> DataFrame:
@@ -189,7 +197,10 @@ def _by_file(
             pairs = zip(paths, contents, strict=True)
             yield from produce(RecordFile(p, partitions[p], content) for p, content in pairs)
 
-    files = spark.read.format("binaryFile").option("__globPaths__", False).load([*partitions])
+    files = spark.read.format("binaryFile").options(
+        ignoreCorruptFiles=False, ignoreMissingFiles=False
+    )
+    files = files.option("__globPaths__", False).load([*partitions])
     return files.select("path", "content").mapInArrow(from_contents, schema)
 
 

@@ -37,7 +37,8 @@ from mira_spark.settings.root import Settings
 SETTINGS = ("corpus",)
 WRITES = ("documents", "rejected_documents")
 _KEYS = ("input", "doc_id", "source", "content_hash", "n_bytes", "license", "sendable", "unclear",
-        "described", "described_domain", "reason", "beginning", "file", "line")  # fmt: skip
+        "described", "described_domain", "reason", "beginning", "read_from", "file",
+        "line")  # fmt: skip
 _NEW = ("input", "doc_id", "content_hash", "source", "n_bytes", "sendable")
 _KNOWN = ("changed", "known_tokens", "known_domain", "known_license", "known_sendable")
 EMPTY = "the corpus is empty: the input holds no document that could be taken in"

@@ -26,6 +26,7 @@ class Result:
     rows: list[Row] = field(default_factory=list)
     count: int = 0
     files: int = 0
+    files_with_rows: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     refused: str | None = None
 
@@ -56,6 +57,7 @@ def results(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> di
             continue
         frames.append(rows.rows)
         result.count, result.files = rows.count, rows.files
+        result.files_with_rows = rows.files_with_rows()
         result.left_out = {Path(p).name: reason for p, reason in rows.left_out.items()}
     by_name = defaultdict(list)
     for row in in_our_columns(reduce(DataFrame.unionByName, frames), 10_000).collect():
@@ -82,6 +84,7 @@ def test_every_row_is_a_document_or_says_why_not(results: dict[str, Result], nam
     assert sorted(rejected, key=str) == sorted(case.rejected, key=str)
     assert len(result.rows) == result.count == len(documents) + len(reasons)
     assert result.left_out == case.left_out
+    assert result.files_with_rows == len({r["read_from"] for r in result.rows})
     if not case.path:
         assert result.files + len(result.left_out) == len(case.files)
     for doc_id, metadata in case.metadata.items():
