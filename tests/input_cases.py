@@ -82,7 +82,8 @@ NESTED = (
 
 def nested(ours: str, column: str) -> str:
     """The refusal of a column of lists or objects; `NAME` is the input's."""
-    return NESTED.format(name="NAME", ours=ours, column=column)
+    instead = "; or, of conversations, name it as messages" if ours == "text" else ""
+    return NESTED.format(name="NAME", ours=ours, column=column) + instead
 
 
 FLOATS = [1.2e7, 5e15, None, 0.5, 2.0**53]

@@ -143,7 +143,7 @@ def main(folder: Path, documents: int, a_unit: int, a_file: int) -> None:
         F.floor(F.col("id") / a_unit).alias("bucket"), F.lit(None).alias("domain"),
         F.lit(None).alias("license"), F.lit(True).alias("sendable"),
         F.lit(False).alias("repaired"), F.create_map().cast("map<string,string>").alias("metadata"),
-        F.lit(NOW).alias("ingested_at"),
+        F.lit(None).alias("messages"), F.lit(NOW).alias("ingested_at"),
     )  # fmt: skip
     lake.append(made, "documents", "r")
     chosen = settings.model_dump(mode="json", include={"namespace", "folder"})

@@ -6,7 +6,9 @@ from operator import and_
 
 from pyspark.sql import Column, DataFrame, Window, functions as F
 
+from mira_spark.corpus.conversation_column import with_messages
 from mira_spark.lake.columns import BUCKETS
+from mira_spark.settings.corpus import KeepMessages
 
 NO_DOCUMENT = ("filtered", "over_cap")
 """Reasons of rows that nobody asked for; all other reasons are rejections."""
@@ -14,19 +16,27 @@ _OPTIONAL = ("domain", "license", "sendable")
 """Columns that an input need not have: a known document keeps its own."""
 
 
-def in_our_columns(rows: DataFrame, max_bytes: int) -> DataFrame:
+def in_our_columns(
+    rows: DataFrame, max_bytes: int, keep_messages: KeepMessages = "metadata"
+) -> DataFrame:
     """Rows of `read_input` in our columns, one for each: text valid UTF-8, ids and hashes computed.
 
-    `reason` says why a row is no document (filtered, unreadable, not_text, empty, too_large,
-    no_source), `beginning` how its text begins, `file` and `line` where one that is no record
-    stands; they are null for the others. `read_from` is the file of every row, null for tables.
-    `described` is a digest of metadata, `described_domain` of
-    domain and metadata, `unclear` whether `sendable` is no boolean.
+    `reason` says why a row is no document (filtered, unreadable, not_text, not_messages, empty,
+    too_large, no_source), `beginning` how its text begins, `file` and `line` where one that is no
+    record stands; they are null for the others. `read_from` is the file of every row, null for
+    tables. `described` is a digest of metadata and messages, `described_domain` of these and the
+    domain, `unclear` whether `sendable` is no boolean.
     """
     computed = F.sha2(F.concat_ws("\x00", "source", "text"), 256).substr(1, 32)
-    is_no_record = F.col("reason").isin("unreadable", "not_text")
+    is_no_record = F.col("reason").isin("unreadable", "not_text", "not_messages")
+    if keep_messages == "metadata":
+        kept = {"metadata": with_messages(F.col("metadata"), F.col("messages"))}
+        kept["messages"] = F.lit(None).cast("string")
+    else:
+        kept = {}
     return (
         _valid_columns(rows)
+        .withColumns(kept)
         .withColumns(
             {
                 "doc_id": F.coalesce("doc_id", computed),
@@ -41,24 +51,26 @@ def in_our_columns(rows: DataFrame, max_bytes: int) -> DataFrame:
         .withColumn("beginning", F.when(F.col("reason").isNotNull(), _text_beginning()))
         .withColumn("read_from", F.col("file"))
         .withColumns({name: F.when(is_no_record, F.col(name)) for name in ("file", "line")})
-        .drop("unreadable", "not_text", "kept")
+        .drop("unreadable", "not_text", "not_messages", "kept")
     )
 
 
 def _valid_columns(rows: DataFrame) -> DataFrame:
     """Every text valid UTF-8. A text is mended, and marked; an id or a source is told apart by its
     bytes, so that a row where one is not valid is not_text."""
-    text = F.coalesce("text", "unreadable")
+    text = F.coalesce("text", "messages", "unreadable")
     sendable = F.coalesce(
         F.col("sendable").try_cast("boolean"), _zero_or_one(F.col("sendable").try_cast("double"))
     )
+    messages = F.coalesce("messages", F.lit(""))
     broken = [~F.is_valid_utf8(F.coalesce(name, F.lit(""))) for name in ("doc_id", "source")]
     return rows.select(
         "input",
         F.nullif(F.make_valid_utf8("doc_id"), F.lit("")).alias("doc_id"),
         F.nullif(F.trim(F.make_valid_utf8("source")), F.lit("")).alias("source"),
         F.make_valid_utf8(text).alias("text"),
-        (~F.is_valid_utf8(text)).alias("repaired"),
+        F.make_valid_utf8("messages").alias("messages"),
+        (~F.is_valid_utf8(text) | ~F.is_valid_utf8(messages)).alias("repaired"),
         F.make_valid_utf8("domain").alias("domain"),
         F.make_valid_utf8("license").alias("license"),
         # A text that nobody marked may not leave the house where a column says which may.
@@ -67,6 +79,7 @@ def _valid_columns(rows: DataFrame) -> DataFrame:
         F.transform_values("metadata", lambda _, value: F.make_valid_utf8(value)).alias("metadata"),
         "unreadable",
         (F.col("nested") | broken[0] | broken[1]).alias("not_text"),
+        (F.col("messages").isNotNull() & F.col("text").isNull()).alias("not_messages"),
         "kept",
         "file",
         "line",
@@ -79,7 +92,7 @@ def _zero_or_one(number: Column) -> Column:
 
 def _metadata_digest(has_domain: bool) -> Column:
     entries = F.sort_array(F.map_entries("metadata")).alias("metadata")
-    return F.sha2(F.to_json(F.struct(entries, *["domain"] * has_domain)), 256)
+    return F.sha2(F.to_json(F.struct(entries, "messages", *["domain"] * has_domain)), 256)
 
 
 def _reason(max_bytes: int) -> Column:
@@ -87,6 +100,7 @@ def _reason(max_bytes: int) -> Column:
         F.when(F.col("unreadable").isNotNull(), "unreadable")
         .when(~F.col("kept"), "filtered")
         .when(F.col("not_text"), "not_text")
+        .when(F.col("not_messages"), "not_messages")
         .when(F.col("source").isNull(), "no_source")
         .when(F.col("text").isNull() | ~F.col("text").rlike(r"\S"), "empty")
         .when(F.octet_length("text") > max_bytes, "too_large")

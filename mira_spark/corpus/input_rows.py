@@ -1,7 +1,7 @@
 """A user's inputs as rows of text: their columns under our names, whatever they are read from."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 
@@ -9,13 +9,14 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession, functions as F
 
 from mira_spark.corpus import typed_rows
+from mira_spark.corpus.conversation_column import MESSAGES, conversation_column
 from mira_spark.errors import ConfigError, InputError, MiraError, joined
 from mira_spark.lake import file_rows, inputs as user_inputs
 from mira_spark.lake.csv_records import Dialect
 from mira_spark.lake.input_files import Listing, first_line, list_files
-from mira_spark.lake.record_files import FIELDS, RecordFormat
+from mira_spark.lake.record_files import FIELDS, NOT_TEXT, RecordFormat
 from mira_spark.lake.value_kinds import NULL_KIND, spark_type
-from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, InputSettings
+from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, InputSettings, KeepMessages
 
 _RECORDS = ("json", "csv", "text")
 _JSON_WITHOUT_LIMITS = {"maxStringLen": str(2**31 - 1), "maxNumLen": "100000",
@@ -27,10 +28,12 @@ _UNCOMPUTABLE = ("[CAST_INVALID_INPUT", "[CAST_OVERFLOW", "[DIVIDE_BY_ZERO", "[A
 
 @dataclass(frozen=True)
 class NamedInput:
-    """An input and the key in the settings that problems are told with."""
+    """An input, the key in the settings that problems are told with, and where the messages of its
+    conversations stay."""
 
     settings: InputSettings
     key: str
+    keep_messages: KeepMessages = "metadata"
 
     @property
     def mapping(self) -> dict[str, str | None]:
@@ -56,8 +59,9 @@ class InputRows:
 
 def named_inputs(settings: CorpusSettings) -> list[NamedInput]:
     """The inputs of files and tables; ConfigError when the settings name nothing to be read."""
+    keep = settings.keep_messages
     if settings.inputs:
-        return [NamedInput(each, f"corpus.inputs.{each.name}") for each in settings.inputs]
+        return [NamedInput(each, f"corpus.inputs.{each.name}", keep) for each in settings.inputs]
     if settings.input is None:
         raise ConfigError(NO_INPUT)
     if settings.input == "python_environment":
@@ -69,7 +73,7 @@ def named_inputs(settings: CorpusSettings) -> list[NamedInput]:
         source=settings.source,
         columns=settings.columns,
     )
-    return [NamedInput(single, "corpus")]
+    return [NamedInput(single, "corpus", keep)]
 
 
 def input_state(spark: SparkSession, each: NamedInput) -> str:
@@ -80,7 +84,7 @@ def input_state(spark: SparkSession, each: NamedInput) -> str:
         return user_inputs.input_version(spark, chosen.path)
     if chosen.format == "delta":
         return user_inputs.delta_version(spark, chosen.path, key)
-    return user_inputs.listing_digest(list_files(spark, chosen.path, chosen.format, key))
+    return user_inputs.listing_digest(list_files(spark, chosen.path, chosen.file_format, key))
 
 
 @contextlib.contextmanager
@@ -126,8 +130,8 @@ def read_input(spark: SparkSession, each: NamedInput) -> InputRows:
         read = user_inputs.read_table if chosen.format == "table" else user_inputs.read_delta
         table = read(spark, chosen.path, key)
         return InputRows(chosen.name, text_rows(each, [table]), table.count())
-    listing = list_files(spark, chosen.path, chosen.format, key)
-    if chosen.format in _RECORDS:
+    listing = list_files(spark, chosen.path, chosen.file_format, key)
+    if chosen.file_format in _RECORDS:
         return _from_records(spark, each, listing)
     frames = file_rows.read_parquet(spark, listing, key)
     count = sum(frame.count() for frame in frames)
@@ -139,6 +143,7 @@ def read_input(spark: SparkSession, each: NamedInput) -> InputRows:
 def text_rows(each: NamedInput, frames: Sequence[DataFrame]) -> DataFrame:
     """The rows of typed columns."""
     typed_rows.check_columns(frames, each.mapping, f"{each.key}.columns")
+    _check_metadata(each, {name for frame in frames for name in frame.columns})
     parts = []
     try:
         for frame in frames:
@@ -152,7 +157,7 @@ def _from_records(spark: SparkSession, each: NamedInput, listing: Listing) -> In
     """The rows of files of records."""
     chosen = each.settings
     form = RecordFormat(
-        chosen.format,
+        chosen.file_format,
         each.mapping,
         chosen.encoding,
         Dialect(**chosen.csv.model_dump()),
@@ -162,6 +167,7 @@ def _from_records(spark: SparkSession, each: NamedInput, listing: Listing) -> In
     summary = file_rows.summarise_records(spark, listing, form, f"{each.key}.path")
     if summary.records.names:
         _check_records(each, summary)
+        _check_metadata(each, summary.records.names)
     rows = file_rows.read_records(spark, listing, form)
     rows = _with_name(each, _with_kept(each, rows, summary).drop("record"))
     files = (len(listing.files), lambda: summary.with_rows, listing.left_out)
@@ -192,10 +198,21 @@ def _check_records(each: NamedInput, summary: file_rows.FileSummary) -> None:
             problems.append(
                 f"{each.key}.columns.{ours}: the input has no column {theirs}; it has: {has}"
             )
-        elif theirs is not None and nested and nested == values and ours != "sendable":
-            problems.append(f"{each.key}.columns.{ours}: {typed_rows.nested_problem(theirs)}")
+        elif theirs is not None and nested and nested == values and ours not in NOT_TEXT:
+            problems.append(f"{each.key}.columns.{ours}: {typed_rows.nested_problem(ours, theirs)}")
     if problems:
         raise InputError(joined(problems))
+
+
+def _check_metadata(each: NamedInput, names: Collection[str]) -> None:
+    """InputError where the messages of conversations would stand for another column in metadata."""
+    theirs, used = each.mapping[MESSAGES], {n.lower() for n in each.mapping.values() if n}
+    is_there = MESSAGES in names and MESSAGES not in used
+    if theirs is not None and each.keep_messages == "metadata" and is_there:
+        raise InputError(
+            f"{each.key}.columns.messages: those of {theirs} are kept in metadata as messages, and "
+            "another column has that name: set corpus.keep_messages to column"
+        )
 
 
 def _filter_holds(each: NamedInput) -> Column:
@@ -210,10 +227,12 @@ def _bad_filter(each: NamedInput, error: AnalysisException) -> InputError:
 
 
 def _with_name(each: NamedInput, rows: DataFrame) -> DataFrame:
-    """With the constant source and the name of the input."""
+    """With the constant source, the texts of conversations and the name of the input."""
     columns = {"input": F.lit(each.settings.name)}
     if each.settings.source is not None:
         columns["source"] = F.lit(each.settings.source)
     if each.settings.columns.sendable is None:
         columns["sendable"] = F.lit("true")
+    if each.settings.columns.messages is not None:
+        columns["text"] = conversation_column(F.col("messages"))
     return rows.withColumns(columns)

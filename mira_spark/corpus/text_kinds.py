@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+from mira_spark.corpus.conversation_text import TURN_MARK, is_conversation
+
 TextKind = Literal["prose", "code", "question_answer", "dialogue", "data"]
 
 CODE_SHARE = 0.35
@@ -21,7 +23,8 @@ MAX_LINE = 400  # characters of a line that are looked at
 
 QUESTION = re.compile(r"^[#* ]*(?:question|q) ?\d*[* ]*:", re.IGNORECASE | re.MULTILINE)
 ANSWER = re.compile(r"^[#* ]*(?:answer|a) ?\d*[* ]*:", re.IGNORECASE | re.MULTILINE)
-TURN = re.compile(r"^([^\W\d][\w .'-]{0,30}):(?=\s)", re.MULTILINE)
+_SPEAKER = re.compile(r"^([^\W\d][\w .'-]{0,30}):(?=\s)", re.MULTILINE)
+_MARKED_TURN = re.compile(f"^{TURN_MARK}(.*)", re.MULTILINE)
 _JSON = re.compile(r'"\s*:|\A\[[\s\d"{\[-]')
 _DELIMITERS = (("\t", 1), (",", 2), (";", 2), ("|", 2))  # and how many a row has at least
 _SIGN = re.compile(r"[(){}\[\];=<>]")
@@ -37,8 +40,11 @@ _CODE_LINE = re.compile(
 
 
 def kind_of_text(text: str) -> TextKind:
-    """What the text is: a question with an answer, JSON or a table, speakers who take turns, code
-    by its lines or its brackets, mostly digits; else prose. Any text has a kind, in linear time."""
+    """What the text is: a conversation, a question with an answer, JSON or a table, speakers who
+    take turns, code by its lines or its brackets, mostly digits; else prose. Any text has a kind,
+    in linear time."""
+    if is_conversation(text):
+        return "dialogue"
     if (question := QUESTION.search(text)) and ANSWER.search(text, question.end()):
         return "question_answer"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -71,9 +77,14 @@ def _is_table(lines: Sequence[str]) -> bool:
     return False
 
 
+def turn_beginnings(text: str) -> list[re.Match[str]]:
+    """Where a dialogue's turns begin, each with who speaks."""
+    return list((_MARKED_TURN if is_conversation(text) else _SPEAKER).finditer(text))
+
+
 def _has_turns(text: str, lines: int) -> bool:
     """Whether speakers have at least two turns each on average, mostly after one another."""
-    speakers = TURN.findall(text)
+    speakers = _SPEAKER.findall(text)
     changes = sum(a != b for a, b in pairwise(speakers))
     return (
         len(speakers) >= max(MIN_TURNS, 0.1 * lines)

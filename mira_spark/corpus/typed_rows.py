@@ -19,7 +19,7 @@ from pyspark.sql.types import (
 
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.file_rows import FILE
-from mira_spark.lake.record_files import FIELDS
+from mira_spark.lake.record_files import FIELDS, NOT_TEXT
 
 _NESTED = (ArrayType, MapType, StructType, VariantType)
 _EXACT_INTEGERS = 2.0**63
@@ -42,7 +42,8 @@ class _Place(NamedTuple):
 
 
 def check_columns(frames: Sequence[DataFrame], mapping: Mapping[str, str | None], key: str) -> None:
-    """InputError naming every mapped column that no frame has, or that holds lists or structs."""
+    """InputError naming every mapped column that no frame has, or that holds lists or structs where
+    text belongs."""
     names = dict.fromkeys(c for frame in frames for c in frame.columns if c != FILE)
     problems = []
     for ours, theirs in mapping.items():
@@ -52,17 +53,18 @@ def check_columns(frames: Sequence[DataFrame], mapping: Mapping[str, str | None]
         if not places:
             has = ", ".join(names) or "none"
             problems.append(f"{key}.{ours}: the input has no column {theirs}; it has: {has}")
-        elif ours != "sendable" and any(isinstance(place.kind, _NESTED) for place in places):
-            problems.append(f"{key}.{ours}: {nested_problem(theirs)}")
+        elif ours not in NOT_TEXT and any(isinstance(place.kind, _NESTED) for place in places):
+            problems.append(f"{key}.{ours}: {nested_problem(ours, theirs)}")
     if problems:
         raise InputError(joined(problems))
 
 
-def nested_problem(name: str) -> str:
+def nested_problem(ours: str, name: str) -> str:
     """What is wrong with a column of lists or objects where text belongs."""
+    instead = "; or, of conversations, name it as messages" if ours == "text" else ""
     return (
         f"{name} holds lists or objects, no text: name a path into it, as {name}.content, or "
-        "another column"
+        f"another column{instead}"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pyspark.sql import Column, DataFrame, Row, functions as F
 
 from mira_spark.corpus import excerpts, sampling
-from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
+from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN, EXCERPT_MARK
 from mira_spark.judges import defence, prompts
 from mira_spark.judges.protocol import Anchor, Purpose, Request
 from mira_spark.labels.forms import Form, Task, task_model
@@ -44,11 +44,14 @@ def with_excerpts(documents: DataFrame, window_tokens: int) -> DataFrame:
     """A row for each document: its `doc_id`, `source`, `content_hash`, `sendable` and `license`;
     `document`, what the judge sees of the text, cut before it travels; and `unseen_share`, the
     share of the text outside it, 0 to 1."""
-    excerpt = excerpt_of_text(window_tokens)
-    size = 3 * window_tokens * CHARACTERS_PER_TOKEN
-    unseen = F.greatest(F.lit(0.0), 1 - F.lit(size) / F.greatest(F.length("text"), F.lit(1)))
+    excerpt, length = excerpt_of_text(window_tokens).alias("document"), F.length("text")
     columns = ("doc_id", "source", "content_hash", "sendable", "license")
-    return documents.select(*columns, excerpt.alias("document"), unseen.alias("unseen_share"))
+    shown = documents.select(*columns, excerpt, length.alias("length"))
+    seen = (F.length("document") - 2 * len(EXCERPT_MARK)) / F.col("length")
+    is_whole = F.col("length") <= 3 * window_tokens * CHARACTERS_PER_TOKEN
+    return shown.withColumn("unseen_share", F.when(is_whole, 0.0).otherwise(1 - seen)).drop(
+        "length"
+    )
 
 
 def request(
@@ -93,9 +96,8 @@ def unseen_share(outside: float, request: Request, asked: Request) -> float:
     request's excerpt, and `asked` is what was asked in the request's place."""
     if asked.document == request.document:
         return outside
-    seen = (
-        3 * request.cut_to / min(len(request.document), 3 * request.cut_to * CHARACTERS_PER_TOKEN)
-    )
+    marks = 2 * len(EXCERPT_MARK)
+    seen = (len(asked.document) - marks) / (len(request.document) - marks * (outside > 0))
     return 1 - (1 - outside) * seen
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from random import Random
 
-from mira_spark.corpus.text_kinds import ANSWER, TURN, TextKind, is_json, kind_of_text
+from mira_spark.corpus.text_kinds import ANSWER, TextKind, is_json, kind_of_text, turn_beginnings
 
 Spoiler = Callable[[str, str, Random], str | None]
 
@@ -28,7 +28,8 @@ MAX_LENGTH_CHANGE = 0.2
 
 _LETTERS = "\u3040-\u30ff\u3400-\u9fff"  # each a word: their languages put no blanks between words
 _WORD = re.compile(rf"[{_LETTERS}]|[^\s{_LETTERS}]+")
-_PARAGRAPH = re.compile(r"(\n\s*\n)")
+_BETWEEN_WORDS = re.compile(r"(\n\s*\n|^@@@@? .*$)", re.MULTILINE)
+"""What parts paragraphs, and the marks of a conversation."""
 _JSON_VALUE = re.compile(r'("(?:\\.|[^"\\\n])*+"?)(\s*:)?|-?\d[\d.eE+-]*|true|false|null')
 _CELL = re.compile(r"[^\s,;|]+")
 _NAME = re.compile(
@@ -101,9 +102,9 @@ def _stretched(lines: Sequence[str], characters: int) -> str:
 
 @_spoiler
 def words_shuffled(text: str, other: str, random: Random) -> str | None:
-    """The words of each paragraph in another order."""
-    parts = _PARAGRAPH.split(text)
-    words = [list(_WORD.finditer(part)) for part in parts]
+    """The words of each paragraph, or under each mark, in another order."""
+    parts = _BETWEEN_WORDS.split(text)
+    words = [[] if n % 2 else list(_WORD.finditer(part)) for n, part in enumerate(parts)]
     if max(map(len, words)) < MIN_PLACES:
         return None
     return "".join(_shuffled(part, found, random) for part, found in zip(parts, words, strict=True))
@@ -122,7 +123,7 @@ def answers_swapped(text: str, other: str, random: Random) -> str | None:
 @_spoiler
 def turns_shuffled(text: str, other: str, random: Random) -> str | None:
     """The speakers in their order, what they say in another."""
-    turns = list(TURN.finditer(text))
+    turns = turn_beginnings(text)
     if len(turns) < 4:
         return None
     ends = [turn.start() for turn in turns[1:]] + [len(text)]

@@ -13,8 +13,10 @@ from mira_spark.lake.compression import decompressed
 from mira_spark.lake.csv_records import Dialect, csv_records
 from mira_spark.lake.json_records import FileRecord, json_records
 
-FIELDS = ("doc_id", "source", "text", "domain", "license", "sendable")
+FIELDS = ("doc_id", "source", "text", "messages", "domain", "license", "sendable")
 """What a mapping names, in the order of the columns of a row."""
+NOT_TEXT = ("messages", "sendable")
+"""Of these the fields that may hold lists and objects."""
 TEXT_COLUMN = "text"
 """The only column of files of text."""
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32",

@@ -10,6 +10,7 @@ from mira_spark.lake.json_records import Number
 from mira_spark.lake.record_files import (
     FIELDS,
     MISSING,
+    NOT_TEXT,
     RecordFile,
     RecordFormat,
     file_records,
@@ -52,15 +53,21 @@ def _row(
     if record is None:
         return (*[None] * len(FIELDS), [], False, encoded(text), file.path, line, None)
     record |= file.partition
-    taken, nested, values = set(), False, []
+    taken, nested = set(), False
+    values: list[bytes | None] = []
     for ours in FIELDS:
         name = form.columns.get(ours)
         key, value = value_at(record, name) if name is not None else (None, None)
         taken.add(key)
-        if isinstance(value, dict | list) and ours != "sendable":
+        if isinstance(value, dict | list) and ours not in NOT_TEXT:
             nested = True
         is_null = value is MISSING or (isinstance(value, Number) and value != value)
-        values.append(None if is_null else encoded(as_text(value)))
+        spelt = None if is_null else as_text(value)
+        if ours == "messages" and spelt is not None:
+            # Half of a pair is no UTF-8: in JSON it stays the escape that it was.
+            values.append(spelt.encode("utf-8", "backslashreplace"))
+        else:
+            values.append(encoded(spelt))
     metadata = [
         (name.encode("utf-8", "replace").decode(), encoded(as_text(value)))
         for name, value in record.items()

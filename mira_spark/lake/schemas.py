@@ -45,6 +45,7 @@ TABLES: dict[str, Table] = {
             ("sendable", BOOLEAN, "may be shown to a judge outside"),
             ("repaired", BOOLEAN, "the text was not valid UTF-8 and was mended"),
             ("metadata", STRING_MAP, "whatever else the input held, as strings"),
+            ("messages", STRING, "a conversation's as JSON, by corpus.keep_messages", NULL),
             ("ingested_at", TIMESTAMP, "when this version of the document was written"),
         ),
         clustered_by=("source", "bucket"),
@@ -60,11 +61,12 @@ TABLES: dict[str, Table] = {
                 STRING,
                 "empty, too_large, duplicate_id, no_source, unreadable (no record of its format), "
                 "not_text (a list or object as text, an id or a source that is no UTF-8), "
+                "not_messages (no list of messages), "
                 "uncountable (the tokenizer fails on it) or withdrawn (gone from the input)",
             ),
             ("n_bytes", LONG, "length of the text in bytes", NULL),
             ("beginning", STRING, "the first 200 characters, control characters escaped", NULL),
-            ("file", STRING, "where what is unreadable or not_text stands", NULL),
+            ("file", STRING, "where what is unreadable, not_text or not_messages stands", NULL),
             ("line", LONG, "its line there, from 1; null where a file has none", NULL),
             RUN_ID,
         ),
@@ -260,6 +262,7 @@ TABLES: dict[str, Table] = {
             N_TOKENS,
             ("quality", SHORT, "what it competed by, thousandths"),
             ("text", STRING, "the document, where the selection keeps texts", NULL),
+            ("messages", STRING, "a conversation's as JSON, where texts are kept", NULL),
         ),
         clustered_by=("selection_id", "source", "bucket"),
         statistics=("selection_id", "doc_id", "source", "bucket", "n_tokens", "quality"),

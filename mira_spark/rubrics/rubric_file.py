@@ -27,9 +27,10 @@ slots); or merge some: keep one
 # dimension with `weight: 2` counts twice in a document's verdict, with `weight: 0` it is asked and
 # does not count, without `weight` it counts once (0 to {MAX_WEIGHT:,}, at most three decimals). For
 # other weights alone nothing is asked again. With `part` a dimension is about one part of a
-# document that thinks before it answers: question, thinking or answer. Leave `group` and `based_on`
-# as they are. A line that begins with # is evidence and is not read. Then: mira rubrics import
-# FILE, and mira rubrics approve. What was changed is a new rubric, with an id of its own.
+# conversation, or of a document that thinks before it answers: question, thinking, answer or tool
+# use. Leave `group` and `based_on` as they are. A line that begins with # is evidence and is not
+# read. Then: mira rubrics import FILE, and mira rubrics approve. What was changed is a new rubric,
+# with an id of its own.
 """
 
 Place = tuple[int | str, ...]

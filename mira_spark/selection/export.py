@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, functions as F
 
+from mira_spark.corpus.conversation_column import original_messages
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
@@ -31,7 +32,10 @@ _OTHER = "choose another folder"
 FILE_TOKENS = 25_000_000
 """About 100 MB of text: the driver holds one file at a time."""
 ORDER = ("source", "bucket", "doc_id")
-WRITTEN = ("doc_id", "source", "source_group", "text", "n_tokens", "quality", "content_hash")
+WRITTEN = ("doc_id", "source", "source_group", "text", "n_tokens", "quality", "content_hash",
+           "messages")  # fmt: skip
+"""`messages` are those that a conversation was read from: JSON in a string of Parquet, null for
+other documents; a value of JSON in lines, which the others lack."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _rows(lake: Lakehouse, one: Selection) -> DataFrame:
     if one.settings.materialize == "text":
         return record.listed_documents(lake, one)
     documents = lake.read("documents", one.version("documents"))
-    texts = documents.select(*SCORE_KEY, "text")
+    texts = documents.select(*SCORE_KEY, "text", original_messages().alias("messages"))
     return record.selection_documents(lake, one).join(texts, on=SCORE_KEY, how="inner")
 
 
@@ -176,8 +180,15 @@ def _encoded(table: pa.Table, format_: Format) -> bytes:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         return bytes(sink.getvalue())
-    rows = table.to_pylist()
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return "".join(map(_line, table.to_pylist())).encode("utf-8", "backslashreplace")
+
+
+def _line(row: dict[str, Any]) -> str:
+    """The row as a line of JSON, halves of pairs unescaped."""
+    messages = row.pop("messages")
+    if messages is not None:
+        row["messages"] = json.loads(messages)
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def _documents_in(path: Path, format_: Format) -> int | None:

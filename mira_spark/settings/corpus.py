@@ -2,15 +2,16 @@
 
 import codecs
 from collections.abc import Mapping
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mira_spark.lake.names import table_identifier
 from mira_spark.settings.types import Name, Seed
 
-InputFormat = Literal["parquet", "json", "csv", "text", "delta", "table"]
-Input = Literal["python_environment", "parquet", "json", "csv", "text", "delta", "table"]
+InputFormat = Literal["parquet", "json", "csv", "text", "delta", "table", "messages"]
+Input = Literal["python_environment", InputFormat]
+KeepMessages = Literal["metadata", "column"]
 
 
 NO_INPUT = (
@@ -20,16 +21,34 @@ NO_INPUT = (
 
 
 class ColumnMapping(BaseModel):
-    """The input's column for each of ours; None where it has none. Others go into metadata."""
+    """The input's column for each of ours; None where it has none. Others go into metadata. What a
+    document is stands in `text` or, as a conversation, in `messages`, which stands in its place."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     doc_id: str | None = None
     source: str | None = "source"
-    text: str = "text"
+    text: str | None = "text"
+    messages: str | None = None
     domain: str | None = None
     license: str | None = None
     sendable: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _messages_for_text(cls, values: Any) -> Any:
+        has_messages = isinstance(values, Mapping) and values.get("messages") is not None
+        return {"text": None, **values} if has_messages else values
+
+    @model_validator(mode="after")
+    def _text_or_messages(self) -> Self:
+        if self.text is not None and self.messages is not None:
+            raise ValueError(
+                "text and messages are both named: set text to null, or leave messages"
+            )
+        if self.text is None and self.messages is None:
+            raise ValueError("text (a column of texts) or messages (of conversations) is needed")
+        return self
 
     @property
     def not_given(self) -> frozenset[str]:
@@ -60,7 +79,8 @@ class InputSettings(BaseModel):
 
     `filter` is a condition in SQL over the input's own columns; rows for which it does not hold are
     no documents. Of the others at most `cap` are, chosen by a hash of their ids. `lines` is for
-    text: a document is a line, or else a file. `encoding` is that of json, csv and text.
+    text: a document is a line, or else a file. `encoding` is that of json, csv and text. The format
+    messages is json with conversations, in the column `messages` where no other is named.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,14 +96,15 @@ class InputSettings(BaseModel):
     encoding: str = "utf-8"
     lines: bool = True
 
-    @field_validator("format", mode="before")
+    @property
+    def file_format(self) -> InputFormat:
+        """What its files are."""
+        return "json" if self.format == "messages" else self.format
+
+    @model_validator(mode="before")
     @classmethod
-    def _no_messages(cls, value: object) -> object:
-        if value == "messages":
-            raise ValueError(
-                "conversations cannot be read yet: give a column of text, or a path into one"
-            )
-        return value
+    def _of_messages(cls, values: Any) -> Any:
+        return _with_messages(values, "format")
 
     @field_validator("encoding")
     @classmethod
@@ -101,7 +122,23 @@ class InputSettings(BaseModel):
             table_identifier(self.path)
         if self.source is None and self.columns.source is None:
             raise ValueError("source (a constant) or columns.source (a column) is needed")
+        _check_messages(self.format, self.columns)
         return self
+
+
+def _with_messages(values: Any, key: str) -> Any:
+    """An input with the column messages, where its format is that and none is named."""
+    if not isinstance(values, Mapping) or values.get(key) != "messages":
+        return values
+    columns = values.get("columns") or {}
+    if not isinstance(columns, Mapping) or not {"text", "messages"}.isdisjoint(columns):
+        return values
+    return {**values, "columns": {**columns, "messages": "messages"}}
+
+
+def _check_messages(chosen: str | None, columns: ColumnMapping) -> None:
+    if chosen == "messages" and columns.messages is None:
+        raise ValueError("messages holds conversations: name columns.messages, or read it as json")
 
 
 class CorpusSettings(BaseModel):
@@ -111,6 +148,7 @@ class CorpusSettings(BaseModel):
 
     `removed` is what becomes of a document that the inputs no longer hold: `keep` it, or `withdraw`
     it from `documents`, so that nothing samples, sends, scores or selects it any more.
+    `keep_messages` is where the messages stay that a conversation was read from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -123,8 +161,14 @@ class CorpusSettings(BaseModel):
     max_document_bytes: int = Field(33_554_432, ge=1, le=1_073_741_824)
     tokenizer: str = "bytes4"
     removed: Literal["keep", "withdraw"] = "keep"
+    keep_messages: KeepMessages = "metadata"
     max_documents_per_source: int = Field(12_000, ge=1)
     max_bytes_per_source: int = Field(18_000_000, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_messages(cls, values: Any) -> Any:
+        return _with_messages(values, "input")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -136,6 +180,7 @@ class CorpusSettings(BaseModel):
             table_identifier(self.path or "")
         if self.source is None and self.columns.source is None:
             raise ValueError("source (a constant) or columns.source (a column) is needed")
+        _check_messages(self.input, self.columns)
         if self.inputs and any((self.input, self.path, self.source)):
             raise ValueError("input, path and source are of a single input: with inputs leave them")
         if self.inputs and self.columns != ColumnMapping():

@@ -106,7 +106,7 @@ def _take_all_in(
     run_id: str,
 ) -> Counts:
     rows = reduce(DataFrame.unionByName, [each.rows for each in read])
-    mapped = corpus.in_our_columns(rows, chosen.max_document_bytes)
+    mapped = corpus.in_our_columns(rows, chosen.max_document_bytes, chosen.keep_messages)
     counts = Counts()
     with contextlib.ExitStack() as caches:
         keys = caches.enter_context(_persisted(mapped.select(*_KEYS)))

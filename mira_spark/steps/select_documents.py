@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame, functions as F
 
+from mira_spark.corpus.conversation_column import original_messages
 from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.lake import retention
 from mira_spark.lake.clock import clock_after
@@ -127,9 +128,10 @@ def _list(lake: Lakehouse, selected: Choice, competing: DataFrame, run_id: str) 
     rows = choice.selected_rows(lake, competing, selected.cuts, selected.settings.seed)
     if selected.settings.materialize == "text":
         documents = lake.read("documents", selected.state.versions[0])
-        rows = rows.join(documents.select(*SCORE_KEY, "text"), on=SCORE_KEY)
+        texts = documents.select(*SCORE_KEY, "text", original_messages().alias("messages"))
+        rows = rows.join(texts, on=SCORE_KEY)
     else:
-        rows = rows.withColumn("text", F.lit(None).cast("string"))
+        rows = rows.withColumns(dict.fromkeys(("text", "messages"), F.lit(None).cast("string")))
     rows = rows.withColumn("selection_id", F.lit(selected.selection_id))
     lake.replace(rows, "selected_documents", "selection_id", selected.selection_id, run_id)
     listed = lake.read("selected_documents").filter(F.col("selection_id") == selected.selection_id)

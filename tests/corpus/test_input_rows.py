@@ -13,8 +13,10 @@ from mira_spark.corpus.documents import in_our_columns
 from mira_spark.corpus.input_rows import NamedInput, read_input
 from mira_spark.errors import InputError
 from mira_spark.settings.corpus import InputSettings
-from tests.input_cases import CASES, Case, mapping
+from tests.input_cases import CASES as OTHER_CASES, Case, mapping
+from tests.message_cases import MESSAGE_CASES
 
+CASES = OTHER_CASES | MESSAGE_CASES
 COMPUTED = hashlib.sha256(b"web\0x").hexdigest()[:32]
 
 
@@ -115,5 +117,12 @@ def test_a_row_that_cannot_be_read_says_where_it_stands(results: dict[str, Resul
 
 
 def test_a_mended_text_is_marked(results: dict[str, Result]) -> None:
-    rows = [r for name in ("odd_chars", "binary_beside") for r in results[name].rows]
-    assert {r["doc_id"] for r in rows if r["repaired"]} == {"lone", "bad", "d"}
+    names = ("odd_chars", "binary_beside", "messages_half_pair")
+    rows = [r for name in names for r in results[name].rows]
+    assert {r["doc_id"] for r in rows if r["repaired"]} == {"lone", "bad", "d", "half", "latin"}
+
+
+def test_the_beginning_of_what_is_no_conversation_is_shown(results: dict[str, Result]) -> None:
+    rows = {r["doc_id"]: r for r in results["messages_bad"].rows}
+    assert rows["object"]["beginning"] == '{"a":1}'
+    assert rows["object"]["file"] == f"{results['messages_bad'].path}/a.jsonl"

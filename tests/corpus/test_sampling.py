@@ -1,9 +1,13 @@
 """Samples that are the same at any partitioning; texts cut as the prompts cut them."""
 
+from random import Random
+
 import pytest
 from pyspark.sql import DataFrame, SparkSession, Window, functions as F
 
 from mira_spark.corpus import sampling
+from mira_spark.corpus.conversation_text import conversation_text
+from mira_spark.corpus.conversations import Turn, TurnPart
 from mira_spark.corpus.excerpts import excerpt
 
 
@@ -13,6 +17,26 @@ def test_windows_in_sql_are_those_of_the_prompt(spark: SparkSession, length: int
     row = spark.createDataFrame([(text,)], "text string")
     cut = row.select(sampling.excerpt_column(F.col("text"), 16)).collect()[0][0]
     assert cut == excerpt(text, 16)
+
+
+def test_windows_in_sql_fall_between_the_turns_of_a_conversation(spark: SparkSession) -> None:
+    draw = Random(0)
+    texts = [
+        "@@@ " * 80,
+        "@@@ user\n" * 40,
+        "@@@ -1 +1 @@@\n" + "x\n@@@\n" * 40,
+        "@@@ " + "😀" * 200,
+    ]
+    for _ in range(300):
+        said = [
+            ("aé漢😀\n" * 60)[: draw.choice((1, 5, 20, 60, 240))] for _ in range(draw.randint(1, 9))
+        ]
+        texts.append(conversation_text(Turn("user", (TurnPart("text", each),)) for each in said))
+    rows = spark.createDataFrame([(text,) for text in texts], "text string").coalesce(1)
+    sizes = (2, 4, 7, 16)
+    cuts = [sampling.excerpt_column(F.col("text"), size).alias(str(size)) for size in sizes]
+    for row in rows.select("text", *cuts).collect():
+        assert [row[str(size)] for size in sizes] == [excerpt(row["text"], size) for size in sizes]
 
 
 def documents(spark: SparkSession) -> DataFrame:

@@ -28,6 +28,7 @@ def test_each_kind_is_told_by_its_signs(kind: TextKind) -> None:
         ),
         ("1.5 2.5 3.25\n4.125 5 6.5\n7 8 9.75\n", "data"),
         ('{"a": 1}\n{"a": 2}\n', "data"),
+        ("@@@ user\nQ: what is it?\nA: def f(x): return x\n", "dialogue"),
     ],
 )
 def test_what_looks_like_another_kind(text: str, kind: TextKind) -> None:

@@ -7,6 +7,8 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from mira_spark.corpus.conversation_text import conversation_text, turns_from_text
+from mira_spark.corpus.conversations import Turn, TurnPart
 from mira_spark.corpus.text_kinds import TextKind, kind_of_text
 from mira_spark.labels import spoilers
 from mira_spark.labels.spoilers import MAX_LENGTH_CHANGE, SPOILERS, Spoiler
@@ -87,6 +89,24 @@ def test_speakers_keep_their_order_and_say_another_s_words() -> None:
     before, after = ([line.partition(": ") for line in t.split("\n")] for t in (text, copy))
     assert [speaker for speaker, _, _ in before] == [speaker for speaker, _, _ in after]
     assert sorted(said for *_, said in before) == sorted(said for *_, said in after)
+
+
+def test_a_conversation_is_spoilt_between_its_marks() -> None:
+    said = [
+        "One two three four five six seven eight nine ten.",
+        "Yes.",
+        "No.",
+        "@@@ user, he said.",
+    ]
+    turns = [Turn(role, (TurnPart("text", text),)) for role, text in zip("abcd", said, strict=True)]
+    text = conversation_text([*turns, Turn("e", (TurnPart("tool call", "{}" * 30, "f"),))])
+    for spoil in (spoilers.words_shuffled, spoilers.turns_shuffled):
+        copy = spoil(text, "", Random(1))
+        assert copy is not None
+        spoilt = turns_from_text(copy)
+        assert spoilt is not None
+        assert [turn.role for turn in spoilt] == list("abcde")
+        assert sorted(copy.split()) == sorted(text.split())
 
 
 def test_names_lose_their_order_of_letters_and_nothing_else_changes() -> None:

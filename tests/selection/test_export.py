@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, strategies as st
-from pyspark.sql import SparkSession
+from pyspark.sql import SparkSession, functions as F
 
 from mira_spark.errors import InputError, ReconciliationError
 from mira_spark.lake.tables import Lakehouse
@@ -23,6 +23,8 @@ from tests import selection_lake
 
 Both = tuple[Lakehouse, Selection, Selection]
 
+MESSAGES = '[{"role":"user","content":"é\\ud800\\n"}]'
+PARSED = json.loads(MESSAGES)
 COUNTS = st.dictionaries(
     st.tuples(st.sampled_from(["é", "web", "Z"]), st.integers(0, 9)),
     st.tuples(st.integers(1, 5), st.integers(0, 40)),
@@ -57,6 +59,11 @@ def made(
     spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Both]:
     with selection_lake.open_lake(spark, "exporting", home, tmp_path_factory) as (lake, settings):
+        chats = {
+            "text": F.lit("@@@ user\né"),
+            "metadata": F.create_map(F.lit("messages"), F.lit(MESSAGES)),
+        }
+        lake.update("documents", F.col("source") == "chat", chats)
         for changes in (
             {"name": "view"},
             {"name": "texts", "materialize": "text", "budget": "20%"},
@@ -107,6 +114,8 @@ def test_an_interrupted_export_goes_on_and_is_whole(
         assert (len(rows), sum(r["n_tokens"] for r in rows)) == (
             entry["documents"], entry["tokens"],
         )  # fmt: skip
+        assert all(("messages" in r) == (r["source"] == "chat") for r in rows)
+        assert all(r.get("messages", PARSED) == PARSED for r in rows)
         lines += [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in rows]
     assert lines == expected(lake, "selected_view")
     damaged = folder / names[1]
@@ -123,6 +132,8 @@ def test_parquet_of_kept_texts_needs_no_pinned_version(made: Both, tmp_path: Pat
     export(lake, replace(one, versions=(99, 99)), "parquet", tmp_path)
     found = [r for p in sorted(tmp_path.glob("*.parquet")) for r in pq.read_table(p).to_pylist()]
     assert [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in found] == rows
+    messages = {(r["source"] == "chat", r["messages"]) for r in found}
+    assert messages == {(True, MESSAGES), (False, None)}
     with pytest.raises(InputError, match="documents version 99 cannot be read any more"):
         export(lake, replace(view, versions=(99, 1)), "parquet", tmp_path / "view")
     assert not (tmp_path / "view").exists()

@@ -95,7 +95,7 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
             "F: selection.seed: Input should be a valid integer, unable to parse string as an "
             "integer, found 'x'",
             "F: corpus.columns.txt is not a setting; did you mean corpus.columns.text? "
-            "Known: doc_id, domain, license, sendable, source, text",
+            "Known: doc_id, domain, license, messages, sendable, source, text",
             "F: judge.window_tokens: Input should be greater than or equal to 16, found 3",
             "F: labelling.repeat_share: Input should be less than or equal to 1, found 2",
             "F: discovery.dimension is not a setting; did you mean discovery.dimensions? "
@@ -322,9 +322,17 @@ WEB = "{name: web, format: json, path: p}"
          "corpus: input, path and source are of a single input: with inputs leave them"),
         (f"inputs: [{WEB}], columns: {{doc_id: id}}",
          "corpus: columns are of a single input: with inputs each has its own"),
-        ("inputs: [{name: web, format: messages, path: p}]",
-         "corpus.inputs.0.format: conversations cannot be read yet: give a column of text, or a "
-         "path into one, found 'messages'"),
+        ("inputs: [{name: web, format: messages, path: p, columns: {text: body}}]",
+         "corpus.inputs.0: messages holds conversations: name columns.messages, or read it as "
+         "json"),
+        ("input: messages, path: p, columns: {text: body}",
+         "corpus: messages holds conversations: name columns.messages, or read it as json"),
+        ("inputs: [{name: web, format: json, path: p, columns: {text: a, messages: b}}]",
+         "corpus.inputs.0.columns: text and messages are both named: set text to null, or leave "
+         "messages"),
+        ("inputs: [{name: web, format: json, path: p, columns: {text: null}}]",
+         "corpus.inputs.0.columns: text (a column of texts) or messages (of conversations) is "
+         "needed"),
         ("inputs: [{name: web, format: json, path: p, encoding: klingon}]",
          "corpus.inputs.0.encoding: should be an encoding that Python knows, as utf-8 or cp1252, "
          "found 'klingon'"),
@@ -342,6 +350,17 @@ def test_inputs_that_contradict_each_other_are_refused(
     file: Path, corpus: str, problem: str
 ) -> None:
     assert refusal_of(file, f"corpus: {{{corpus}}}") == f"F: {problem}"
+
+
+def test_conversations_stand_in_the_place_of_texts(file: Path) -> None:
+    chat = "{name: chat, format: messages, path: p}"
+    talk = "{name: talk, format: parquet, path: p, columns: {messages: turns}}"
+    corpus = loaded(file, f"corpus: {{inputs: [{chat}, {talk}], keep_messages: column}}").corpus
+    columns = [each.columns for each in corpus.inputs]
+    assert [(each.text, each.messages) for each in columns] == [(None, "messages"), (None, "turns")]
+    assert [each.file_format for each in corpus.inputs] == ["json", "parquet"]
+    single = loaded(file, "corpus: {input: messages, path: p, columns: {doc_id: id}}").corpus
+    assert (single.columns.text, single.columns.messages) == (None, "messages")
 
 
 @pytest.mark.parametrize("name", ["a-b.c d", "`a.b`.c", "cat.my-schema.t", "été.t"])
@@ -616,7 +635,7 @@ def test_a_file_says_what_the_corpus_is(file: Path, text: str) -> None:
     file.write_text(f"{text}selection: {{seed: x}}\n")
     assert refusal(file).splitlines() == [
         "F: corpus.input: is missing; it should be one of python_environment, parquet, json, csv, "
-        "text, delta, table, or corpus.inputs a list of several",
+        "text, delta, table, messages, or corpus.inputs a list of several",
         "F: selection.seed: Input should be a valid integer, unable to parse string as an integer, "
         "found 'x'",
     ]

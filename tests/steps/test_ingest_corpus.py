@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from pyspark.sql import functions as F
+from pyspark.sql import Row, functions as F
 
 from mira_spark.corpus.input_rows import changes_told, named_inputs
 from mira_spark.errors import InputError
@@ -206,6 +206,41 @@ def test_inputs_come_in_side_by_side_each_with_its_own_filter_cap_and_columns(
     second = {r["doc_id"]: r for r in empty.read("documents").collect()}
     assert (second["c1"]["text"], second["c1"]["sendable"]) == ("code 2", False)
     assert second.keys() == first.keys(), "the same five books"
+
+
+def test_the_messages_of_a_conversation_stay_in_metadata_or_in_a_column(
+    empty: Lakehouse, tmp_path: Path
+) -> None:
+    talk = [{"role": "user", "content": "hi", "n": 1}, {"role": "assistant", "content": "yes"}]
+    (tmp_path / "chat").mkdir()
+    file = tmp_path / "chat" / "a.jsonl"
+    chat = {"name": "chat", "format": "messages"}
+
+    def ingested(messages: object, run_id: str, **more: object) -> tuple[Row, str]:
+        rows = [{"id": "a", "source": "s", "stars": 1, "messages": messages},
+                {"id": "b", "source": "s", "messages": [5]}]  # fmt: skip
+        file.write_text("\n".join(map(json.dumps, rows)))
+        settings = several(empty, tmp_path, chat)
+        corpus = settings.corpus.model_copy(update=more)
+        outcome = ingest_corpus.run(empty, settings.model_copy(update={"corpus": corpus}), run_id)
+        (row,) = empty.read("documents").collect()
+        return row, outcome.message
+
+    row, message = ingested(talk, "first")
+    assert message.startswith("1 new and 0 changed documents, 1 in all; 1 rejected")
+    assert row["text"] == "@@@ user\nhi\n@@@ assistant\nyes"
+    assert (row["metadata"].pop("stars"), row["messages"]) == ("1", None)
+    assert json.loads(row["metadata"].pop("messages")) == talk
+    assert reasons(empty) == {"not_messages": 1}
+    again, message = ingested(talk, "second")
+    assert message.startswith("0 new and 0 changed")
+    changed, message = ingested([talk[0] | {"n": 2}, talk[1]], "third", keep_messages="column")
+    assert message.startswith("0 new and 1 changed")
+    assert changed["content_hash"] == again["content_hash"]
+    assert changed["metadata"] == {"stars": "1"}
+    assert json.loads(changed["messages"])[0]["n"] == 2
+    changed, message = ingested(talk, "fourth", keep_messages="column")
+    assert message.startswith("0 new and 1 changed"), "the messages alone are others"
 
 
 def test_what_was_made_anew_restored_or_replaced_is_another_input(

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
+from mira_spark.corpus.conversation_text import turns_from_text
 from mira_spark.corpus.excerpts import EXCERPT_MARK
 from mira_spark.corpus.text_kinds import kind_of_text
 
@@ -129,7 +130,10 @@ class Document:
 
     @cached_property
     def turns(self) -> list[tuple[str, str]]:
-        """Speaker in lower case and what is said; none unless the text begins with one of two."""
+        """Speaker in lower case and what is said; none unless the text begins with one of two, or
+        is a conversation."""
+        if turns := turns_from_text(self.text):
+            return [((t.role or "").lower(), "\n".join(p.text for p in t.parts)) for t in turns]
         matches = list(_TURN.finditer(self.text))
         if not matches or matches[0].start() > 200 or len({m[1].lower() for m in matches}) < 2:
             return []

@@ -5,6 +5,8 @@ from random import Random
 
 import pytest
 
+from mira_spark.corpus.conversation_text import conversation_text
+from mira_spark.corpus.conversations import Turn, TurnPart
 from mira_spark.corpus.excerpts import EXCERPT_MARK
 from mira_spark.judges.heuristic.judge import label
 from mira_spark.judges.heuristic.measures import Document, DocumentKind, Property
@@ -145,6 +147,14 @@ def test_names_and_definitions_are_distinct_and_fill_a_rubric_twice() -> None:
 @pytest.mark.parametrize("kind", OF_EVERY_KIND)
 def test_every_kind_is_told_from_the_others(kind: DocumentKind) -> None:
     assert Document(OF_EVERY_KIND[kind]).kind == kind
+
+
+def test_a_conversation_has_the_turns_of_its_marks() -> None:
+    asked, answer = TurnPart("text", "user: hi\n@@@ user"), TurnPart("text", "Yes.")
+    turns = (Turn("User", (asked,)), Turn("assistant", (TurnPart("thinking", "So."), answer)))
+    document = Document(conversation_text(turns))
+    assert document.kind == "dialogue"
+    assert document.turns == [("user", "user: hi\n@@@ user"), ("assistant", "So.\nYes.")]
 
 
 @pytest.mark.parametrize("kind", OF_EVERY_KIND)
