@@ -18,6 +18,8 @@ from mira_spark.lake.record_summary import Summary
 
 FILE = "mira_file"
 """Column of rows of Parquet: the path of their file."""
+_STRICT = {"ignoreCorruptFiles": False, "ignoreMissingFiles": False, "__globPaths__": False}
+"""A path is no pattern, and what a platform is configured to leave out without a word is read."""
 _GROUP_BYTES, _FEW_BYTES = 1 << 25, 1 << 18
 _LARGEST_REMOTE = 2**31 - 1
 _MOST_SHOWN = 10
@@ -58,9 +60,7 @@ def count_parquet_with_rows(spark: SparkSession, listing: Listing) -> int:
 
 def _parquet(spark: SparkSession, paths: Sequence[str], is_local: bool) -> DataFrame:
     whole = [f"file:{path}" for path in paths] if is_local else list(paths)
-    # A platform may be configured to leave out what it cannot read, without a word.
-    strict = {"ignoreCorruptFiles": False, "ignoreMissingFiles": False, "__globPaths__": False}
-    reader = spark.read.options(mergeSchema=True, recursiveFileLookup=True, **strict)
+    reader = spark.read.options(mergeSchema=True, recursiveFileLookup=True, **_STRICT)
     return reader.parquet(*whole)
 
 
@@ -197,10 +197,7 @@ def _by_file(
             pairs = zip(paths, contents, strict=True)
             yield from produce(RecordFile(p, partitions[p], content) for p, content in pairs)
 
-    files = spark.read.format("binaryFile").options(
-        ignoreCorruptFiles=False, ignoreMissingFiles=False
-    )
-    files = files.option("__globPaths__", False).load([*partitions])
+    files = spark.read.format("binaryFile").options(**_STRICT).load([*partitions])
     return files.select("path", "content").mapInArrow(from_contents, schema)
 
 
