@@ -13,7 +13,7 @@ def excerpt(text: str, window_tokens: int) -> str:
     """What a judge sees of `text`: all of it, or its begin, middle and end of `window_tokens` each.
 
     A token is taken as four characters; the windows are joined by `EXCERPT_MARK`. The same cut is
-    made in SQL by `sampling.excerpt_column`, so that long texts never reach the driver.
+    made in SQL by `excerpt_column`, so that long texts never reach the driver.
     """
     return cut(text, window_tokens * CHARACTERS_PER_TOKEN)
 

@@ -2,9 +2,6 @@
 
 from pyspark.sql import Column, DataFrame, Window, functions as F
 
-from mira_spark.corpus.conversation_text import TURN_MARK
-from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN, EXCERPT_MARK, TURN_BREAK
-
 HASH_RANGE = 2**32
 _HALVINGS = 32
 
@@ -22,56 +19,6 @@ def pieces_column(text: Column, piece: int | None) -> Column:
         F.right(text, F.lit(piece)),
     )
     return F.when(length > 3 * piece, F.concat(*parts)).otherwise(text)
-
-
-def excerpt_column(text: Column, window_tokens: int) -> Column:
-    """What a judge sees of a text: the same cut as `excerpts.excerpt`, made before it travels."""
-    size = window_tokens * CHARACTERS_PER_TOKEN
-    length = F.length(text)
-    middle, last = F.floor((length - size) / 2).cast("int"), length - size
-    plain = _joined(text, F.lit(size), (middle, middle + size), last)
-    start, end = _turn_from(text, middle, size), _turn_until(text, middle + size, size)
-    alone = F.least(_next_turn(text, start + 1) - 1, start + size)
-    whole = (start, F.when(start < end, end).otherwise(alone))
-    begin, last = _turn_until(text, F.lit(size), size), _turn_from(text, last, size)
-    of_turns = _joined(text, begin, whole, last)
-    cut = F.when(text.startswith(TURN_MARK), of_turns).otherwise(plain)
-    return F.when(length <= 3 * size, text).otherwise(cut)
-
-
-def _joined(text: Column, begin: Column, middle: tuple[Column, Column], last: Column) -> Column:
-    """The windows of a text as `excerpts.windows` has them, joined; places count from 0."""
-    start, end = middle
-    mark = F.lit(EXCERPT_MARK)
-    return F.concat(
-        F.left(text, begin),
-        mark,
-        text.substr(start + 1, end - start),
-        mark,
-        text.substr(last + 1, F.length(text)),
-    )
-
-
-def _turn_from(text: Column, place: Column, size: int) -> Column:
-    last, following = _last_turn(text, place), _next_turn(text, place)
-    is_long = following - 1 > F.greatest(place, last + size)
-    return F.when(is_long, place).otherwise(following)
-
-
-def _turn_until(text: Column, place: Column, size: int) -> Column:
-    last, following = _last_turn(text, place + 1), _next_turn(text, place + 1)
-    return F.when(following - 1 - last > size, place).otherwise(last - 1)
-
-
-def _last_turn(text: Column, place: Column) -> Column:
-    before = F.left(text, place + len(TURN_MARK))
-    behind = F.substring_index(before, TURN_BREAK, -1)
-    return F.greatest(F.length(before) - F.length(behind) - len(TURN_MARK), F.lit(0))
-
-
-def _next_turn(text: Column, place: Column) -> Column:
-    found = F.position(F.lit(TURN_BREAK), text, place)
-    return F.when(found == 0, F.length(text) + 1).otherwise(found)
 
 
 def sample(

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame, Row, functions as F
 
-from mira_spark.corpus import excerpts, sampling
+from mira_spark.corpus import excerpts
+from mira_spark.corpus.excerpt_column import excerpt_column
 from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN, EXCERPT_MARK
 from mira_spark.judges import defence, prompts
 from mira_spark.judges.protocol import Anchor, Purpose, Request
@@ -37,7 +38,7 @@ def may_leave(documents: DataFrame, licenses: Collection[str]) -> DataFrame:
 
 def excerpt_of_text(window_tokens: int) -> Column:
     """What a judge sees of the column `text`."""
-    return sampling.excerpt_column(F.col("text"), window_tokens)
+    return excerpt_column(F.col("text"), window_tokens)
 
 
 def with_excerpts(documents: DataFrame, window_tokens: int) -> DataFrame:

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame, SparkSession, Window, functions as F
 from mira_spark.corpus import sampling
 from mira_spark.corpus.conversation_text import conversation_text
 from mira_spark.corpus.conversations import Turn, TurnPart
+from mira_spark.corpus.excerpt_column import excerpt_column
 from mira_spark.corpus.excerpts import excerpt
 
 
@@ -15,7 +16,7 @@ from mira_spark.corpus.excerpts import excerpt
 def test_windows_in_sql_are_those_of_the_prompt(spark: SparkSession, length: int) -> None:
     text = ("aé漢😀\n" * (length // 5 + 1))[:length]
     row = spark.createDataFrame([(text,)], "text string")
-    cut = row.select(sampling.excerpt_column(F.col("text"), 16)).collect()[0][0]
+    cut = row.select(excerpt_column(F.col("text"), 16)).collect()[0][0]
     assert cut == excerpt(text, 16)
 
 
@@ -34,7 +35,7 @@ def test_windows_in_sql_fall_between_the_turns_of_a_conversation(spark: SparkSes
         texts.append(conversation_text(Turn("user", (TurnPart("text", each),)) for each in said))
     rows = spark.createDataFrame([(text,) for text in texts], "text string").coalesce(1)
     sizes = (2, 4, 7, 16)
-    cuts = [sampling.excerpt_column(F.col("text"), size).alias(str(size)) for size in sizes]
+    cuts = [excerpt_column(F.col("text"), size).alias(str(size)) for size in sizes]
     for row in rows.select("text", *cuts).collect():
         assert [row[str(size)] for size in sizes] == [excerpt(row["text"], size) for size in sizes]
 
