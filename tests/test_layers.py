@@ -27,7 +27,7 @@ FOLDER_ORDER = (
 ON_EXECUTORS = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
                 "mira_spark.scoring.batches", "mira_spark.scoring.workers",
                 "mira_spark.corpus.tokens", "mira_spark.corpus.python_environment",
-                "mira_spark.students.*")  # fmt: skip
+                "mira_spark.corpus.near_batches", "mira_spark.students.*")  # fmt: skip
 SPARK_FREE = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
               "mira_spark.judges.*", "mira_spark.students.*", "mira_spark.process.*",
               "mira_spark.scoring.batches", "mira_spark.corpus.tokens",
@@ -36,6 +36,7 @@ SPARK_FREE = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
               "mira_spark.report.page", "mira_spark.corpus.python_environment",
               "mira_spark.corpus.docstrings", "mira_spark.corpus.installed_files",
               "mira_spark.corpus.embedding", "mira_spark.corpus.grouping",
+              "mira_spark.corpus.near_batches",
               "mira_spark.rubrics.discovery", "mira_spark.labels.labelling",
               "mira_spark.labels.canaries", "mira_spark.labels.verdict",
               "mira_spark.distillation.trained",
@@ -759,7 +760,7 @@ def test_all_files_are_looked_at() -> None:
 def test_imports_are_followed_through_modules_and_packages() -> None:
     reachable = reached("mira_spark.scoring.batches", CHECKOUT)
     assert reachable["mira_spark.students.linear"] == "mira_spark.students.artefact"
-    assert reachable["numba"] == "mira_spark.students.hashing"
+    assert reachable["numba"] == "mira_spark.process.machine_code"
     assert "mira_spark" in reachable
     assert "pyspark" in reached("mira_spark.cli.main", CHECKOUT)
     assert "mira_spark.steps.score_documents" in reached("jobs.run_pipeline", CHECKOUT)

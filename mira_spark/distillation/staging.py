@@ -18,9 +18,9 @@ def stage(lake: Lakehouse, labels: DataFrame, folder: Path) -> dict[str, str]:
 
     Folds are cut by domain. A document without a domain stands in the fold of texts that nearly
     equal it, and so do those of a domain that has over half of a source's rows: in one fold it
-    would leave a student that has hardly read the source. Equal texts are in the fold of the first
-    of them by doc_id, spoilt copies in that of their originals: no student is measured on what it
-    has read.
+    would leave a student that has hardly read the source. Equal texts, and documents that one
+    stands for in `near_duplicates`, are in the fold of the first of them by doc_id, spoilt copies
+    in that of their originals: no student is measured on what it has read.
     """
     documents = lake.read("documents").select(
         "doc_id", F.col("content_hash").alias("hash_now"), "text", "n_tokens", "domain"
@@ -35,8 +35,10 @@ def stage(lake: Lakehouse, labels: DataFrame, folder: Path) -> dict[str, str]:
     by_domain = F.when(is_whole, F.concat(F.lit("domain "), "domain"))
     other_text = F.when(by_domain.isNull(), F.col("text"))
     rows = rows.withColumn("domain", F.coalesce(by_domain, _nearly_equal(other_text)))
-    first = rows.groupBy("hash_now").agg(F.min_by("domain", "doc_id").alias("domain"))
-    staged = rows.drop("domain").join(first, on="hash_now", how="inner")
+    near = lake.read("near_duplicates").select(
+        "doc_id", F.col("content_hash").alias("hash_now"), "representative"
+    )
+    staged = rows.drop("domain").join(_domains(rows, near), on="hash_now", how="inner")
     staged = staged.withColumns({"text": F.coalesce("spoilt_text", "text"), "spoilt": is_spoilt})
     sizes = {row["domain"]: row["count"] for row in staged.groupBy("domain").count().collect()}
     folds = list(balanced_folds(sizes, FOLDS).items())
@@ -59,6 +61,18 @@ def _domains_with_half(rows: DataFrame) -> dict[str, str]:
         for domain, n in by_domain.items()
         if domain is not None and 2 * n > sum(by_domain.values())
     }
+
+
+def _domains(rows: DataFrame, near: DataFrame) -> DataFrame:
+    """By `hash_now`, the `domain` of the first document of the text's cluster."""
+    clustered = rows.join(near, on=["doc_id", "hash_now"], how="left")
+    texts = clustered.groupBy("hash_now").agg(
+        F.min(F.coalesce("representative", "doc_id")).alias("cluster"),
+        F.min_by("domain", "doc_id").alias("domain"),
+        F.min("doc_id").alias("doc_id"),
+    )
+    first = texts.groupBy("cluster").agg(F.min_by("domain", "doc_id").alias("domain"))
+    return texts.select("hash_now", "cluster").join(first, on="cluster").drop("cluster")
 
 
 def _nearly_equal(text: Column) -> Column:

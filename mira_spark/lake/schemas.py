@@ -26,6 +26,7 @@ from mira_spark.lake.columns import (
     Table,
     columns,
 )
+from mira_spark.lake.schemas_duplicates import DUPLICATE_TABLES
 from mira_spark.lake.schemas_judge import JUDGE_TABLES
 from mira_spark.lake.schemas_students import STUDENT_TABLES
 
@@ -174,7 +175,7 @@ TABLES: dict[str, Table] = {
             (
                 "set_aside",
                 STRING,
-                "why they do not compete: filtered, excluded, duplicate",
+                "why they do not compete: filtered, excluded, duplicate, near-duplicate",
                 NULL,
             ),
             (
@@ -288,6 +289,7 @@ TABLES: dict[str, Table] = {
             ("message", STRING, "what the step says it found or did", NULL),
         ),
     ),
+    **DUPLICATE_TABLES,
     **STUDENT_TABLES,
     **JUDGE_TABLES,
 }

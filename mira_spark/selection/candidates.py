@@ -22,7 +22,8 @@ _TEXTS = ("source", "source_group", "domain", "license")
 FLAGS = ("sendable", "repaired")
 _NUMBERS = ("n_bytes", "n_tokens", "quality")
 OF_DOCUMENTS = ("domain", "license", "sendable", "repaired", "n_bytes", "metadata")
-FILTERED, EXCLUDED, DUPLICATE, OVERSIZED = "filtered", "excluded", "duplicate", "oversized"
+FILTERED, EXCLUDED, OVERSIZED = "filtered", "excluded", "oversized"
+DUPLICATE, NEAR_DUPLICATE = "duplicate", "near-duplicate"
 UNSCORED, NOT_FINITE = "without a score", "without a finite score"
 COMPARED: dict[str, Callable[[Any, Any], Column]] = {
     "=": operator.eq,
@@ -41,8 +42,8 @@ def candidates_digest(settings: SelectionSettings) -> str:
     chosen = settings.model_dump(mode="json", include=decisive)
     if chosen == SelectionSettings().model_dump(mode="json", include=set(chosen)):
         return "all"
-    if settings.duplicates == "first" or settings.noise_scale:
-        chosen["seed"] = settings.seed  # which of two equals is first, and the noise
+    if settings.duplicates != "keep" or settings.noise_scale:
+        chosen["seed"] = settings.seed  # which of several is first, and the noise
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -85,13 +86,15 @@ def competing_documents(
     documents: DataFrame,
     excluded: Sequence[tuple[str, DataFrame]],
     given: DataFrame | None,
+    near: DataFrame | None,
     settings: SelectionSettings,
 ) -> DataFrame:
     """The current scores with `quality` replaced by what documents compete by (0-10,000; null:
     quarantined), `tie_hash`, and `set_aside`: why one does not compete, null for a candidate.
 
     `excluded` are (column, keys) of documents never to select, as `user_tables.exclusions` gives
-    them, `given` are `user_tables.scores`. A document that fails twice has the first reason.
+    them, `given` are `user_tables.scores`, `near` is `near_duplicates` where the settings ask for
+    it: rows have their `cluster` then. A document that fails twice has the first reason.
     """
     rows = scores.withColumn("set_aside", F.lit(None).cast("string"))
     wanted = sorted({f.column.split(".")[0] for f in settings.where} & set(OF_DOCUMENTS))
@@ -105,8 +108,18 @@ def competing_documents(
         rows = _aside(rows, F.col("listed").isNotNull(), EXCLUDED).drop("listed")
     rows = _competing(rows.withColumn("tie_hash", tie_hash(settings.seed)), given, settings)
     if settings.duplicates == "first":
-        rows = _firsts(rows)
+        rows = _firsts(rows, "content_hash", DUPLICATE)
+    if near is not None:
+        rows = _firsts(with_clusters(rows, near), "cluster", NEAR_DUPLICATE)
     return rows.drop(*wanted)
+
+
+def with_clusters(rows: DataFrame, near: DataFrame) -> DataFrame:
+    """With `cluster`: the doc_id of the document that stands for it in `near_duplicates`, or its
+    own."""
+    stands = near.select("doc_id", "content_hash", "representative")
+    rows = rows.join(stands, on=["doc_id", "content_hash"], how="left")
+    return rows.withColumn("cluster", F.coalesce("representative", "doc_id")).drop("representative")
 
 
 def set_aside_oversized(rows: DataFrame, limits: DataFrame) -> DataFrame:
@@ -172,14 +185,14 @@ def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSett
     return rows.withColumn("quality", quality).drop("level", "is_in")
 
 
-def _firsts(rows: DataFrame) -> DataFrame:
-    """Of candidates with equal texts all but the first in the order are set aside."""
+def _firsts(rows: DataFrame, key: str, reason: str) -> DataFrame:
+    """Of candidates with an equal `key` all but the first in the order are set aside."""
     place = F.struct(-F.col("quality"), "tie_hash", "doc_id")
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
-    firsts = competing.groupBy("content_hash").agg(
+    firsts = competing.groupBy(key).agg(
         F.min(place).getField("doc_id").alias("first"), F.count("*").alias("equal")
     )
     several = firsts.filter("equal > 1").drop("equal")
-    rows = rows.join(several, on="content_hash", how="left")
+    rows = rows.join(several, on=key, how="left")
     repeated = F.col("first").isNotNull() & (F.col("first") != F.col("doc_id"))
-    return _aside(rows, repeated & F.col("quality").isNotNull(), DUPLICATE).drop("first")
+    return _aside(rows, repeated & F.col("quality").isNotNull(), reason).drop("first")

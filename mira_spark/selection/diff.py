@@ -37,7 +37,7 @@ def diff(lake: Lakehouse, a: Selection, b: Selection) -> list[Moved]:
 
     Where a selection reads users' tables, `set aside` is by what they say now.
     """
-    record.check_readable(lake, [a, b], record.PINNED)
+    record.check_readable(lake, [a, b], record.ALL_PINNED)
     rows = _side(lake, a, "a").join(_side(lake, b, "b"), on="doc_id", how="full")
     in_a, in_b = (F.coalesce(f"{x}_in", F.lit(False)) for x in "ab")
     side = F.when(in_a & in_b, BOTH).when(in_a, ONLY_A).otherwise(ONLY_B)

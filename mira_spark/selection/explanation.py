@@ -54,7 +54,7 @@ def explain_all(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> list
     InputError when there is no such document, or a version that the selection was made from cannot
     be read any more.
     """
-    record.check_readable(lake, [one], record.PINNED)
+    record.check_readable(lake, [one], record.ALL_PINNED)
     known = _known(lake, one, doc_ids)
     return [_explained(known, doc_id) for doc_id in doc_ids]
 
@@ -105,14 +105,23 @@ def _listed_ids(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> froz
 
 
 def _candidates(lake: Lakehouse, one: Selection, documents: Sequence[Row]) -> dict[str, Row]:
-    names = ["content_hash"]
+    """With scores: these documents, and what competes in their place."""
+    rows, near = record.pinned_scores(lake, one), record.near_duplicates(lake, one)
+    is_asked = F.col("doc_id").isin([row["doc_id"] for row in documents])
+    names = [] if near is not None else ["content_hash"]
     if one.settings.duplicates == "keep":
         names += ["source", "bucket", "doc_id"]
-    rows = record.pinned_scores(lake, one)
     for name in names:
         rows = rows.filter(F.col(name).isin(list({row[name] for row in documents})))
+    if near is not None:
+        clustered = candidates.with_clusters(rows, near)
+        asked = clustered.filter(is_asked).select("cluster").distinct()
+        alike = clustered.join(asked, on="cluster", how="left_semi").select("doc_id")
+        rows = rows.join(alike, on="doc_id", how="left_semi")
     own = rows.select("doc_id", F.col("quality").alias("own_quality"))
-    return _by(record.competing_rows(lake, one, rows).join(own, on="doc_id", how="left"), "doc_id")
+    rows = record.competing_rows(lake, one, rows).join(own, on="doc_id", how="left")
+    competes = F.col("set_aside").isNull() | (F.col("set_aside") == candidates.OVERSIZED)
+    return _by(rows.filter(is_asked | competes), "doc_id")
 
 
 def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
@@ -183,9 +192,10 @@ def _scored(known: _Known, cutoff: Row, row: Row) -> dict[str, Any]:
 def _set_aside(known: _Known, cutoff: Row, row: Row) -> tuple[str | None, str]:
     aside, score = row["set_aside"], known.one.settings.score
     if aside == candidates.DUPLICATE:
-        equals = [r for r in known.candidates.values() if r["content_hash"] == row["content_hash"]]
-        kept = [r["doc_id"] for r in equals if not r["set_aside"] and r["quality"] is not None]
-        return aside, f"a duplicate of {', '.join(kept)}"
+        return aside, f"a duplicate of {_competing_in_its_place(known, row, 'content_hash')}"
+    if aside == candidates.NEAR_DUPLICATE:
+        best = _competing_in_its_place(known, row, "cluster")
+        return aside, f"a near-duplicate: of its cluster {best} is the best"
     if aside == candidates.UNSCORED and isinstance(score, ScoreColumn):
         return aside, f"{score.table} has no {score.column} of it"
     if aside == candidates.NOT_FINITE and isinstance(score, ScoreColumn):
@@ -198,6 +208,14 @@ def _set_aside(known: _Known, cutoff: Row, row: Row) -> tuple[str | None, str]:
     if row["quality"] is None:
         return bins.QUARANTINED, f"quarantined: {row['reason']}"
     return None, ""
+
+
+def _competing_in_its_place(known: _Known, row: Row, key: str) -> str:
+    """The id of the document that competes of those with the same `key`, oversized or not."""
+    alike = [r for r in known.candidates.values() if r[key] == row[key]]
+    best = [r["doc_id"] for r in alike if r["set_aside"] in (None, candidates.OVERSIZED)
+            and r["quality"] is not None]  # fmt: skip
+    return ", ".join(best)
 
 
 def _dimensions(row: Row, student: Row | None, manifest: Manifest | None) -> list[ScoredDimension]:

@@ -3,13 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import InputError, ReconciliationError, joined
+from mira_spark.lake.history import Snapshot
 from mira_spark.lake.inputs import input_version
+from mira_spark.lake.runs import last_finished
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks
 from mira_spark.scoring.batches import Scorer
@@ -20,38 +22,57 @@ from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.selection import SMALLEST_DOCUMENT_SHARE, ScoreColumn, SelectionSettings
 from mira_spark.settings.students import Registry
 
+PINNED = ("documents", "scores")
+"""The tables of ours that every selection is made from."""
+
 
 @dataclass(frozen=True)
 class Pinned:
     """The versions of `documents` and `scores`, in this order, and the students that a selection is
-    made from; `others` are users' tables, `table_ids` Delta's ids of ours."""
+    made from; `others` are users' tables, `table_ids` Delta's ids of ours. `further` tables of ours
+    decide who competes: `near_duplicates`, where they count."""
 
     versions: tuple[int, int]
     students: Mapping[str, str]
     others: Mapping[str, str]
     table_ids: tuple[str, str] = ("", "")
+    further: Mapping[str, Snapshot] = field(default_factory=dict)
 
     def candidates_id(self, chosen: SelectionSettings) -> str:
         """Of who competes by what, in these very tables: with the versions of users' tables, where
         they decide it, with the students, where one's scores decide which of another's documents
         compete, and with the size from which the histogram tells documents apart."""
-        students = sorted(self.students.values()) if chosen.duplicates == "first" else []
+        students = sorted(self.students.values()) if chosen.duplicates != "keep" else []
         digest, large = candidates.candidates_digest(chosen), str(SMALLEST_DOCUMENT_SHARE)
-        parts = [digest, dict(self.others), students, self.table_ids, large]
+        others = {**self.others, **self._further_versions}
+        parts = [digest, others, students, self.table_ids, large]
         content = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def selection_id(self, chosen: SelectionSettings) -> str:
         """Of a selection with these settings."""
-        tables = dict(zip(("documents", "scores"), self.table_ids, strict=True))
-        others = dict(self.others) | tables
+        tables = dict(zip(PINNED, self.table_ids, strict=True))
+        others = {**self.others, **tables, **self._further_versions}
         return order.selection_id(chosen, *self.versions, self.students.values(), others)
+
+    def settings_text(self, chosen: SelectionSettings) -> str:
+        """As `selections` keeps them: JSON, with the versions of users' tables as `tables`, those
+        of further tables of ours as `further`, and the ids of all of ours as `table_ids`."""
+        ids = dict(zip(PINNED, self.table_ids, strict=True))
+        ids |= {table: snapshot.table_id for table, snapshot in self.further.items()}
+        further = {table: snapshot.version for table, snapshot in self.further.items()}
+        pinned = {"tables": dict(self.others), "table_ids": ids, "further": further}
+        return json.dumps(chosen.model_dump(mode="json") | pinned, sort_keys=True)
+
+    @property
+    def _further_versions(self) -> dict[str, str]:
+        return {f"our {table}": str(snapshot) for table, snapshot in self.further.items()}
 
 
 def pinned_state(
     lake: Lakehouse, grouping: Grouping, place: Registry, chosen: SelectionSettings
 ) -> Pinned:
-    """The state of now. InputError as of `scored_champions`."""
+    """The state of now. InputError as of `scored_champions` and `further_tables`."""
     students = {g: s.student_id for g, s in scored_champions(lake, grouping, place).items()}
     # In this order: a document that is scored meanwhile may not have a score and be missing.
     scored, documents = lake.snapshot("scores"), lake.snapshot("documents")
@@ -60,7 +81,24 @@ def pinned_state(
         students,
         user_table_versions(lake, chosen),
         (documents.table_id, scored.table_id),
+        further_tables(lake, chosen, documents),
     )
+
+
+def further_tables(
+    lake: Lakehouse, chosen: SelectionSettings, documents: Snapshot
+) -> dict[str, Snapshot]:
+    """The state of `near_duplicates` where the selection asks for them; InputError when they were
+    not found in these very documents."""
+    if chosen.duplicates != "near":
+        return {}
+    last = last_finished(lake, chosen.name).get("find_duplicates")
+    if last is None or last["inputs"].get("documents") != str(documents):
+        raise InputError(
+            f"selection.duplicates: near needs {lake.name('near_duplicates')} of the documents as "
+            "they are now: run find_duplicates first"
+        )
+    return {"near_duplicates": lake.snapshot("near_duplicates")}
 
 
 def scored_champions(lake: Lakehouse, grouping: Grouping, place: Registry) -> dict[str, Scorer]:
@@ -105,6 +143,7 @@ def pinned_candidates(
             "repair, then mira run"
         )
     documents = lake.read("documents", state.versions[0])
-    return candidates.competing_documents(
-        rows, documents, *user_tables.read_user_tables(lake.spark, chosen), chosen
-    )
+    given = user_tables.read_user_tables(lake.spark, chosen)
+    snapshot = state.further.get("near_duplicates")
+    near = None if snapshot is None else lake.read("near_duplicates", snapshot.version)
+    return candidates.competing_documents(rows, documents, *given, near, chosen)

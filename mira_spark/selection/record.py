@@ -14,13 +14,14 @@ from mira_spark.lake.retention import unreadable_versions
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.selection import candidates, order, user_tables
-from mira_spark.selection.pinned import Pinned
+from mira_spark.selection.pinned import PINNED
 from mira_spark.selection.walk import Cut
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.settings.types import NAME
 
 NAME_OR_ID = re.compile(NAME)
-PINNED = ("documents", "scores")
+ALL_PINNED = (*PINNED, "near_duplicates")
+"""Tables of ours that a selection may be made from; from the first two it always is."""
 WRITES = ("selected_documents", "selection_cutoffs", "selections")
 _COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
 CUT = ("quality_cut", "tie_hash_cut", "tie_doc_id_cut")
@@ -30,8 +31,9 @@ SCORED_BY = ["source", "source_group", "student_id"]
 @dataclass(frozen=True)
 class Selection:
     """A row of `selections`; `versions` are of `documents` and `scores`, in this order, `tables`
-    those of the users' tables that its settings name. `table_ids` are Delta's ids of ours, empty in
-    an old selection."""
+    those of the users' tables that its settings name, `further` those of more tables of ours:
+    `near_duplicates`, where they count. `table_ids` are Delta's ids of ours, empty in an old
+    selection."""
 
     selection_id: str
     name: str
@@ -45,6 +47,7 @@ class Selection:
     created_at: datetime
     tables: Mapping[str, str] = field(default_factory=dict)
     table_ids: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -54,7 +57,7 @@ class Selection:
     @property
     def made_from(self) -> str:
         """The versions of everything, and the seed, for messages."""
-        tables = dict(zip(PINNED, self.versions, strict=True)) | dict(self.tables)
+        tables = self.pinned_versions | dict(self.tables)
         versions = ", ".join(f"{name} version {version}" for name, version in tables.items())
         return f"{versions}, seed {self.settings.seed}"
 
@@ -65,9 +68,14 @@ class Selection:
             return ()
         return PINNED if self.settings.is_predicate else ("documents",)
 
+    @property
+    def pinned_versions(self) -> dict[str, int]:
+        """The tables of ours that it was made from, to their versions."""
+        return dict(zip(PINNED, self.versions, strict=True)) | dict(self.further)
+
     def version(self, table: str) -> int:
-        """The pinned version of `documents` or `scores`."""
-        return self.versions[PINNED.index(table)]
+        """The pinned version of one of `pinned_versions`."""
+        return self.pinned_versions[table]
 
 
 def all_selections(lake: Lakehouse) -> list[Selection]:
@@ -76,17 +84,10 @@ def all_selections(lake: Lakehouse) -> list[Selection]:
     return [_selection(row) for row in rows.collect()]
 
 
-def settings_text(settings: SelectionSettings, state: Pinned) -> str:
-    """As `selections` keeps them: JSON, with the versions of users' tables as `tables` and the ids
-    of ours as `table_ids`."""
-    ids = dict(zip(PINNED, state.table_ids, strict=True))
-    content = settings.model_dump(mode="json") | {"tables": dict(state.others), "table_ids": ids}
-    return json.dumps(content, sort_keys=True)
-
-
 def _selection(row: Row) -> Selection:
     content = json.loads(row["settings"])
     tables, table_ids = content.pop("tables", {}), content.pop("table_ids", {})
+    further = content.pop("further", {})
     try:
         settings = SelectionSettings.model_validate(content)
     except ValidationError as error:
@@ -107,6 +108,7 @@ def _selection(row: Row) -> Selection:
         created_at=row["created_at"],
         tables=tables,
         table_ids=table_ids,
+        further=further,
     )
 
 
@@ -146,8 +148,11 @@ def lost_versions(
     """By selection id, a line for each selection with a pinned version that cannot be read any
     more, and what to do; of the tables its view reads, or of `tables`."""
     lost: dict[str, dict[str, str]] = {one.selection_id: {} for one in found}
-    for table in PINNED:
-        needing = [one for one in found if table in (one.view_needs if tables is None else tables)]
+    for table in ALL_PINNED:
+        made_from = [one for one in found if table in one.pinned_versions]
+        needing = [
+            one for one in made_from if table in (one.view_needs if tables is None else tables)
+        ]
         remade = _of_tables_made_anew(lake, needing, table)
         same = [one for one in needing if one not in remade]
         unreadable = unreadable_versions(lake, table, (one.version(table) for one in same))
@@ -236,8 +241,15 @@ def competing_rows(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFram
     users' tables as they are now."""
     documents = lake.read("documents", one.version("documents"))
     given = user_tables.read_user_tables(lake.spark, one.settings)
-    found = candidates.competing_documents(rows, documents, *given, one.settings)
+    near = near_duplicates(lake, one)
+    found = candidates.competing_documents(rows, documents, *given, near, one.settings)
     return candidates.set_aside_oversized(found, cutoffs(lake, one))
+
+
+def near_duplicates(lake: Lakehouse, one: Selection) -> DataFrame | None:
+    """Those it was made from; None where it does not ask for them."""
+    version = one.further.get("near_duplicates")
+    return None if version is None else lake.read("near_duplicates", version)
 
 
 def selection_documents(lake: Lakehouse, one: Selection) -> DataFrame:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mira_spark.errors import ConfigError, joined
 from mira_spark.settings import yaml_files
 from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, GroupingSettings
+from mira_spark.settings.duplicates import DuplicatesSettings
 from mira_spark.settings.embedder import EmbedderSettings, Grouping
 from mira_spark.settings.gate import GateSettings
 from mira_spark.settings.judge import JudgeSettings
@@ -50,6 +51,7 @@ class Settings(BaseModel):
     local_cores: int | None = Field(None, ge=1)
     local_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[gm]$")
     corpus: CorpusSettings = CorpusSettings()
+    duplicates: DuplicatesSettings = DuplicatesSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     grouping: GroupingSettings = GroupingSettings()
     judge: JudgeSettings = JudgeSettings()

@@ -152,7 +152,7 @@ class SelectionSettings(_Settings):
     temperature: Annotated[float, AfterValidator(_whole_thousandths)] = Field(0.0, ge=0, le=POINTS)
     where: tuple[Filter, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
-    duplicates: Literal["keep", "first"] = "keep"
+    duplicates: Literal["keep", "first", "near"] = "keep"
     materialize: Literal["view", "manifest", "text"] = "view"
     keep_days: int = Field(30, ge=0)
     seed: Seed = 0
@@ -204,5 +204,5 @@ class SelectionSettings(_Settings):
     @property
     def is_predicate(self) -> bool:
         """Whether a selection can be told from `scores` alone, without a list of documents."""
-        by_list = self.where or self.exclude or self.duplicates == "first"
+        by_list = self.where or self.exclude or self.duplicates != "keep"
         return not (by_list or isinstance(self.score, ScoreColumn) or self.materialize != "view")

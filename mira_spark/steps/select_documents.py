@@ -1,6 +1,6 @@
-"""Keep the best documents under the token budget. Reads `scores`; writes `score_histogram`,
-`selections`, `selection_cutoffs`, `selected_documents` and the views `selected`,
-`selected_<name>`."""
+"""Keep the best documents under the token budget. Reads `scores` and `near_duplicates`;
+writes `score_histogram`, `selections`, `selection_cutoffs`, `selected_documents` and the views
+`selected`, `selected_<name>`."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,13 +16,15 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.scoring.current_scores import current_scores
-from mira_spark.selection import candidates, choice, histogram, record, unscored, user_tables, views
+from mira_spark.selection import candidates, choice, histogram, unscored, user_tables, views
 from mira_spark.selection.allocation import allocation_policy
 from mira_spark.selection.choice import Choice
 from mira_spark.selection.histogram import QUARANTINED, Bins
 from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.pinned import (
+    PINNED,
     Pinned,
+    further_tables,
     pinned_candidates,
     pinned_state,
     scored_champions,
@@ -35,12 +37,14 @@ WRITES = ("score_histogram", "selections", "selection_cutoffs", "selected_docume
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    """The selection's name, the versions of `documents`, `scores` and the user's tables, and every
-    group's champion."""
+    """The selection's name, the versions of `documents`, `scores`, `near_duplicates` where they
+    count and the user's tables, and every group's champion."""
     chosen = settings.selection
     candidates.check(chosen)
     scorers = scored_champions(lake, settings.source_grouping, settings.student_registry)
-    versions = {table: str(lake.snapshot(table)) for table in ("documents", "scores")}
+    tables = {table: lake.snapshot(table) for table in PINNED}
+    tables |= further_tables(lake, chosen, tables["documents"])
+    versions = {table: str(snapshot) for table, snapshot in tables.items()}
     others = user_table_versions(lake, chosen)
     name = {SELECTION_NAME: chosen.name}
     return name | versions | others | {f"student of {g}": s.student_id for g, s in scorers.items()}
@@ -71,9 +75,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Choose the documents and record the selection. Its views are replaced last: until then those
     of the selection before stand."""
     chosen = settings.selection
-    if chosen.materialize != "text":
-        retention.check(lake, ("documents", "scores"), chosen.keep_days)
     state = _pinned_state(lake, settings)
+    if chosen.materialize != "text":
+        retention.check(lake, (*PINNED, *state.further), chosen.keep_days)
     rows = pinned_candidates(
         lake, current_grouping_id(lake, settings.source_grouping), chosen, state
     )
@@ -175,7 +179,7 @@ def _row(selected: Choice, digest: str | None, now: datetime) -> dict[str, objec
         "name": selected.settings.name,
         "policy": selected.settings.policy,
         "candidates": selected.state.candidates_id(selected.settings),
-        "settings": record.settings_text(selected.settings, selected.state),
+        "settings": selected.state.settings_text(selected.settings),
         "documents_version": selected.state.versions[0],
         "scores_version": selected.state.versions[1],
         "seed": selected.settings.seed,

@@ -8,20 +8,17 @@ rank correlation on Python files fell from 0.891 to 0.875, and scoring was no fa
 are an option. A change in
 what is hashed is a new `VERSION`: students trained before it must not be read with it.
 
-All kernels that call one another stay in this one file: numba caches machine code per file, and
-would not notice that a callee in another file changed.
+All kernels that call one another stay in this one file, as `machine_code.compiled` asks.
 
 Legend: D documents, F features, S = len(SHAPE) shape features, 16 = WIDTH weights a feature.
 """
 
-import os
-import tempfile
-from collections.abc import Callable
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from mira_spark.process.machine_code import compiled
 
 VERSION: Final = 2
 WIDTH = 16  # weights a feature: one cache line of float32, whatever the number of slots
@@ -104,26 +101,13 @@ _PAIR_SHIFT = np.uint64(64 - 16)
 _SEEN = ((1 << 14) + (1 << 16)) // 64
 
 
-def _jit(function: Callable[..., Any]) -> Any:
-    """Compiled on its first call, not on import, and kept on disk where there is a place for it."""
-    try:
-        compiled = numba.njit(nogil=True, cache=True)(function)
-        # From inside a zip numba would find out only when it writes.
-        folder = str(compiled.stats.cache_path)
-        os.makedirs(folder, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        return compiled
-    except (OSError, RuntimeError):  # an executor without a writable home: each process compiles
-        return numba.njit(nogil=True)(function)
-
-
-@_jit
+@compiled
 def _mix(value: Any) -> Any:
     value = (value ^ (value >> _HALF)) * _MIX
     return value ^ (value >> _HALF)
 
 
-@_jit
+@compiled
 def _first_time(seen: Any, key: Any) -> Any:
     """1 when bit `key` of the bitmap was not set before this call, which sets it; else 0."""
     word = key >> np.uint64(6)
@@ -134,7 +118,7 @@ def _first_time(seen: Any, key: Any) -> Any:
     return 1
 
 
-@_jit
+@compiled
 def _end_line(tallies: Any, position: Any) -> None:
     length = position - tallies[_LINE_START]
     tallies[_LINE_START] = position + 1
@@ -144,7 +128,7 @@ def _end_line(tallies: Any, position: Any) -> None:
         tallies[_BLANK_LINES] += 1
 
 
-@_jit
+@compiled
 def _word(data: Any, position: Any, end: Any, tallies: Any) -> Any:
     """The end of the word that begins at `position`, and its hash."""
     hashed = _START
@@ -163,7 +147,7 @@ def _word(data: Any, position: Any, end: Any, tallies: Any) -> Any:
     return position, _mix(hashed)
 
 
-@_jit
+@compiled
 def _line(data: Any, position: Any, end: Any, tallies: Any) -> Any:
     """The end of the newline at `position` and the indent after it, and their hash."""
     _end_line(tallies, position)
@@ -179,7 +163,7 @@ def _line(data: Any, position: Any, end: Any, tallies: Any) -> Any:
     return position, _mix(_LINE + np.uint64(min(indent, _WIDEST_INDENT)))
 
 
-@_jit
+@compiled
 def _bracket(step: Any, tallies: Any) -> None:
     """Count a bracket: one that closes what is not open has no partner."""
     tallies[_BRACKETS] += 1
@@ -191,7 +175,7 @@ def _bracket(step: Any, tallies: Any) -> None:
         tallies[_UNMATCHED] += 1
 
 
-@_jit
+@compiled
 def _hash_some(
     data: Any,
     position: Any,
@@ -236,7 +220,7 @@ def _hash_some(
     return position, last, n
 
 
-@_jit
+@compiled
 def _hash_grams(data: Any, position: Any, end: Any, shift: Any, features: Any) -> Any:
     """Hash every four bytes in a row until `end` or until `features` is full.
 
@@ -253,14 +237,14 @@ def _hash_grams(data: Any, position: Any, end: Any, shift: Any, features: Any) -
     return position, n
 
 
-@_jit
+@compiled
 def _begin(tallies: Any, seen: Any, start: Any) -> None:
     tallies[:] = 0
     tallies[_LINE_START] = start
     seen[:] = 0
 
 
-@_jit
+@compiled
 def _write_shape(tallies: Any, n_bytes: Any, shape: Any) -> None:
     """Fill `shape`, float64 [S], in the order of SHAPE."""
     size = max(n_bytes, 1)
@@ -285,7 +269,7 @@ def _write_shape(tallies: Any, n_bytes: Any, shape: Any) -> None:
     shape[22] = unmatched / max(tallies[_BRACKETS], 1)
 
 
-@_jit
+@compiled
 def hash_documents(data: Any, starts: Any, ends: Any, bits: Any, grams: Any = False) -> Any:
     """Every document's distinct features, with `grams` its byte 4-grams too: (bounds, features,
     shares, shapes).
@@ -325,7 +309,7 @@ def hash_documents(data: Any, starts: Any, ends: Any, bits: Any, grams: Any = Fa
     return bounds, features[:filled].copy(), shares[:filled].copy(), shapes
 
 
-@_jit
+@compiled
 def _add_rows(table: Any, features: Any, n: Any, sums: Any) -> None:
     """Add the table's rows to `sums`: eight at a time, where LLVM begins to use vectors."""
     whole = n - n % 8
@@ -341,7 +325,7 @@ def _add_rows(table: Any, features: Any, n: Any, sums: Any) -> None:
             sums[slot] += table[features[i], slot]
 
 
-@_jit
+@compiled
 def mean_rows(data: Any, starts: Any, ends: Any, table: Any, bits: Any, grams: Any = False) -> Any:
     """The mean of `table` [2**bits, 16] over each document's features, and the shapes.
 

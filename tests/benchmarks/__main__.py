@@ -1,4 +1,5 @@
-"""`make bench`: every benchmark, one after the other; `--quick` makes the longest one short."""
+"""`make bench`: every benchmark, one after the other; `--quick` makes the longest ones short,
+`--datatrove PYTHON` gives one something to compare with."""
 
 import sys
 
@@ -7,6 +8,7 @@ from tests.benchmarks import (
     judge,
     linear_kernel,
     many_sources,
+    near_duplicates,
     reaggregation,
     scoring,
     selection,
@@ -18,5 +20,6 @@ if __name__ == "__main__":
     reaggregation.main()
     selection.main(sys.argv[1:])
     many_sources.main()
+    near_duplicates.main(sys.argv[1:])
     gpu_scoring.main()
     judge.main(sys.argv[1:])

@@ -47,6 +47,9 @@ def corpus() -> Iterator[Document]:
     yield Document("same a", "many", "same x", text("same"))
     yield Document("same b", "less", "same y", text("same"))
     yield Document("same c", "none", None, text("same"))
+    for name, source in (("near a", "many"), ("near b", "less"), ("near c", "none")):
+        yield Document(name, source, None if name == "near c" else name, text(name))
+    yield Document("near d", "less", "near d", text("near c"))
 
 
 CORPUS = list(corpus())
@@ -69,7 +72,7 @@ class Staged(NamedTuple):
 def labelled(spark: SparkSession) -> Iterator[Lakehouse]:
     spark.sql("CREATE SCHEMA staging")
     lake = Lakehouse(spark, "staging")
-    create_tables(lake, ["documents", "labels"])
+    create_tables(lake, ["documents", "labels", "near_duplicates"])
     documents = [
         {"doc_id": d.doc_id, "source": d.source, "text": d.text, "domain": d.domain,
          "n_bytes": len(d.text), "n_tokens": len(d.text) // 4, "content_hash": d.text.encode(),
@@ -77,6 +80,13 @@ def labelled(spark: SparkSession) -> Iterator[Lakehouse]:
         for d in CORPUS
     ]  # fmt: skip
     lake.append_rows(documents, "documents", "r")
+    near = [
+        {"doc_id": d, "content_hash": text(name).encode(), "representative": "near b",
+         "similarity": 0.9}
+        for d, name in (("near a", "near a"), ("near c", "near c"), ("near d", "near c"),
+                        ("many 1", "a text that it no longer has"))
+    ]  # fmt: skip
+    lake.append_rows(near, "near_duplicates", "r")
     labels = [label(d, d.text) for d in CORPUS]
     labels += [
         label(d, spoilt, spoilt="words_shuffled", spoilt_text=spoilt)
@@ -117,7 +127,7 @@ def test_labels_of_the_text_that_is_there_are_staged_with_it(staged: Staged) -> 
 def test_rows_of_one_domain_are_in_one_fold(staged: Staged) -> None:
     folds = defaultdict(set)
     for doc_id, domain in DOMAIN.items():
-        if domain not in (None, "big", "its only one", "same y"):
+        if domain not in (None, "big", "its only one", "same y", "near b", "near d"):
             folds[domain] |= staged.folds(doc_id)
     assert len(folds) > 10
     assert {domain: len(found) for domain, found in folds.items()} == dict.fromkeys(folds, 1)
@@ -142,6 +152,14 @@ def test_equal_texts_are_in_the_fold_of_the_first_of_them(staged: Staged) -> Non
     assert len(staged.folds("same a", "same b", "same c")) == 1
     domains = {row["domain"] for row in staged.rows if str(row["doc_id"]).startswith("same")}
     assert domains == {"domain same x"}, "though they are of other domains and sources"
+
+
+def test_a_cluster_is_in_the_fold_of_the_first_of_it(staged: Staged) -> None:
+    assert len(staged.folds("near a", "near b", "near c", "near d")) == 1
+    domains = {row["domain"] for row in staged.rows if str(row["doc_id"]).startswith("near")}
+    assert domains == {"domain near a"}, "though they are of other domains and sources"
+    stale = {row["domain"] for row in staged.rows if row["doc_id"] == "many 1"}
+    assert stale == {"domain d1"}, "it has another text since"
 
 
 def test_a_spoilt_copy_is_in_the_fold_of_its_original(staged: Staged) -> None:

@@ -17,6 +17,9 @@ ROUNDS = 10
 KEYS = {
     "documents": "doc_id",
     "rejected_documents": "source, doc_id, reason",
+    "text_bands": "content_hash",
+    "near_pairs": "earlier, later",
+    "near_duplicates": "doc_id",
     "source_groups": "grouping_id, source",
     "embeddings": "embedder, text_hash",
     "judge_calls": "call_key",

@@ -18,8 +18,9 @@ from tests import hostile_strings
 
 CONF = Path(__file__).parents[2] / "conf"
 SECTIONS = (
-    "corpus, discovery, distillation, embedder, folder, gate, grouping, judge, labelling, "
-    "local_cores, local_memory, namespace, quality, registry, report, scoring, selection, session"
+    "corpus, discovery, distillation, duplicates, embedder, folder, gate, grouping, judge, "
+    "labelling, local_cores, local_memory, namespace, quality, registry, report, scoring, "
+    "selection, session"
 )
 CORPUS = "corpus: {input: python_environment}\n"
 PLAIN = Settings.model_validate({"corpus": {"input": "python_environment"}})
