@@ -19,6 +19,7 @@ from mira_spark.settings.root import Settings
 from mira_spark.steps import (
     discover_rubrics,
     distill_students,
+    find_contamination,
     find_duplicates,
     group_sources,
     ingest_corpus,
@@ -53,6 +54,7 @@ class Step(Protocol):
 STEPS: dict[str, Step] = {
     "ingest_corpus": ingest_corpus,
     "find_duplicates": find_duplicates,
+    "find_contamination": find_contamination,
     "group_sources": group_sources,
     "discover_rubrics": discover_rubrics,
     "label_documents": label_documents,

@@ -27,7 +27,8 @@ FOLDER_ORDER = (
 ON_EXECUTORS = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
                 "mira_spark.scoring.batches", "mira_spark.scoring.workers",
                 "mira_spark.corpus.tokens", "mira_spark.corpus.python_environment",
-                "mira_spark.corpus.near_batches", "mira_spark.students.*")  # fmt: skip
+                "mira_spark.corpus.near_batches", "mira_spark.corpus.ngram_batches",
+                "mira_spark.students.*")  # fmt: skip
 SPARK_FREE = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
               "mira_spark.judges.*", "mira_spark.students.*", "mira_spark.process.*",
               "mira_spark.scoring.batches", "mira_spark.corpus.tokens",
@@ -36,7 +37,7 @@ SPARK_FREE = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
               "mira_spark.report.page", "mira_spark.corpus.python_environment",
               "mira_spark.corpus.docstrings", "mira_spark.corpus.installed_files",
               "mira_spark.corpus.embedding", "mira_spark.corpus.grouping",
-              "mira_spark.corpus.near_batches",
+              "mira_spark.corpus.near_batches", "mira_spark.corpus.ngram_batches",
               "mira_spark.rubrics.discovery", "mira_spark.labels.labelling",
               "mira_spark.labels.canaries", "mira_spark.labels.verdict",
               "mira_spark.distillation.trained",

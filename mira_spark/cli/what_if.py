@@ -19,7 +19,9 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     chosen = settings.selection
     asked = alternatives(chosen, budgets, policies)
     candidates.check(chosen)
-    state = pinned_state(lake, settings.source_grouping, settings.student_registry, chosen)
+    state = pinned_state(
+        lake, settings.source_grouping, settings.student_registry, chosen, settings.evaluation
+    )
     bins = histogram.recorded_bins(lake, chosen, state)
     if bins is None:
         say("there is no histogram of these scores yet: it is counted and recorded")

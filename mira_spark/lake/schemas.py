@@ -27,6 +27,7 @@ from mira_spark.lake.columns import (
     columns,
 )
 from mira_spark.lake.schemas_duplicates import DUPLICATE_TABLES
+from mira_spark.lake.schemas_evaluation import EVALUATION_TABLES
 from mira_spark.lake.schemas_judge import JUDGE_TABLES
 from mira_spark.lake.schemas_students import STUDENT_TABLES
 
@@ -175,7 +176,7 @@ TABLES: dict[str, Table] = {
             (
                 "set_aside",
                 STRING,
-                "why they do not compete: filtered, excluded, duplicate, near-duplicate",
+                "why they do not compete: filtered, contaminated, excluded, a (near-)duplicate",
                 NULL,
             ),
             (
@@ -247,7 +248,7 @@ TABLES: dict[str, Table] = {
             (
                 "set_aside_documents",
                 LONG,
-                "those filtered, excluded, oversized or equal to another",
+                "those filtered, contaminated, excluded, oversized or equal to another",
             ),
         ),
     ),
@@ -290,6 +291,7 @@ TABLES: dict[str, Table] = {
         ),
     ),
     **DUPLICATE_TABLES,
+    **EVALUATION_TABLES,
     **STUDENT_TABLES,
     **JUDGE_TABLES,
 }

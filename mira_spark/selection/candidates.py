@@ -23,7 +23,7 @@ FLAGS = ("sendable", "repaired")
 _NUMBERS = ("n_bytes", "n_tokens", "quality")
 OF_DOCUMENTS = ("domain", "license", "sendable", "repaired", "n_bytes", "metadata")
 FILTERED, EXCLUDED, OVERSIZED = "filtered", "excluded", "oversized"
-DUPLICATE, NEAR_DUPLICATE = "duplicate", "near-duplicate"
+DUPLICATE, NEAR_DUPLICATE, CONTAMINATED = "duplicate", "near-duplicate", "contaminated"
 UNSCORED, NOT_FINITE = "without a score", "without a finite score"
 COMPARED: dict[str, Callable[[Any, Any], Column]] = {
     "=": operator.eq,
@@ -92,9 +92,9 @@ def competing_documents(
     """The current scores with `quality` replaced by what documents compete by (0-10,000; null:
     quarantined), `tie_hash`, and `set_aside`: why one does not compete, null for a candidate.
 
-    `excluded` are (column, keys) of documents never to select, as `user_tables.exclusions` gives
-    them, `given` are `user_tables.scores`, `near` is `near_duplicates` where the settings ask for
-    it: rows have their `cluster` then. A document that fails twice has the first reason.
+    `excluded` are (reason, keys) of documents never to select, each key once, by all columns that
+    `keys` has; `given` are `user_tables.scores`, `near` is `near_duplicates` where the settings ask
+    for it: rows have their `cluster` then. A document that fails twice has the first reason.
     """
     rows = scores.withColumn("set_aside", F.lit(None).cast("string"))
     wanted = sorted({f.column.split(".")[0] for f in settings.where} & set(OF_DOCUMENTS))
@@ -103,9 +103,9 @@ def competing_documents(
     if settings.where:
         passes = reduce(and_, (filter_condition(f) for f in settings.where))
         rows = _aside(rows, ~F.coalesce(passes, F.lit(False)), FILTERED)
-    for column, keys in excluded:
-        rows = rows.join(keys.withColumn("listed", F.lit(True)), on=column, how="left")
-        rows = _aside(rows, F.col("listed").isNotNull(), EXCLUDED).drop("listed")
+    for reason, keys in excluded:
+        rows = rows.join(keys.withColumn("listed", F.lit(True)), on=keys.columns, how="left")
+        rows = _aside(rows, F.col("listed").isNotNull(), reason).drop("listed")
     rows = _competing(rows.withColumn("tie_hash", tie_hash(settings.seed)), given, settings)
     if settings.duplicates == "first":
         rows = _firsts(rows, "content_hash", DUPLICATE)

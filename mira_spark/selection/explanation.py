@@ -8,10 +8,16 @@ from typing import Any
 
 from pyspark.sql import DataFrame, Row, functions as F
 
+from mira_spark.corpus.ngram_batches import DOCUMENT
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import candidates, histogram as bins, record
-from mira_spark.selection.explanation_wording import Explanation, ScoredDimension
+from mira_spark.selection.explanation_wording import (
+    Explanation,
+    ScoredDimension,
+    contamination_text,
+)
+from mira_spark.selection.pinned import near_duplicates
 from mira_spark.selection.positions import FIRST_HASH, Positions
 from mira_spark.selection.record import Selection
 from mira_spark.settings.selection import ScoreColumn
@@ -29,7 +35,8 @@ class _Known:
     By doc_id: `documents` at the pinned version, `later` ones as they are now, `candidates` with a
     score, among them the equals that compete with a document. By source: `cutoffs`. By student:
     `students`, `manifests`. `listed` are those in the selection's list, None where it keeps none;
-    `levels` is what competes by which quality, of every group that a document is of.
+    `levels` is what competes by which quality, of every group that a document is of; `contaminated`
+    of a document the item of which it holds most.
     """
 
     one: Selection
@@ -41,6 +48,7 @@ class _Known:
     students: Mapping[str, Row]
     manifests: Mapping[str, Manifest]
     levels: Positions
+    contaminated: Mapping[str, Row]
 
 
 def explain(lake: Lakehouse, one: Selection, doc_id: str) -> Explanation:
@@ -82,6 +90,7 @@ def _known(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> _Known:
         students=students,
         manifests=_manifests(students),
         levels=_levels(lake, one, ids, cutoffs.values()),
+        contaminated=_contaminated(lake, one, list(documents.values())),
     )
 
 
@@ -106,7 +115,7 @@ def _listed_ids(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> froz
 
 def _candidates(lake: Lakehouse, one: Selection, documents: Sequence[Row]) -> dict[str, Row]:
     """With scores: these documents, and what competes in their place."""
-    rows, near = record.pinned_scores(lake, one), record.near_duplicates(lake, one)
+    rows, near = record.pinned_scores(lake, one), near_duplicates(lake, one.further)
     is_asked = F.col("doc_id").isin([row["doc_id"] for row in documents])
     names = [] if near is not None else ["content_hash"]
     if one.settings.duplicates == "keep":
@@ -122,6 +131,16 @@ def _candidates(lake: Lakehouse, one: Selection, documents: Sequence[Row]) -> di
     rows = record.competing_rows(lake, one, rows).join(own, on="doc_id", how="left")
     competes = F.col("set_aside").isNull() | (F.col("set_aside") == candidates.OVERSIZED)
     return _by(rows.filter(is_asked | competes), "doc_id")
+
+
+def _contaminated(lake: Lakehouse, one: Selection, documents: Sequence[Row]) -> dict[str, Row]:
+    if "contaminated" not in one.further:
+        return {}
+    rows = lake.read("contaminated", one.version("contaminated"))
+    for name in DOCUMENT:
+        rows = rows.filter(F.col(name).isin(list({row[name] for row in documents})))
+    ordered = rows.orderBy("share", F.desc("item_set"), F.desc("item_column"), F.desc("item_id"))
+    return _by(ordered, "doc_id")
 
 
 def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
@@ -196,6 +215,8 @@ def _set_aside(known: _Known, cutoff: Row, row: Row) -> tuple[str | None, str]:
     if aside == candidates.NEAR_DUPLICATE:
         best = _competing_in_its_place(known, row, "cluster")
         return aside, f"a near-duplicate: of its cluster {best} is the best"
+    if aside == candidates.CONTAMINATED:
+        return aside, contamination_text(known.contaminated[row["doc_id"]].asDict())
     if aside == candidates.UNSCORED and isinstance(score, ScoreColumn):
         return aside, f"{score.table} has no {score.column} of it"
     if aside == candidates.NOT_FINITE and isinstance(score, ScoreColumn):

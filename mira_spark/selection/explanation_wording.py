@@ -1,7 +1,8 @@
 """Whether a document is in a selection and by how much, in words and from its own row alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mira_spark.lake.scale import POINT
 from mira_spark.selection.allocation import KEEP_ALL, KEEP_NONE
@@ -56,6 +57,16 @@ class Explanation:
         if self.set_aside or self.cut is None or self.tie_hash is None:
             return False
         return is_kept(self.level, self.tie_hash, self.doc_id, self.cut)
+
+
+def contamination_text(row: Mapping[str, Any]) -> str:
+    """What a row of `contaminated` says of a document."""
+    more = f"; it holds {row['items']:,} of the set's items" if row["items"] > 1 else ""
+    return (
+        f"contaminated: {row['matches']:,} n-grams, {row['share']:.0%}, of item {row['item_id']} "
+        f"({row['item_column']}) of {row['item_set']}, the first at character "
+        f"{row['position']:,}{more}"
+    )
 
 
 def is_kept(level: int | None, tie_hash: int, doc_id: str, cut: Cut) -> bool:

@@ -106,6 +106,7 @@ def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Ex
     named = {"name": one.name, "digest": one.digest, "documents_version": one.versions[0],
              "scores_version": one.versions[1], "tables": dict(one.tables),
              "columns": list(WRITTEN)}  # fmt: skip
+    named |= {f"{table}_version": version for table, version in one.further.items()}
     _write(folder / _MANIFEST, _json(content | named | sums | {"files": entries}))
     (folder / BEGUN).unlink()
     return ExportSummary(len(planned), found, **sums)

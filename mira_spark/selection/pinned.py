@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, functions as F
 
+from mira_spark.corpus.contamination_checks import pinned_contamination
 from mira_spark.corpus.groups import source_groups
+from mira_spark.corpus.ngram_batches import DOCUMENT
 from mira_spark.errors import InputError, ReconciliationError, joined
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.inputs import input_version
@@ -19,6 +21,7 @@ from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import candidates, order, user_tables
 from mira_spark.settings.embedder import Grouping
+from mira_spark.settings.evaluation import EvaluationSettings
 from mira_spark.settings.selection import SMALLEST_DOCUMENT_SHARE, ScoreColumn, SelectionSettings
 from mira_spark.settings.students import Registry
 
@@ -30,7 +33,7 @@ PINNED = ("documents", "scores")
 class Pinned:
     """The versions of `documents` and `scores`, in this order, and the students that a selection is
     made from; `others` are users' tables, `table_ids` Delta's ids of ours. `further` tables of ours
-    decide who competes: `near_duplicates`, where they count."""
+    decide who competes: `near_duplicates` and `contaminated`, where they count."""
 
     versions: tuple[int, int]
     students: Mapping[str, str]
@@ -70,7 +73,11 @@ class Pinned:
 
 
 def pinned_state(
-    lake: Lakehouse, grouping: Grouping, place: Registry, chosen: SelectionSettings
+    lake: Lakehouse,
+    grouping: Grouping,
+    place: Registry,
+    chosen: SelectionSettings,
+    evaluation: EvaluationSettings,
 ) -> Pinned:
     """The state of now. InputError as of `scored_champions` and `further_tables`."""
     students = {g: s.student_id for g, s in scored_champions(lake, grouping, place).items()}
@@ -81,24 +88,32 @@ def pinned_state(
         students,
         user_table_versions(lake, chosen),
         (documents.table_id, scored.table_id),
-        further_tables(lake, chosen, documents),
+        further_tables(lake, chosen, evaluation, documents),
     )
 
 
 def further_tables(
-    lake: Lakehouse, chosen: SelectionSettings, documents: Snapshot
+    lake: Lakehouse,
+    chosen: SelectionSettings,
+    evaluation: EvaluationSettings,
+    documents: Snapshot,
 ) -> dict[str, Snapshot]:
-    """The state of `near_duplicates` where the selection asks for them; InputError when they were
-    not found in these very documents."""
-    if chosen.duplicates != "near":
-        return {}
-    last = last_finished(lake, chosen.name).get("find_duplicates")
-    if last is None or last["inputs"].get("documents") != str(documents):
-        raise InputError(
-            f"selection.duplicates: near needs {lake.name('near_duplicates')} of the documents as "
-            "they are now: run find_duplicates first"
-        )
-    return {"near_duplicates": lake.snapshot("near_duplicates")}
+    """The states of `near_duplicates` and `contaminated`, each where the selection asks for it.
+    InputError when they were not found in these very documents."""
+    further = {}
+    if chosen.duplicates == "near":
+        last = last_finished(lake, chosen.name).get("find_duplicates")
+        if last is None or last["inputs"].get("documents") != str(documents):
+            raise InputError(
+                f"selection.duplicates: near needs {lake.name('near_duplicates')} of the documents "
+                "as they are now: run find_duplicates first"
+            )
+        further["near_duplicates"] = lake.snapshot("near_duplicates")
+    if chosen.contaminated == "exclude":
+        contaminated = pinned_contamination(lake, evaluation, documents)
+        if contaminated is not None:
+            further["contaminated"] = contaminated
+    return further
 
 
 def scored_champions(lake: Lakehouse, grouping: Grouping, place: Registry) -> dict[str, Scorer]:
@@ -143,7 +158,26 @@ def pinned_candidates(
             "repair, then mira run"
         )
     documents = lake.read("documents", state.versions[0])
-    given = user_tables.read_user_tables(lake.spark, chosen)
-    snapshot = state.further.get("near_duplicates")
-    near = None if snapshot is None else lake.read("near_duplicates", snapshot.version)
+    versions = {table: snapshot.version for table, snapshot in state.further.items()}
+    given = exclusions_and_scores(lake, chosen, versions)
+    near = near_duplicates(lake, versions)
     return candidates.competing_documents(rows, documents, *given, near, chosen)
+
+
+def near_duplicates(lake: Lakehouse, further: Mapping[str, int]) -> DataFrame | None:
+    """`near_duplicates` at its version in `further`, where they count."""
+    version = further.get("near_duplicates")
+    return None if version is None else lake.read("near_duplicates", version)
+
+
+def exclusions_and_scores(
+    lake: Lakehouse, chosen: SelectionSettings, further: Mapping[str, int]
+) -> tuple[list[tuple[str, DataFrame]], DataFrame | None]:
+    """Documents that are never selected, (reason, keys) as of `competing_documents`, and the user's
+    scores; `further` has the version of `contaminated`, where that counts."""
+    excluded, scores = user_tables.read_user_tables(lake.spark, chosen)
+    by_reason = [(candidates.EXCLUDED, keys) for keys in excluded]
+    if "contaminated" in further:
+        keys = lake.read("contaminated", further["contaminated"]).select(*DOCUMENT).distinct()
+        by_reason.insert(0, (candidates.CONTAMINATED, keys))
+    return by_reason, scores

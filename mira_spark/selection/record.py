@@ -9,18 +9,19 @@ from datetime import datetime
 from pydantic import ValidationError
 from pyspark.sql import DataFrame, Row, functions as F
 
+from mira_spark.corpus.ngram_batches import DOCUMENT
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.retention import unreadable_versions
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection import candidates, order, user_tables
-from mira_spark.selection.pinned import PINNED
+from mira_spark.selection import candidates, order
+from mira_spark.selection.pinned import PINNED, exclusions_and_scores, near_duplicates
 from mira_spark.selection.walk import Cut
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.settings.types import NAME
 
 NAME_OR_ID = re.compile(NAME)
-ALL_PINNED = (*PINNED, "near_duplicates")
+ALL_PINNED = (*PINNED, "near_duplicates", "contaminated")
 """Tables of ours that a selection may be made from; from the first two it always is."""
 WRITES = ("selected_documents", "selection_cutoffs", "selections")
 _COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
@@ -32,8 +33,8 @@ SCORED_BY = ["source", "source_group", "student_id"]
 class Selection:
     """A row of `selections`; `versions` are of `documents` and `scores`, in this order, `tables`
     those of the users' tables that its settings name, `further` those of more tables of ours:
-    `near_duplicates`, where they count. `table_ids` are Delta's ids of ours, empty in an old
-    selection."""
+    `near_duplicates` and `contaminated`, where they count. `table_ids` are Delta's ids of ours,
+    empty in an old selection."""
 
     selection_id: str
     name: str
@@ -66,7 +67,7 @@ class Selection:
         """The tables whose pinned version its view reads."""
         if self.settings.materialize == "text":
             return ()
-        return PINNED if self.settings.is_predicate else ("documents",)
+        return tuple(self.pinned_versions) if self.settings.is_predicate else ("documents",)
 
     @property
     def pinned_versions(self) -> dict[str, int]:
@@ -191,7 +192,7 @@ def drop_views_of_lost_tables(lake: Lakehouse) -> list[str]:
     """Drop the views of selections whose tables were made anew: under the old versions they would
     show rows of the new tables. A line for each."""
     found, done = latest_by_name(all_selections(lake)), []
-    for table in PINNED:
+    for table in ALL_PINNED:
         needing = [one for one in found if table in one.view_needs]
         for one in _of_tables_made_anew(lake, needing, table):
             if lake.view_query(f"selected_{one.name}") is not None:
@@ -240,16 +241,10 @@ def competing_rows(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFram
     """`candidates.competing_documents` for these of its `pinned_scores`, without oversized ones;
     users' tables as they are now."""
     documents = lake.read("documents", one.version("documents"))
-    given = user_tables.read_user_tables(lake.spark, one.settings)
-    near = near_duplicates(lake, one)
+    given = exclusions_and_scores(lake, one.settings, one.further)
+    near = near_duplicates(lake, one.further)
     found = candidates.competing_documents(rows, documents, *given, near, one.settings)
     return candidates.set_aside_oversized(found, cutoffs(lake, one))
-
-
-def near_duplicates(lake: Lakehouse, one: Selection) -> DataFrame | None:
-    """Those it was made from; None where it does not ask for them."""
-    version = one.further.get("near_duplicates")
-    return None if version is None else lake.read("near_duplicates", version)
 
 
 def selection_documents(lake: Lakehouse, one: Selection) -> DataFrame:
@@ -259,6 +254,9 @@ def selection_documents(lake: Lakehouse, one: Selection) -> DataFrame:
     cuts = F.broadcast(cutoffs(lake, one).select("source", *CUT, "most_tokens"))
     condition = order.selected_condition(one.settings)
     rows = pinned_scores(lake, one).join(cuts, on="source", how="inner").filter(condition)
+    if "contaminated" in one.further:
+        keys = lake.read("contaminated", one.version("contaminated")).select(*DOCUMENT)
+        rows = rows.join(keys, on=[*DOCUMENT], how="left_anti")
     return rows.select(*_COLUMNS)
 
 

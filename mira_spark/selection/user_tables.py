@@ -24,10 +24,10 @@ _HEX = "^[0-9a-fA-F]{32}$"
 
 def read_user_tables(
     spark: SparkSession, settings: SelectionSettings
-) -> tuple[list[tuple[str, DataFrame]], DataFrame | None]:
-    """What the settings name: of each exclusion the column and its keys, and the scores, None where
-    documents compete by something else. InputError as of `exclusions` and `scores`."""
-    excluded = [(str(chosen.by), exclusions(spark, chosen)) for chosen in settings.exclude]
+) -> tuple[list[DataFrame], DataFrame | None]:
+    """What the settings name: the keys of each exclusion, and the scores, None where documents
+    compete by something else. InputError as of `exclusions` and `scores`."""
+    excluded = [exclusions(spark, chosen) for chosen in settings.exclude]
     by = settings.score
     return excluded, scores(spark, by) if isinstance(by, ScoreColumn) else None
 

@@ -37,6 +37,10 @@ def view_query(lake: Lakehouse, grouping_id: str, choice: Choice) -> str:
     scores = current_scores_query(lake, grouping_id, students, scores_version, None)
     cutoffs = f"SELECT * FROM {lake.name('selection_cutoffs')} WHERE {here}"
     condition = order.selected_condition(chosen, "s.")
+    if contaminated := choice.state.further.get("contaminated"):
+        rows = f"{lake.name('contaminated')} VERSION AS OF {contaminated.version} AS x"
+        same = "x.doc_id = s.doc_id AND x.content_hash = s.content_hash"
+        condition += f" AND NOT EXISTS (SELECT 1 FROM {rows} WHERE {same})"
     return (
         f"SELECT {_COLUMNS} FROM ({scores}) AS s JOIN ({cutoffs}) AS c ON c.source = s.source "
         f"{documents} WHERE {condition}"

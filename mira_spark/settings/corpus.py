@@ -73,14 +73,12 @@ class CsvSettings(BaseModel):
     escape: str = Field('"', pattern=r"^[^\r\n]$")
 
 
-class InputSettings(BaseModel):
-    """One input of several. `source` is a constant; without it `columns.source` names a column, or
-    the folders `name=value` of a partition. A column may be a dotted path into structs.
+class ReadableInput(BaseModel):
+    """Files or a table, and how they are read.
 
     `filter` is a condition in SQL over the input's own columns; rows for which it does not hold are
-    no documents. Of the others at most `cap` are, chosen by a hash of their ids. `lines` is for
-    text: a document is a line, or else a file. `encoding` is that of json, csv and text. The format
-    messages is json with conversations, in the column `messages` where no other is named.
+    left out. `lines` is for text: a row is a line, or else a file. `encoding` is that of json, csv
+    and text.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,10 +86,7 @@ class InputSettings(BaseModel):
     name: Name
     format: InputFormat
     path: str = Field(min_length=1)
-    source: str | None = None
-    columns: ColumnMapping = ColumnMapping()
     filter: str | None = None
-    cap: int | None = Field(None, ge=1)
     csv: CsvSettings = CsvSettings()
     encoding: str = "utf-8"
     lines: bool = True
@@ -100,11 +95,6 @@ class InputSettings(BaseModel):
     def file_format(self) -> InputFormat:
         """What its files are."""
         return "json" if self.format == "messages" else self.format
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_messages(cls, values: Any) -> Any:
-        return _with_messages(values, "format")
 
     @field_validator("encoding")
     @classmethod
@@ -117,9 +107,31 @@ class InputSettings(BaseModel):
             ) from None
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _has_a_table_s_name(self) -> Self:
         if self.format == "table":
             table_identifier(self.path)
+        return self
+
+
+class InputSettings(ReadableInput):
+    """One input of several. `source` is a constant; without it `columns.source` names a column, or
+    the folders `name=value` of a partition. A column may be a dotted path into structs.
+
+    Of the rows that are documents at most `cap` come in, chosen by a hash of their ids. The format
+    messages is json with conversations, in the column `messages` where no other is named.
+    """
+
+    source: str | None = None
+    columns: ColumnMapping = ColumnMapping()
+    cap: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_messages(cls, values: Any) -> Any:
+        return _with_messages(values, "format")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
         if self.source is None and self.columns.source is None:
             raise ValueError("source (a constant) or columns.source (a column) is needed")
         _check_messages(self.format, self.columns)

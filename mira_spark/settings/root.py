@@ -19,6 +19,7 @@ from mira_spark.settings import yaml_files
 from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, GroupingSettings
 from mira_spark.settings.duplicates import DuplicatesSettings
 from mira_spark.settings.embedder import EmbedderSettings, Grouping
+from mira_spark.settings.evaluation import EvaluationSettings
 from mira_spark.settings.gate import GateSettings
 from mira_spark.settings.judge import JudgeSettings
 from mira_spark.settings.labels import LabellingSettings
@@ -52,6 +53,7 @@ class Settings(BaseModel):
     local_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[gm]$")
     corpus: CorpusSettings = CorpusSettings()
     duplicates: DuplicatesSettings = DuplicatesSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     grouping: GroupingSettings = GroupingSettings()
     judge: JudgeSettings = JudgeSettings()

@@ -136,6 +136,7 @@ class SelectionSettings(_Settings):
     `score` is what documents compete by: their quality, or a baseline: `random`, `length` (tokens),
     or a column. `temperature`, in points of it, adds noise as in `noise`; 0 adds none. `shares`,
     `floors`, `every_source`, `caps` and `max_document_share` are as in `allocation.Policy`.
+    `contaminated` documents hold items of `evaluation.sets`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
@@ -152,6 +153,7 @@ class SelectionSettings(_Settings):
     temperature: Annotated[float, AfterValidator(_whole_thousandths)] = Field(0.0, ge=0, le=POINTS)
     where: tuple[Filter, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
+    contaminated: Literal["exclude", "keep"] = "exclude"
     duplicates: Literal["keep", "first", "near"] = "keep"
     materialize: Literal["view", "manifest", "text"] = "view"
     keep_days: int = Field(30, ge=0)

@@ -29,6 +29,7 @@ from mira_spark.corpus.input_rows import (
 )
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.lake import own_folders
+from mira_spark.lake.caches import persisted
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.corpus import OWN_COLUMNS, CorpusSettings, InputSettings
@@ -109,18 +110,18 @@ def _take_all_in(
     mapped = corpus.in_our_columns(rows, chosen.max_document_bytes, chosen.keep_messages)
     counts = Counts()
     with contextlib.ExitStack() as caches:
-        keys = caches.enter_context(_persisted(mapped.select(*_KEYS)))
+        keys = caches.enter_context(persisted(mapped.select(*_KEYS)))
         accounts.check_complete(keys, read)
         caps = [(each.settings.name, each.settings.cap) for each in each_input]
         over = [corpus.over_cap(keys, name, cap) for name, cap in caps if cap is not None]
         conditions = [condition for condition in over if condition is not None]
         if conditions:
             mapped = corpus.without_over_cap(mapped, conditions)
-            keys = caches.enter_context(_persisted(corpus.without_over_cap(keys, conditions)))
+            keys = caches.enter_context(persisted(corpus.without_over_cap(keys, conditions)))
         repeated = corpus.repeated_ids(keys)
         if not repeated.isEmpty():
             mapped = corpus.without_repeats(mapped, repeated)
-            keys = caches.enter_context(_persisted(corpus.without_repeats(keys, repeated)))
+            keys = caches.enter_context(persisted(corpus.without_repeats(keys, repeated)))
         good, bad = keys.filter("reason IS NULL"), keys.filter("reason IS NOT NULL")
         counts.by_input = accounts.reasons_by_input(keys, read)
         unwanted = F.col("reason").isin(*corpus.NO_DOCUMENT)
@@ -143,17 +144,6 @@ def _not_given(each_input: Sequence[NamedInput]) -> dict[str, list[str]]:
     }
 
 
-@contextlib.contextmanager
-def _persisted(rows: DataFrame) -> Iterator[DataFrame]:
-    """`rows`, kept while in use and no longer: Spark takes two plans over one path for the same,
-    whatever files came since, and would answer the next run from this one's cache."""
-    kept = rows.persist()
-    try:
-        yield kept
-    finally:
-        kept.unpersist()
-
-
 def _take_in(
     lake: Lakehouse,
     mapped: DataFrame,
@@ -173,7 +163,7 @@ def _take_in(
         new = good.select(*_NEW).withColumns(unknown)
     else:
         new = corpus.new_or_changed(good, documents, not_given).select(*_NEW, *_KNOWN)
-    with _persisted(new) as new:
+    with persisted(new) as new:
         by_change = _by_change(new)
         if is_first:
             accepted = accepted.withColumns(unknown)
@@ -187,7 +177,7 @@ def _take_in(
         if tokenizer.definition is not None:
             there = lake.read("documents").select("doc_id", "content_hash")
             missed = new.join(there, on=["doc_id", "content_hash"], how="left_anti")
-            with _persisted(missed) as missed:
+            with persisted(missed) as missed:
                 by_change -= _by_change(missed)
                 counts.rejected += _reject(lake, _because("uncountable", missed), run_id)
                 _revoke(lake, missed)
@@ -210,7 +200,7 @@ def _revoke(lake: Lakehouse, bad: DataFrame) -> None:
 def _count_removed(lake: Lakehouse, good: DataFrame, removed: str, run_id: str) -> int:
     """How many documents the input no longer holds; withdrawn if so chosen."""
     missing = lake.read("documents").join(good, on="doc_id", how="left_anti")
-    with _persisted(missing.select("doc_id", "source", "n_bytes")) as missing:
+    with persisted(missing.select("doc_id", "source", "n_bytes")) as missing:
         count = missing.count()
         if count and removed == "withdraw":
             _reject(lake, _because("withdrawn", missing), run_id)

@@ -1,6 +1,6 @@
-"""Keep the best documents under the token budget. Reads `scores` and `near_duplicates`;
-writes `score_histogram`, `selections`, `selection_cutoffs`, `selected_documents` and the views
-`selected`, `selected_<name>`."""
+"""Keep the best documents under the token budget. Reads `scores`, `near_duplicates` and
+`contaminated`; writes `score_histogram`, `selections`, `selection_cutoffs`, `selected_documents`
+and the views `selected`, `selected_<name>`."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -37,13 +37,13 @@ WRITES = ("score_histogram", "selections", "selection_cutoffs", "selected_docume
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
-    """The selection's name, the versions of `documents`, `scores`, `near_duplicates` where they
-    count and the user's tables, and every group's champion."""
+    """The selection's name, the versions of `documents`, `scores`, of `near_duplicates` and
+    `contaminated` where they count, and of the user's tables, and every group's champion."""
     chosen = settings.selection
     candidates.check(chosen)
     scorers = scored_champions(lake, settings.source_grouping, settings.student_registry)
     tables = {table: lake.snapshot(table) for table in PINNED}
-    tables |= further_tables(lake, chosen, tables["documents"])
+    tables |= further_tables(lake, chosen, settings.evaluation, tables["documents"])
     versions = {table: str(snapshot) for table, snapshot in tables.items()}
     others = user_table_versions(lake, chosen)
     name = {SELECTION_NAME: chosen.name}
@@ -63,7 +63,7 @@ def missing(lake: Lakehouse, settings: Settings) -> list[str]:
 
 def _pinned_state(lake: Lakehouse, settings: Settings) -> Pinned:
     sections = (settings.source_grouping, settings.student_registry, settings.selection)
-    return pinned_state(lake, *sections)
+    return pinned_state(lake, *sections, settings.evaluation)
 
 
 def _count_listed(lake: Lakehouse, selection_id: str) -> int:

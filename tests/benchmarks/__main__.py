@@ -4,6 +4,7 @@
 import sys
 
 from tests.benchmarks import (
+    contamination,
     gpu_scoring,
     judge,
     linear_kernel,
@@ -21,5 +22,6 @@ if __name__ == "__main__":
     selection.main(sys.argv[1:])
     many_sources.main()
     near_duplicates.main(sys.argv[1:])
+    contamination.main(sys.argv[1:])
     gpu_scoring.main()
     judge.main(sys.argv[1:])

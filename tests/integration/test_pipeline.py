@@ -1,4 +1,4 @@
-"""The nine steps on a small real corpus: what they leave, do again, and refuse.
+"""The steps on a small real corpus: what they leave, do again, and refuse.
 
 The tests of this file share one schema and build on one another, in the order written.
 """

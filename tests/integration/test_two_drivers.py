@@ -20,6 +20,8 @@ KEYS = {
     "text_bands": "content_hash",
     "near_pairs": "earlier, later",
     "near_duplicates": "doc_id",
+    "contaminated": "doc_id, item_set, item_column, item_id",
+    "contamination_checks": "item_set",
     "source_groups": "grouping_id, source",
     "embeddings": "embedder, text_hash",
     "judge_calls": "call_key",

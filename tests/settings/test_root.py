@@ -18,8 +18,8 @@ from tests import hostile_strings
 
 CONF = Path(__file__).parents[2] / "conf"
 SECTIONS = (
-    "corpus, discovery, distillation, duplicates, embedder, folder, gate, grouping, judge, "
-    "labelling, local_cores, local_memory, namespace, quality, registry, report, scoring, "
+    "corpus, discovery, distillation, duplicates, embedder, evaluation, folder, gate, grouping, "
+    "judge, labelling, local_cores, local_memory, namespace, quality, registry, report, scoring, "
     "selection, session"
 )
 CORPUS = "corpus: {input: python_environment}\n"
@@ -90,9 +90,9 @@ def test_every_problem_of_file_and_overrides_is_reported_at_once(file: Path) -> 
             f"F: namspace is not a setting; did you mean namespace? Known: {SECTIONS}",
             f"F: zzz is not a setting. Known: {SECTIONS}",
             "F: selection.bugdet is not a setting; did you mean selection.budget? "
-            "Known: budget, caps, duplicates, every_source, exclude, floors, keep_days, "
-            "materialize, max_document_share, name, policy, score, seed, shares, temperature, "
-            "where",
+            "Known: budget, caps, contaminated, duplicates, every_source, exclude, floors, "
+            "keep_days, materialize, max_document_share, name, policy, score, seed, shares, "
+            "temperature, where",
             "F: selection.seed: Input should be a valid integer, unable to parse string as an "
             "integer, found 'x'",
             "F: corpus.columns.txt is not a setting; did you mean corpus.columns.text? "
