@@ -25,6 +25,7 @@ from mira_spark.steps import (
     ingest_corpus,
     label_documents,
     report_selection,
+    score_baselines,
     score_documents,
     select_documents,
 )
@@ -60,6 +61,7 @@ STEPS: dict[str, Step] = {
     "label_documents": label_documents,
     "distill_students": distill_students,
     "score_documents": score_documents,
+    "score_baselines": score_baselines,
     "select_documents": select_documents,
     "report_selection": report_selection,
 }

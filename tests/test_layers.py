@@ -26,6 +26,7 @@ FOLDER_ORDER = (
 """Each imports only what stands before it, and itself."""
 ON_EXECUTORS = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
                 "mira_spark.scoring.batches", "mira_spark.scoring.workers",
+                "mira_spark.scoring.baselines.*",
                 "mira_spark.corpus.tokens", "mira_spark.corpus.python_environment",
                 "mira_spark.corpus.near_batches", "mira_spark.corpus.ngram_batches",
                 "mira_spark.students.*")  # fmt: skip
@@ -41,7 +42,8 @@ SPARK_FREE = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
               "mira_spark.rubrics.discovery", "mira_spark.labels.labelling",
               "mira_spark.labels.canaries", "mira_spark.labels.verdict",
               "mira_spark.distillation.trained",
-              "mira_spark.scoring.units", "mira_spark.scoring.pyfunc")  # fmt: skip
+              "mira_spark.scoring.units", "mira_spark.scoring.pyfunc",
+              "mira_spark.scoring.baselines.*")  # fmt: skip
 """Whole folders, and of the others what runs on executors, trains, makes a page, or is a rule of
 the method; with all that these import."""
 WHOLE_SETTINGS = ("settings", "steps", "pipeline", "cli")

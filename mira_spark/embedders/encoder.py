@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from mira_spark.corpus.embedder_ids import model_folder
+from mira_spark.corpus.embedder_ids import encoder_folder
 from mira_spark.corpus.embedding import Embedder, Vectors, unit_vectors
 from mira_spark.distillation.encoder import untrained
 from mira_spark.settings.embedder import EmbedderSettings
@@ -20,7 +20,7 @@ def encoder_embedder(settings: EmbedderSettings) -> Embedder:
 
     InputError or ArtefactError where the folder is not of an encoder, or memory is too small.
     """
-    folder = model_folder(settings.model or "")
+    folder = encoder_folder(settings)
     chosen = EncoderSettings(model=str(folder), max_tokens=settings.max_tokens)
     student = untrained(1, chosen)
 

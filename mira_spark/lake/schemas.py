@@ -26,6 +26,7 @@ from mira_spark.lake.columns import (
     Table,
     columns,
 )
+from mira_spark.lake.schemas_baselines import BASELINE_TABLES
 from mira_spark.lake.schemas_duplicates import DUPLICATE_TABLES
 from mira_spark.lake.schemas_evaluation import EVALUATION_TABLES
 from mira_spark.lake.schemas_judge import JUDGE_TABLES
@@ -294,4 +295,5 @@ TABLES: dict[str, Table] = {
     **EVALUATION_TABLES,
     **STUDENT_TABLES,
     **JUDGE_TABLES,
+    **BASELINE_TABLES,
 }

@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from mira_spark.errors import OutageError, StudentError
 from mira_spark.scoring.stages import Watch, run_ahead
-from mira_spark.students.protocol import Batch, Scores, Student
+from mira_spark.students.protocol import Batch, Scores, TextScorer
 
 REASON_LENGTH = 300
-_NOT_FINITE = "the student's score is not a finite number"
+_NOT_FINITE = "the score is not a finite number"
 IN_PART = "read in part: the memory did not hold all of it"
 BATCH_BYTES = 64 << 20
 PROBE = "a"
@@ -65,7 +65,7 @@ class Engine:
     After a lasting outage the student is not asked any more.
     """
 
-    student: Student
+    student: TextScorer
     watched_s: float | None = None
     most: int | None = None
     _watch: Watch = field(init=False)

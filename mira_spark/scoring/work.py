@@ -75,30 +75,43 @@ class Work:
         return units.cut_units(documents, there, self.groups, scorers, tokens)
 
     def append(self, rows: DataFrame, unit: Unit, origin: str) -> None:
-        """One commit of `scores`, once for a unit.
+        """One commit of `scores`, once for a unit; errors as of `append_unit`."""
+        stamped = rows.withColumn("student_id", F.lit(unit.scorer.student_id))
+        append_unit(self.lake, stamped, "scores", unit, self.version, self.run_id, origin)
 
-        BusyError when another driver has taken the lease, OutageError when a disk, a memory or a
-        worker failed.
-        """
-        unit_id = unit.unit_id(self.lake.name("scores"), self.version, origin)
-        stamped = rows.withColumns(
-            {
-                "student_id": F.lit(unit.scorer.student_id),
-                "documents_version": F.lit(self.version),
-                "unit_id": F.lit(unit_id),
-                "run_id": F.lit(self.run_id),
-                "scored_at": F.current_timestamp(),
-            }
-        )
-        reach("unit.appending")
-        try:
-            self.lake.append(stamped, "scores", self.run_id, transaction=(unit_id, 1))
-        except PySparkException as failure:
-            ours = job_failures.as_our_error(failure)
-            if ours is None:
-                raise
-            raise ours from failure
-        reach("unit.committed")
+
+def append_unit(
+    lake: Lakehouse,
+    rows: DataFrame,
+    table: str,
+    unit: Unit,
+    documents_version: int,
+    run_id: str,
+    origin: str = "documents",
+) -> None:
+    """One commit of the table, once for a unit of these documents.
+
+    BusyError when another driver has taken the lease, OutageError when a disk, a memory or a worker
+    failed.
+    """
+    unit_id = unit.unit_id(lake.name(table), documents_version, origin)
+    stamped = rows.withColumns(
+        {
+            "documents_version": F.lit(documents_version),
+            "unit_id": F.lit(unit_id),
+            "run_id": F.lit(run_id),
+            "scored_at": F.current_timestamp(),
+        }
+    )
+    reach("unit.appending")
+    try:
+        lake.append(stamped, table, run_id, transaction=(unit_id, 1))
+    except PySparkException as failure:
+        ours = job_failures.as_our_error(failure)
+        if ours is None:
+            raise
+        raise ours from failure
+    reach("unit.committed")
 
 
 def work_now(

@@ -9,6 +9,7 @@ from pyspark import SparkFiles, TaskContext
 from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
 
 from mira_spark.scoring import batches as scoring
+from mira_spark.scoring.baselines import scores as baseline_scores
 from mira_spark.scoring.batches import Scorer
 from mira_spark.students.protocol import USUAL, Batching
 
@@ -19,13 +20,28 @@ def score(scorer: Scorer, hung_after_s: float, batching: Batching = USUAL) -> _F
     """`batches.score` for `mapInArrow`: isolated once an attempt at the task has failed."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        context = TaskContext.get()
-        assert context is not None, "runs in a task of Spark"
-        place(context.cpus(), _gpu(context))
-        again = context.attemptNumber() > 0
+        again = _placed_task().attemptNumber() > 0
         yield from scoring.score(scorer, hung_after_s, batching, again)(batches)
 
     return run
+
+
+def score_baseline(scorer: Scorer, hung_after_s: float, batching: Batching = USUAL) -> _Function:
+    """`baselines.scores.score` for `mapInArrow`."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        _placed_task()
+        yield from baseline_scores.score(scorer, hung_after_s, batching)(batches)
+
+    return run
+
+
+def _placed_task() -> TaskContext:
+    """The task that this process works for, in its place."""
+    context = TaskContext.get()
+    assert context is not None, "runs in a task of Spark"
+    place(context.cpus(), _gpu(context))
+    return context
 
 
 def place(cores: int, gpu: str | None) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, functions as F
 
 from mira_spark.errors import InputError, joined
-from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.scoring.checks import SCORE_KEY
+from mira_spark.selection.given_scores import levels
 from mira_spark.selection.gumbel import noisy_level_sql
 from mira_spark.selection.order import level_sql, tie_hash
-from mira_spark.settings.selection import Filter, Scalar, ScoreColumn, SelectionSettings
+from mira_spark.settings.selection import Filter, Scalar, SelectionSettings
 
 _TEXTS = ("source", "source_group", "domain", "license")
 FLAGS = ("sendable", "repaired")
@@ -93,8 +93,9 @@ def competing_documents(
     quarantined), `tie_hash`, and `set_aside`: why one does not compete, null for a candidate.
 
     `excluded` are (reason, keys) of documents never to select, each key once, by all columns that
-    `keys` has; `given` are `user_tables.scores`, `near` is `near_duplicates` where the settings ask
-    for it: rows have their `cluster` then. A document that fails twice has the first reason.
+    `keys` has; `given` are `given_scores.given_scores`, `near` is `near_duplicates` where the
+    settings ask for it: rows have their `cluster` then. A document that fails twice has the first
+    reason.
     """
     rows = scores.withColumn("set_aside", F.lit(None).cast("string"))
     wanted = sorted({f.column.split(".")[0] for f in settings.where} & set(OF_DOCUMENTS))
@@ -159,25 +160,12 @@ def filter_condition(one: Filter) -> Column:
 
 
 def _competing(rows: DataFrame, given: DataFrame | None, settings: SelectionSettings) -> DataFrame:
-    """Values of the user's are spread evenly from 0, the lowest, to FULL_SCALE; where all are equal
-    each is 0."""
     seed, scale = settings.seed, settings.noise_scale
-    if not isinstance(settings.score, ScoreColumn):
-        level = level_sql(settings.score, seed=seed, noise_scale=scale)
+    if given is None:
+        level = level_sql(str(settings.score), seed=seed, noise_scale=scale)
         return rows.withColumn("quality", F.expr(level))
-    assert given is not None
-    is_finite = ~F.isnan("given") & (F.abs("given") != float("inf"))
-    half = F.when(is_finite, F.col("given") / 2)  # the difference of halves is always finite
-    halves = given.select("doc_id", half.alias("half"))
-    ends = halves.agg(F.min("half").alias("low"), F.max("half").alias("high"))
-    part = F.try_divide(F.col("half") - F.col("low"), F.col("high") - F.col("low"))
-    scaled = F.floor(F.coalesce(part, F.lit(0.0)) * FULL_SCALE).cast("smallint")
-    levels = halves.crossJoin(F.broadcast(ends)).select(
-        "doc_id",
-        F.when(F.col("half").isNotNull(), scaled).alias("level"),
-        F.lit(True).alias("is_in"),
-    )
-    rows = rows.join(levels, on="doc_id", how="left")
+    found = levels(given, settings).withColumn("is_in", F.lit(True))
+    rows = rows.join(found, on="doc_id", how="left")
     rows = _aside(rows, F.col("is_in").isNull(), UNSCORED)
     rows = _aside(rows, F.col("level").isNull(), NOT_FINITE)
     level = noisy_level_sql("level", "tie_hash", scale)

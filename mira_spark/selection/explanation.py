@@ -221,6 +221,8 @@ def _set_aside(known: _Known, cutoff: Row, row: Row) -> tuple[str | None, str]:
         return aside, f"{score.table} has no {score.column} of it"
     if aside == candidates.NOT_FINITE and isinstance(score, ScoreColumn):
         return aside, f"its {score.column} in {score.table} is not finite"
+    if aside == candidates.UNSCORED:
+        return aside, f"baseline_scores has no {score} of it"
     if aside == candidates.OVERSIZED:
         most = f"more than the {cutoff['most_tokens']:,} that one of its pool may have"
         return aside, f"oversized: {row['n_tokens']:,} tokens, {most}"

@@ -20,6 +20,7 @@ from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import candidates, order, user_tables
+from mira_spark.selection.given_scores import baseline_versions, given_scores
 from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.evaluation import EvaluationSettings
 from mira_spark.settings.selection import SMALLEST_DOCUMENT_SHARE, ScoreColumn, SelectionSettings
@@ -32,8 +33,8 @@ PINNED = ("documents", "scores")
 @dataclass(frozen=True)
 class Pinned:
     """The versions of `documents` and `scores`, in this order, and the students that a selection is
-    made from; `others` are users' tables, `table_ids` Delta's ids of ours. `further` tables of ours
-    decide who competes: `near_duplicates` and `contaminated`, where they count."""
+    made from; `others` are users' tables and a baseline, `table_ids` Delta's ids of ours. `further`
+    tables of ours decide who competes: `near_duplicates` and `contaminated`, where they count."""
 
     versions: tuple[int, int]
     students: Mapping[str, str]
@@ -42,8 +43,8 @@ class Pinned:
     further: Mapping[str, Snapshot] = field(default_factory=dict)
 
     def candidates_id(self, chosen: SelectionSettings) -> str:
-        """Of who competes by what, in these very tables: with the versions of users' tables, where
-        they decide it, with the students, where one's scores decide which of another's documents
+        """Of who competes by what, in these very tables: with the versions of `others`, where they
+        decide it, with the students, where one's scores decide which of another's documents
         compete, and with the size from which the histogram tells documents apart."""
         students = sorted(self.students.values()) if chosen.duplicates != "keep" else []
         digest, large = candidates.candidates_digest(chosen), str(SMALLEST_DOCUMENT_SHARE)
@@ -86,7 +87,7 @@ def pinned_state(
     return Pinned(
         (documents.version, scored.version),
         students,
-        user_table_versions(lake, chosen),
+        other_versions(lake, chosen),
         (documents.table_id, scored.table_id),
         further_tables(lake, chosen, evaluation, documents),
     )
@@ -136,12 +137,14 @@ def scored_champions(lake: Lakehouse, grouping: Grouping, place: Registry) -> di
     return found
 
 
-def user_table_versions(lake: Lakehouse, chosen: SelectionSettings) -> dict[str, str]:
-    """Users' tables that the selection reads, to their versions; InputError where one is gone."""
+def other_versions(lake: Lakehouse, chosen: SelectionSettings) -> dict[str, str]:
+    """What else the selection reads, to its version: users' tables, and a baseline's scores.
+    InputError where a table is gone or there are no scores."""
     names = [one.table for one in chosen.exclude]
     if isinstance(chosen.score, ScoreColumn):
         names.append(chosen.score.table)
-    return {name: input_version(lake.spark, name) for name in names}
+    versions = {name: input_version(lake.spark, name) for name in names}
+    return versions | (baseline_versions(lake, chosen.baseline) if chosen.baseline else {})
 
 
 def pinned_candidates(
@@ -159,9 +162,10 @@ def pinned_candidates(
         )
     documents = lake.read("documents", state.versions[0])
     versions = {table: snapshot.version for table, snapshot in state.further.items()}
-    given = exclusions_and_scores(lake, chosen, versions)
+    excluded = excluded_documents(lake, chosen, versions)
+    given = given_scores(lake, chosen, state.versions[0], state.others)
     near = near_duplicates(lake, versions)
-    return candidates.competing_documents(rows, documents, *given, near, chosen)
+    return candidates.competing_documents(rows, documents, excluded, given, near, chosen)
 
 
 def near_duplicates(lake: Lakehouse, further: Mapping[str, int]) -> DataFrame | None:
@@ -170,14 +174,15 @@ def near_duplicates(lake: Lakehouse, further: Mapping[str, int]) -> DataFrame | 
     return None if version is None else lake.read("near_duplicates", version)
 
 
-def exclusions_and_scores(
+def excluded_documents(
     lake: Lakehouse, chosen: SelectionSettings, further: Mapping[str, int]
-) -> tuple[list[tuple[str, DataFrame]], DataFrame | None]:
-    """Documents that are never selected, (reason, keys) as of `competing_documents`, and the user's
-    scores; `further` has the version of `contaminated`, where that counts."""
-    excluded, scores = user_tables.read_user_tables(lake.spark, chosen)
-    by_reason = [(candidates.EXCLUDED, keys) for keys in excluded]
+) -> list[tuple[str, DataFrame]]:
+    """Documents that are never selected, (reason, keys) as of `competing_documents`; `further` has
+    the version of `contaminated`, where that counts."""
+    excluded = [
+        (candidates.EXCLUDED, user_tables.exclusions(lake.spark, one)) for one in chosen.exclude
+    ]
     if "contaminated" in further:
         keys = lake.read("contaminated", further["contaminated"]).select(*DOCUMENT).distinct()
-        by_reason.insert(0, (candidates.CONTAMINATED, keys))
-    return by_reason, scores
+        excluded.insert(0, (candidates.CONTAMINATED, keys))
+    return excluded

@@ -15,13 +15,14 @@ from mira_spark.lake.retention import unreadable_versions
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.selection import candidates, order
-from mira_spark.selection.pinned import PINNED, exclusions_and_scores, near_duplicates
+from mira_spark.selection.given_scores import BASELINE_SCORES, given_scores
+from mira_spark.selection.pinned import PINNED, excluded_documents, near_duplicates
 from mira_spark.selection.walk import Cut
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.settings.types import NAME
 
 NAME_OR_ID = re.compile(NAME)
-ALL_PINNED = (*PINNED, "near_duplicates", "contaminated")
+ALL_PINNED = (*PINNED, "near_duplicates", "contaminated", BASELINE_SCORES)
 """Tables of ours that a selection may be made from; from the first two it always is."""
 WRITES = ("selected_documents", "selection_cutoffs", "selections")
 _COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
@@ -32,9 +33,9 @@ SCORED_BY = ["source", "source_group", "student_id"]
 @dataclass(frozen=True)
 class Selection:
     """A row of `selections`; `versions` are of `documents` and `scores`, in this order, `tables`
-    those of the users' tables that its settings name, `further` those of more tables of ours:
-    `near_duplicates` and `contaminated`, where they count. `table_ids` are Delta's ids of ours,
-    empty in an old selection."""
+    those of the users' tables and the baseline that its settings name, `further` those of more
+    tables of ours: `near_duplicates` and `contaminated`, where they count. `table_ids` are Delta's
+    ids of ours, empty in an old selection."""
 
     selection_id: str
     name: str
@@ -72,7 +73,9 @@ class Selection:
     @property
     def pinned_versions(self) -> dict[str, int]:
         """The tables of ours that it was made from, to their versions."""
-        return dict(zip(PINNED, self.versions, strict=True)) | dict(self.further)
+        ours = dict(zip(PINNED, self.versions, strict=True)) | dict(self.further)
+        baseline = self.tables.get(BASELINE_SCORES)
+        return ours if baseline is None else ours | {BASELINE_SCORES: int(baseline)}
 
     def version(self, table: str) -> int:
         """The pinned version of one of `pinned_versions`."""
@@ -241,9 +244,10 @@ def competing_rows(lake: Lakehouse, one: Selection, rows: DataFrame) -> DataFram
     """`candidates.competing_documents` for these of its `pinned_scores`, without oversized ones;
     users' tables as they are now."""
     documents = lake.read("documents", one.version("documents"))
-    given = exclusions_and_scores(lake, one.settings, one.further)
+    excluded = excluded_documents(lake, one.settings, one.further)
+    given = given_scores(lake, one.settings, one.version("documents"), one.tables)
     near = near_duplicates(lake, one.further)
-    found = candidates.competing_documents(rows, documents, *given, near, one.settings)
+    found = candidates.competing_documents(rows, documents, excluded, given, near, one.settings)
     return candidates.set_aside_oversized(found, cutoffs(lake, one))
 
 

@@ -16,20 +16,10 @@ from pyspark.sql.types import (
 
 from mira_spark.errors import InputError
 from mira_spark.lake.inputs import user_table
-from mira_spark.settings.selection import Exclusion, ScoreColumn, SelectionSettings
+from mira_spark.settings.selection import Exclusion, ScoreColumn
 
 HASH = "a hash of 16 bytes, as binary or as 32 hex digits"
 _HEX = "^[0-9a-fA-F]{32}$"
-
-
-def read_user_tables(
-    spark: SparkSession, settings: SelectionSettings
-) -> tuple[list[DataFrame], DataFrame | None]:
-    """What the settings name: the keys of each exclusion, and the scores, None where documents
-    compete by something else. InputError as of `exclusions` and `scores`."""
-    excluded = [exclusions(spark, chosen) for chosen in settings.exclude]
-    by = settings.score
-    return excluded, scores(spark, by) if isinstance(by, ScoreColumn) else None
 
 
 def exclusions(spark: SparkSession, chosen: Exclusion) -> DataFrame:

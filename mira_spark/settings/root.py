@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mira_spark.errors import ConfigError, joined
 from mira_spark.settings import yaml_files
+from mira_spark.settings.baselines import BaselinesSettings
 from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, GroupingSettings
 from mira_spark.settings.duplicates import DuplicatesSettings
 from mira_spark.settings.embedder import EmbedderSettings, Grouping
@@ -64,6 +65,7 @@ class Settings(BaseModel):
     gate: GateSettings = GateSettings()
     registry: RegistrySettings = RegistrySettings()
     scoring: ScoringSettings = ScoringSettings()
+    baselines: BaselinesSettings = BaselinesSettings()
     selection: SelectionSettings = SelectionSettings()
     report: ReportSettings = ReportSettings()
 

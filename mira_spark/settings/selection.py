@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -123,6 +123,10 @@ class Exclusion(_Settings):
     by: Literal["doc_id", "content_hash"] = "doc_id"
 
 
+BaselineName = Literal["dsir", "perplexity", "heuristics", "educational"]
+"""Of the section `baselines`."""
+
+
 class ScoreColumn(_Settings):
     """A numeric column of the user's, by doc_id, to select by: the highest are the best."""
 
@@ -133,10 +137,10 @@ class ScoreColumn(_Settings):
 class SelectionSettings(_Settings):
     """`budget`: tokens (`25_000_000_000`) or per cent of the tokens of all documents (`40%`).
 
-    `score` is what documents compete by: their quality, or a baseline: `random`, `length` (tokens),
-    or a column. `temperature`, in points of it, adds noise as in `noise`; 0 adds none. `shares`,
-    `floors`, `every_source`, `caps` and `max_document_share` are as in `allocation.Policy`.
-    `contaminated` documents hold items of `evaluation.sets`.
+    `score` is what documents compete by: their quality, or to compare `random`, `length` (tokens),
+    a baseline, by the ranks of its scores, or a column. `temperature`, in points of it, adds noise
+    as in `noise`; 0 adds none. `shares`, `floors`, `every_source`, `caps` and `max_document_share`
+    are as in `allocation.Policy`. `contaminated` documents hold items of `evaluation.sets`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
@@ -149,7 +153,7 @@ class SelectionSettings(_Settings):
     every_source: Share = "0%"
     caps: dict[str, Share] = {}
     max_document_share: Annotated[str, AfterValidator(_document_share)] = "1%"
-    score: Literal["quality", "random", "length"] | ScoreColumn = "quality"
+    score: Literal["quality", "random", "length", BaselineName] | ScoreColumn = "quality"
     temperature: Annotated[float, AfterValidator(_whole_thousandths)] = Field(0.0, ge=0, le=POINTS)
     where: tuple[Filter, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
@@ -206,5 +210,11 @@ class SelectionSettings(_Settings):
     @property
     def is_predicate(self) -> bool:
         """Whether a selection can be told from `scores` alone, without a list of documents."""
-        by_list = self.where or self.exclude or self.duplicates != "keep"
+        by_list = self.where or self.exclude or self.duplicates != "keep" or self.baseline
         return not (by_list or isinstance(self.score, ScoreColumn) or self.materialize != "view")
+
+    @property
+    def baseline(self) -> str | None:
+        """The baseline that documents compete by, if any."""
+        is_baseline = self.score in get_args(BaselineName)
+        return str(self.score) if is_baseline else None

@@ -1,11 +1,9 @@
 """Score every document with its group's student. Reads `documents`, `source_groups`, `students`;
 writes `scores`, `score_checks` and the view `scored_documents`."""
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from pyspark.sql import DataFrame, functions as F
 
@@ -16,13 +14,12 @@ from mira_spark.lake import runs
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
-from mira_spark.process.progress import counted
 from mira_spark.scoring import batches, checks, under_way, units, work as scoring_work, workers
 from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.scoring.current_scores import current_scores_query
-from mira_spark.scoring.progress import Advance
 from mira_spark.scoring.scorers import champion_scorers, equal_students
+from mira_spark.scoring.unit_jobs import Done, Note, do_units
 from mira_spark.scoring.units import Bucket, Tally, Unit
 from mira_spark.scoring.work import UnscoredCounter, UnscoredRows, Work, tallies, unit_rows
 from mira_spark.settings.root import Settings
@@ -30,27 +27,6 @@ from mira_spark.students import artefact, configs
 
 SETTINGS = ("scoring",)
 WRITES = ("scores", "score_checks")
-
-
-class Done(NamedTuple):
-    """What became of units: rows quarantined, rows that an outage left unscored, and why."""
-
-    quarantined: int = 0
-    unscored: int = 0
-    reason: str = ""
-
-    def plus(self, other: "Done") -> "Done":
-        """Of both together; the first reason stands for all."""
-        return Done(
-            self.quarantined + other.quarantined,
-            self.unscored + other.unscored,
-            self.reason or other.reason,
-        )
-
-
-Note = Callable[[str], None]
-"""Leaves a line for who asks how far the scoring is."""
-UNITS_AT_ONCE = 2  # the next unit's tasks fill the cores that the last tasks of one leave idle
 
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
@@ -84,7 +60,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     _check_grouped(lake, {source for source, _ in documents}, work.groups)
     again = _recalibrate(work, note)
     todo = work.open_units(documents, work.scorers)
-    done = _each(todo, partial(_score, work), "scoring", note)
+    done = do_units(todo, partial(_score, work), "scoring", note)
     reach("units.done")
     scored, quarantined = _reconcile(work, documents, done.unscored)
     _view(work)
@@ -117,25 +93,6 @@ def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]
         )
 
 
-def _each(todo: list[Unit], do: Callable[[Unit], Done], what: str, note: Note) -> Done:
-    """`do` every unit, two at a time; what became of all together."""
-    advance, total = Advance.start(todo), Done()
-    pool = ThreadPoolExecutor(UNITS_AT_ONCE)
-    try:
-        started = {pool.submit(do, unit): unit for unit in todo}
-        with counted(sum(unit.documents for unit in todo), what) as count:
-            for future in as_completed(started):
-                unit, done = started[future], future.result()
-                advance.add(unit, done.quarantined)
-                total = total.plus(done)
-                count(unit.documents, advance.line())
-                note(advance.line())
-    finally:
-        note("")
-        pool.shutdown(cancel_futures=True)  # after a failure no other unit is begun
-    return total
-
-
 def _note(settings: Settings, line: str) -> None:
     if settings.session == "local":
         under_way.leave_note(settings.folder, line)
@@ -150,7 +107,7 @@ def _recalibrate(work: Work, note: Note) -> int:
         todo = work.open_units(tallies(stored), {group: work.scorers[group]})
         done = work.scores(pinned).select(*SCORE_KEY)
         rows = stored.join(done, on=SCORE_KEY, how="left_anti")
-        _each(todo, partial(_copy, work, rows, other), "scores calibrated anew", note)
+        do_units(todo, partial(_copy, work, rows, other), "scores calibrated anew", note)
         count += sum(unit.documents for unit in todo)
     return count
 

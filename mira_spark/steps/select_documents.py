@@ -25,10 +25,10 @@ from mira_spark.selection.pinned import (
     PINNED,
     Pinned,
     further_tables,
+    other_versions,
     pinned_candidates,
     pinned_state,
     scored_champions,
-    user_table_versions,
 )
 from mira_spark.settings.root import Settings
 
@@ -38,14 +38,15 @@ WRITES = ("score_histogram", "selections", "selection_cutoffs", "selected_docume
 
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The selection's name, the versions of `documents`, `scores`, of `near_duplicates` and
-    `contaminated` where they count, and of the user's tables, and every group's champion."""
+    `contaminated` where they count, of the user's tables and of a baseline's scores, and every
+    group's champion."""
     chosen = settings.selection
     candidates.check(chosen)
     scorers = scored_champions(lake, settings.source_grouping, settings.student_registry)
     tables = {table: lake.snapshot(table) for table in PINNED}
     tables |= further_tables(lake, chosen, settings.evaluation, tables["documents"])
     versions = {table: str(snapshot) for table, snapshot in tables.items()}
-    others = user_table_versions(lake, chosen)
+    others = other_versions(lake, chosen)
     name = {SELECTION_NAME: chosen.name}
     return name | versions | others | {f"student of {g}": s.student_id for g, s in scorers.items()}
 

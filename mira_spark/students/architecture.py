@@ -16,7 +16,7 @@ from torch import nn
 from mira_spark.errors import ArtefactError
 
 Architecture = dict[str, Any]
-Family = Literal["encoder", "causal"]
+Family = Literal["encoder", "causal", "classifier"]
 
 CLASSES: dict[Family, dict[str, tuple[str, str]]] = {
     "encoder": {
@@ -34,7 +34,16 @@ CLASSES: dict[Family, dict[str, tuple[str, str]]] = {
         "qwen2": ("Qwen2Config", "Qwen2ForCausalLM"),
         "qwen3": ("Qwen3Config", "Qwen3ForCausalLM"),
     },
+    "classifier": {
+        "bert": ("BertConfig", "BertForSequenceClassification"),
+        "deberta-v2": ("DebertaV2Config", "DebertaV2ForSequenceClassification"),
+        "distilbert": ("DistilBertConfig", "DistilBertForSequenceClassification"),
+        "modernbert": ("ModernBertConfig", "ModernBertForSequenceClassification"),
+        "roberta": ("RobertaConfig", "RobertaForSequenceClassification"),
+        "xlm-roberta": ("XLMRobertaConfig", "XLMRobertaForSequenceClassification"),
+    },
 }
+"""A classifier has one output: it says how much, not what."""
 # Said by every configuration and of no use here, or a way to name code.
 _LEFT_OUT = {"architectures", "auto_map", "_name_or_path", "transformers_version", "dtype",
              "torch_dtype", "id2label", "label2id", "problem_type"}  # fmt: skip
@@ -96,8 +105,9 @@ def _built(architecture: Architecture, family: Family) -> Any:
     problems += [f"{key} is {value!r}" for key, value in given.items() if not _plain(value)]
     if problems:
         raise ArtefactError(f"config.json: architecture: {'; '.join(problems)}")
+    outputs = {"num_labels": 1} if family == "classifier" else {}
     try:
-        return model_class(config_class(**given))
+        return model_class(config_class(**given, **outputs))
     except Exception as error:  # of whatever kind: these numbers make no model
         raise ArtefactError(f"config.json: architecture: {str(error).strip()}") from error
 

@@ -55,7 +55,35 @@ class Batching(NamedTuple):
 USUAL = Batching()
 
 
-class Student(Protocol):
+class TextScorer(Protocol):
+    """What the engine scores texts by."""
+
+    @property
+    def slots(self) -> int:
+        """How many scores a document gets."""
+        ...
+
+    @property
+    def rows_together(self) -> int | None:
+        """How many texts `encode` should see at once, so that batches of like length come about;
+        None: it makes no difference."""
+        ...
+
+    def encode(self, texts: pa.Array) -> Iterator[Batch]:
+        """Batches over a string, large_string or binary array of UTF-8; a null is an empty text."""
+        ...
+
+    def forward(self, batch: Batch) -> npt.ArrayLike:
+        """Scores of the batch's rows, in their order; they depend on each text alone. An array, or
+        what `np.asarray` makes one of, as soon as the device is ready."""
+        ...
+
+    def shorter(self, batch: Batch) -> Batch | None:
+        """The batch with about half of each document, for a memory too small; None if it cannot."""
+        ...
+
+
+class Student(TextScorer, Protocol):
     """A scorer of documents on the slots of one rubric."""
 
     @property
@@ -77,32 +105,8 @@ class Student(Protocol):
         """Its weights by name, as an artefact stores them."""
         ...
 
-    @property
-    def slots(self) -> int:
-        """How many scores a document gets."""
-        ...
-
-    @property
-    def rows_together(self) -> int | None:
-        """How many texts `encode` should see at once, so that batches of like length come about;
-        None: it makes no difference."""
-        ...
-
     def batched(self, batching: Batching) -> Self:
         """The student with batches made so, as far as its kind knows what that is."""
-        ...
-
-    def encode(self, texts: pa.Array) -> Iterator[Batch]:
-        """Batches over a string, large_string or binary array of UTF-8; a null is an empty text."""
-        ...
-
-    def forward(self, batch: Batch) -> npt.ArrayLike:
-        """Scores of the batch's rows, in their order; they depend on each text alone. An array, or
-        what `np.asarray` makes one of, as soon as the device is ready."""
-        ...
-
-    def shorter(self, batch: Batch) -> Batch | None:
-        """The batch with about half of each document, for a memory too small; None if it cannot."""
         ...
 
 

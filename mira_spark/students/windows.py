@@ -55,6 +55,17 @@ class Reader:
             documents += [self._frame([next(each) for _ in of_text]) for of_text in pieces]
         return documents
 
+    def beginnings(self, texts: Sequence[str]) -> list[Ids]:
+        """Each text's first token ids, as many as there is room for."""
+        room = self.most - len(self.before) - len(self.after)
+        documents: list[Ids] = []
+        for first in range(0, len(texts), _AT_ONCE):
+            begun = [text[: 3 * self.piece] for text in texts[first : first + _AT_ONCE]]
+            for each in self.tokenizer.encode_batch_fast(begun, add_special_tokens=False):
+                inner = self._as_text(each.ids)[:room]
+                documents.append(np.array([*self.before, *inner, *self.after], np.int32))
+        return documents
+
     def text_ids(self, text: str) -> list[int]:
         """The ids of all of a text, with nothing around it."""
         return self._as_text(self.tokenizer.encode(text, add_special_tokens=False).ids)

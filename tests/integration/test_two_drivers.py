@@ -38,6 +38,8 @@ KEYS = {
     "scores": "doc_id",
     "score_checks": "documents_version, scores_version, students",
     "score_histogram": "student_id, source, quality, set_aside, document_tokens",
+    "baseline_scores": "doc_id, baseline",
+    "baselines": "baseline",
     "selections": "name",
     "selection_cutoffs": "source",
     "selected_documents": "doc_id",
@@ -77,6 +79,7 @@ def config(platform: Platform, settings: Settings) -> Path:
     chosen = settings.model_dump(mode="json", exclude_defaults=True)
     chosen |= {"session": "platform", "folder": str(platform.folder / "work")}
     chosen["registry"] = {"tracking_uri": f"sqlite:///{platform.folder}/mlflow.db"}
+    chosen["baselines"] = {"heuristics": True}
     (platform.folder / "platform.yaml").write_text(yaml.safe_dump(chosen))
     return platform.folder / "platform.yaml"
 

@@ -18,8 +18,9 @@ from tests import hostile_strings
 
 CONF = Path(__file__).parents[2] / "conf"
 SECTIONS = (
-    "corpus, discovery, distillation, duplicates, embedder, evaluation, folder, gate, grouping, "
-    "judge, labelling, local_cores, local_memory, namespace, quality, registry, report, scoring, "
+    "baselines, corpus, discovery, distillation, duplicates, embedder, evaluation, folder, gate, "
+    "grouping, judge, "
+    "labelling, local_cores, local_memory, namespace, quality, registry, report, scoring, "
     "selection, session"
 )
 CORPUS = "corpus: {input: python_environment}\n"

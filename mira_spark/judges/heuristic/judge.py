@@ -22,6 +22,7 @@ _PROPERTIES: dict[str, Property] = {
     for family in (properties_text, properties_prose, properties_code)
     for each in family.PROPERTIES
 }
+PROPERTY_NAMES = tuple(_PROPERTIES)
 FEWEST_POINTS = 10
 _NOT_APPLICABLE = "Heuristic measurement: not made, the document offers too little of its kind."
 
