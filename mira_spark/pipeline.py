@@ -14,7 +14,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say
-from mira_spark.selection import record
+from mira_spark.selection import lost_versions
 from mira_spark.settings.root import Settings
 from mira_spark.steps import (
     discover_rubrics,
@@ -92,7 +92,7 @@ def perform(
     """
     check(settings, steps)
     create_tables(lake)
-    for line in record.drop_views_of_lost_tables(lake):
+    for line in lost_versions.drop_views_of_lost_tables(lake):
         say((line, "yellow"))
     finished = runs.last_finished(lake, settings.selection.name)
     idle: list[dict[str, object]] = []

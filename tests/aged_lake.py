@@ -21,7 +21,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import VARIABLE, DrillError
 from mira_spark.process.progress import console
 from mira_spark.scoring import repair
-from mira_spark.selection import order, record
+from mira_spark.selection import lost_versions, order, record
 from mira_spark.settings.root import Settings, load
 from tests import scoring_lake
 from tests.judges.calls.test_journal import all_at_once, row
@@ -298,7 +298,7 @@ class Lake:
         assert self.shown["selected"] == chosen == self.shown["selected_default"]
         one = record.selection_named(self.lake, "default")
         assert one.selected_documents == len(wanted)
-        assert record.lost_versions(self.lake, [one]) == {}
+        assert lost_versions.lost_versions(self.lake, [one]) == {}
         with Journal(self._journal, into(self.lake)):
             assert sorted(called(self.lake)) == sorted(self.calls)
 

@@ -30,7 +30,7 @@ from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say, show_table
 from mira_spark.scoring import under_way
-from mira_spark.selection import explanation, export, record
+from mira_spark.selection import explanation, export, lost_versions, record
 from mira_spark.settings.root import load
 
 app = typer.Typer(
@@ -124,7 +124,7 @@ def status_command(config: ConfigOption = None, overrides: Overrides = None) -> 
     show_table(("step", "state", "last run", "what it did"), rows)
     if line := under_way.progress_line(lake, settings.source_grouping, settings.student_registry):
         say(f"scoring: {line}")
-    for line in record.lost_versions(
+    for line in lost_versions.lost_versions(
         lake, record.latest_by_name(record.all_selections(lake))
     ).values():
         say((line, "red"))

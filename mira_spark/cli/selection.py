@@ -11,7 +11,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.scale import FULL_SCALE, POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
-from mira_spark.selection import diff, record, unscored
+from mira_spark.selection import diff, lost_versions, record, unscored
 from mira_spark.selection.diff import Moved
 from mira_spark.selection.explanation_wording import Explanation, explanation_line
 from mira_spark.selection.gumbel import gumbel
@@ -34,7 +34,7 @@ def list_command(config: ConfigOption = None, overrides: Overrides = None) -> No
     """All selections, the latest first, and whether what they were made from can still be read."""
     lake = _open_lake(config, overrides)
     selections = record.all_selections(lake)
-    lost = record.lost_versions(lake, selections)
+    lost = lost_versions.lost_versions(lake, selections)
     rows = [
         (
             one.name, one.selection_id, one.settings.policy, one.settings.budget,
@@ -66,7 +66,7 @@ def show_command(name: _Name, config: ConfigOption = None, overrides: Overrides 
         names = (row["source_group"], row["source"], row["student_id"], shown)
         rows.append((*names, *(f"{row[count]:,}" for count in counts)))
     show_table(headings, rows, texts=3)
-    for line in record.lost_versions(lake, [one]).values():
+    for line in lost_versions.lost_versions(lake, [one]).values():
         say(line)
     say_unscored(lake, one)
 

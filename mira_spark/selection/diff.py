@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, functions as F
 
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import order, record
+from mira_spark.selection import lost_versions, order, record
 from mira_spark.selection.record import Selection
 
 ONLY_A, ONLY_B, BOTH = "only in A", "only in B", "in both"
@@ -37,7 +37,7 @@ def diff(lake: Lakehouse, a: Selection, b: Selection) -> list[Moved]:
 
     Where a selection reads users' tables, `set aside` is by what they say now.
     """
-    record.check_readable(lake, [a, b], record.ALL_PINNED)
+    lost_versions.check_readable(lake, [a, b], lost_versions.ALL_PINNED)
     rows = _side(lake, a, "a").join(_side(lake, b, "b"), on="doc_id", how="full")
     in_a, in_b = (F.coalesce(f"{x}_in", F.lit(False)) for x in "ab")
     side = F.when(in_a & in_b, BOTH).when(in_a, ONLY_A).otherwise(ONLY_B)

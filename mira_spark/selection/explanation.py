@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, Row, functions as F
 from mira_spark.corpus.ngram_batches import DOCUMENT
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import candidates, histogram as bins, record
+from mira_spark.selection import candidates, histogram as bins, lost_versions, record
 from mira_spark.selection.explanation_wording import (
     Explanation,
     ScoredDimension,
@@ -62,7 +62,7 @@ def explain_all(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> list
     InputError when there is no such document, or a version that the selection was made from cannot
     be read any more.
     """
-    record.check_readable(lake, [one], record.ALL_PINNED)
+    lost_versions.check_readable(lake, [one], lost_versions.ALL_PINNED)
     known = _known(lake, one, doc_ids)
     return [_explained(known, doc_id) for doc_id in doc_ids]
 

@@ -22,7 +22,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import counted
 from mira_spark.scoring.checks import SCORE_KEY
-from mira_spark.selection import record
+from mira_spark.selection import lost_versions, record
 from mira_spark.selection.record import Selection
 
 Format = Literal["parquet", "jsonl"]
@@ -83,7 +83,7 @@ def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Ex
     """
     content = {"selection_id": one.selection_id, "format": format_, "order": list(ORDER)}
     before = _digests_before(folder, content)
-    record.check_readable(lake, [one])
+    lost_versions.check_readable(lake, [one])
     rows = _rows(lake, one)
     planned = _planned(rows, one)
     folder.mkdir(parents=True, exist_ok=True)

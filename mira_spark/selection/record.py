@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from pyspark.sql import DataFrame, Row, functions as F
 
 from mira_spark.corpus.ngram_batches import DOCUMENT
-from mira_spark.errors import InputError, joined
-from mira_spark.lake.retention import unreadable_versions
+from mira_spark.errors import InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.selection import candidates, order
@@ -22,8 +21,6 @@ from mira_spark.settings.selection import SelectionSettings
 from mira_spark.settings.types import NAME
 
 NAME_OR_ID = re.compile(NAME)
-ALL_PINNED = (*PINNED, "near_duplicates", "contaminated", BASELINE_SCORES)
-"""Tables of ours that a selection may be made from; from the first two it always is."""
 WRITES = ("selected_documents", "selection_cutoffs", "selections")
 _COLUMNS = ("doc_id", "source", "source_group", "bucket", "content_hash", "n_tokens", "quality")
 CUT = ("quality_cut", "tie_hash_cut", "tie_doc_id_cut")
@@ -146,79 +143,10 @@ def latest_by_name(found: Iterable[Selection]) -> list[Selection]:
     return list(by_name.values())
 
 
-def lost_versions(
-    lake: Lakehouse, found: Sequence[Selection], tables: Sequence[str] | None = None
-) -> dict[str, str]:
-    """By selection id, a line for each selection with a pinned version that cannot be read any
-    more, and what to do; of the tables its view reads, or of `tables`."""
-    lost: dict[str, dict[str, str]] = {one.selection_id: {} for one in found}
-    for table in ALL_PINNED:
-        made_from = [one for one in found if table in one.pinned_versions]
-        needing = [
-            one for one in made_from if table in (one.view_needs if tables is None else tables)
-        ]
-        remade = _of_tables_made_anew(lake, needing, table)
-        same = [one for one in needing if one not in remade]
-        unreadable = unreadable_versions(lake, table, (one.version(table) for one in same))
-        for one in needing:
-            why = "the table was made anew" if one in remade else unreadable.get(one.version(table))
-            if why:
-                lost[one.selection_id][table] = why
-    return {
-        one.selection_id: lost_line(one, lost[one.selection_id])
-        for one in found
-        if lost[one.selection_id]
-    }
-
-
-def _of_tables_made_anew(
-    lake: Lakehouse, found: Sequence[Selection], table: str
-) -> list[Selection]:
-    """Those that were made from another table of this name."""
-    now = lake.table_id(table) if found else ""
-    return [one for one in found if one.table_ids.get(table, now) != now]
-
-
-def lost_line(one: Selection, lost: Mapping[str, str]) -> str:
-    """What to tell of the selection's pinned versions that are `lost`, by table, with why."""
-    parts = [
-        f"{table} version {one.version(table)} cannot be read any more, {why}"
-        for table, why in lost.items()
-    ]
-    return (
-        f"{one.title}: {'; '.join(parts)}: run mira select-documents to select again, and keep "
-        "texts with --set selection.materialize=text where versions do not last"
-    )
-
-
-def drop_views_of_lost_tables(lake: Lakehouse) -> list[str]:
-    """Drop the views of selections whose tables were made anew: under the old versions they would
-    show rows of the new tables. A line for each."""
-    found, done = latest_by_name(all_selections(lake)), []
-    for table in ALL_PINNED:
-        needing = [one for one in found if table in one.view_needs]
-        for one in _of_tables_made_anew(lake, needing, table):
-            if lake.view_query(f"selected_{one.name}") is not None:
-                done.append(lost_line(one, {table: "the table was made anew; its view is dropped"}))
-                if _is_shown(lake, [one.selection_id]):
-                    lake.drop_view("selected")
-                lake.drop_view(f"selected_{one.name}")
-    return done
-
-
-def _is_shown(lake: Lakehouse, ids: Sequence[str]) -> bool:
+def is_shown(lake: Lakehouse, ids: Sequence[str]) -> bool:
     """Whether the view `selected` shows one of these selections."""
     query = lake.view_query("selected") or ""
     return any(f"'{selection_id}'" in query for selection_id in ids)
-
-
-def check_readable(
-    lake: Lakehouse, found: Sequence[Selection], tables: Sequence[str] | None = None
-) -> None:
-    """InputError with the lines of `lost_versions`."""
-    problems = lost_versions(lake, found, tables)
-    if problems:
-        raise InputError(joined(problems.values()))
 
 
 def cutoffs(lake: Lakehouse, one: Selection) -> DataFrame:
@@ -294,7 +222,7 @@ def drop_selections(lake: Lakehouse, name: str) -> list[str]:
         raise InputError(f"{name} is the id of {one.title}: drop it by its name, {one.name}")
     ids = [s.selection_id for s in found if s.name == name]
     done = [f"dropped the view selected_{name} and {len(ids)} selections made under this name"]
-    if _is_shown(lake, ids):
+    if is_shown(lake, ids):
         done.append(_show_another(lake, [s for s in found if s.name != name]))
     lake.drop_view(f"selected_{name}")
     for table in WRITES:

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import record
+from mira_spark.selection import lost_versions, record
 from mira_spark.selection.histogram import Bins
 from mira_spark.selection.pinned import Pinned
 from mira_spark.selection.record import Selection
@@ -84,7 +84,7 @@ def _step(group: str | None, state: Pinned) -> str:
 def unscored_when_made(lake: Lakehouse, one: Selection) -> str | None:
     """How many documents had no score when the selection was made, and what to do. None when all
     had one, or the documents it was made from cannot be read any more."""
-    if record.lost_versions(lake, [one], ["documents"]):
+    if lost_versions.lost_versions(lake, [one], ["documents"]):
         return None
     scored = record.cutoffs(lake, one).agg(F.sum("total_documents")).collect()[0][0] or 0
     missing = lake.read("documents", one.version("documents")).count() - scored

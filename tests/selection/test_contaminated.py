@@ -13,7 +13,7 @@ from mira_spark.errors import InputError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import diff, explanation, record
+from mira_spark.selection import diff, explanation, lost_versions, record
 from mira_spark.selection.explanation_wording import explanation_line
 from mira_spark.selection.record import Selection
 from mira_spark.settings.evaluation import EvaluationSettings
@@ -137,9 +137,9 @@ def test_another_item_is_another_selection_and_the_old_one_stays_as_it_was(made:
     assert not explanation.explain(lake, new, "chat 8").is_in
     lake.spark.sql(f"DROP TABLE {lake.name('contaminated')}")
     create_tables(lake, ("contaminated",))
-    (told, _) = sorted(record.lost_versions(lake, [old, new]).values())
+    (told, _) = sorted(lost_versions.lost_versions(lake, [old, new]).values())
     assert "contaminated version" in told
     assert "the table was made anew" in told
-    assert record.drop_views_of_lost_tables(lake)
+    assert lost_versions.drop_views_of_lost_tables(lake)
     with pytest.raises(InputError, match="exam: was not looked for yet"):
         select(made)

@@ -12,7 +12,7 @@ from mira_spark.errors import InputError
 from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.selection import diff, explanation, record
+from mira_spark.selection import diff, explanation, lost_versions, record
 from mira_spark.selection.explanation_wording import explanation_line
 from mira_spark.selection.record import Selection
 from mira_spark.settings.root import Settings
@@ -133,7 +133,7 @@ def test_the_version_of_near_duplicates_is_part_of_the_selection(made: Made) -> 
     gone = replace(one, further={"near_duplicates": 99})
     with pytest.raises(InputError, match=r"near_duplicates version 99 cannot be read any more"):
         explanation.explain(lake, gone, "code 1")
-    assert record.lost_versions(lake, [gone]) == {}, "its view is a list"
+    assert lost_versions.lost_versions(lake, [gone]) == {}, "its view is a list"
 
 
 def _set_aside(lake: Lakehouse, one: Selection) -> set[str]:

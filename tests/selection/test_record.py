@@ -15,9 +15,9 @@ from mira_spark.errors import InputError
 from mira_spark.lake import runs
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.selection import diff, explanation, export, record
+from mira_spark.selection import diff, explanation, export, lost_versions, record
 from mira_spark.selection.diff import _ASIDE, _CUT, BOTH, CHANGED, ONLY_A, ONLY_B, QUALITY
-from mira_spark.selection.record import Selection, find_selection, latest_by_name, lost_line
+from mira_spark.selection.record import Selection, find_selection, latest_by_name
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
@@ -67,7 +67,7 @@ def test_a_view_needs_only_what_it_reads(settings: dict[str, str], needs: tuple[
 
 
 def test_what_is_gone_is_one_line_with_what_to_do() -> None:
-    assert lost_line(OLD, {"documents": "its files were removed"}) == (
+    assert lost_versions.lost_line(OLD, {"documents": "its files were removed"}) == (
         "selection main (aaaaaaaaaaaaaaaa): documents version 3 cannot be read any more, its files "
         "were removed: run mira select-documents to select again, and keep texts with "
         "--set selection.materialize=text where versions do not last"
@@ -174,11 +174,11 @@ def test_a_version_whose_files_are_gone_is_told_before_it_is_read(
     pinned = set(lake.read("scores", old.versions[1]).inputFiles())
     lake.update("scores", F.col("source") == "web", {"quality": F.lit(1)})
     new = selected(made, name="new")
-    assert record.lost_versions(lake, [old, new]) == {}
+    assert lost_versions.lost_versions(lake, [old, new]) == {}
     for file in pinned - set(lake.read("scores").inputFiles()):
         os.unlink(file.removeprefix("file:"))
     never = replace(new, selection_id="never", versions=(99, new.versions[1]))
-    found = record.lost_versions(lake, [old, new, never])
+    found = lost_versions.lost_versions(lake, [old, new, never])
     assert set(found) == {old.selection_id, "never"}
     assert f"scores version {old.versions[1]} cannot be read any more" in found[old.selection_id]
     assert "documents version 99 cannot be read any more" in found["never"]

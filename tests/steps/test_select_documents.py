@@ -16,7 +16,7 @@ from mira_spark.errors import InputError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
-from mira_spark.selection import choice, histogram, order, record
+from mira_spark.selection import choice, histogram, lost_versions, order, record
 from mira_spark.selection.candidates import candidates_digest
 from mira_spark.selection.pinned import pinned_candidates, pinned_state
 from mira_spark.settings.root import Settings
@@ -333,7 +333,7 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
         with pytest.raises(InputError, match=problem):
             checked_and_run(lake, settings)
     assert lake.version("selections") == before
-    (told,) = record.lost_versions(lake, [one]).values()
+    (told,) = lost_versions.lost_versions(lake, [one]).values()
     assert f"scores version {one.versions[1]} cannot be read any more" in told
 
 
