@@ -117,4 +117,4 @@ def test_ranks_are_the_shares_of_documents_that_have_less(spark: SparkSession) -
     levels = {row["doc_id"]: row["level"] for row in rows}
     for place, value in enumerate(values):
         exact = sum(other < value for other in values) * FULL_SCALE / len(values)
-        assert abs(levels[place] - exact) <= FULL_SCALE / len(values)  # two may be of one step
+        assert abs(levels[place] - exact) <= FULL_SCALE / len(values) + 1  # two may be of one step
