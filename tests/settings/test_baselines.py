@@ -15,8 +15,8 @@ EITHER = "either target (for n-grams) or model is needed, and not both"
         ("dsir={}", "dsir.target: is missing"),
         ("dsir={target: {format: json}}", "dsir.target.path: is missing"),
         ("dsir={target: {format: jsn, path: x}}",
-         "dsir.target.format: Input should be 'parquet', 'json', 'csv', 'text', 'delta' or "
-         "'table', found 'jsn'"),
+         "dsir.target.format: Input should be 'parquet', 'json', 'csv', 'text', 'delta', 'table' "
+         "or 'messages', found 'jsn'"),
         ("perplexity={}", f"perplexity: {EITHER}"),
         (f"perplexity={{target: {TARGET}, model: x}}", f"perplexity: {EITHER}"),
         (f"perplexity={{target: {TARGET}, order: 9}}",
