@@ -62,16 +62,18 @@ def made_from(spark: SparkSession, name: str, section: Section, documents: str) 
     """
     match section:
         case DsirSettings(target=target):
-            return {
-                "target": input_state(spark, _target_input(name, target)),
-                "documents": documents,
-            }
+            return _target_state(spark, name, target) | {"documents": documents}
         case PerplexitySettings(target=TargetSettings() as target):
-            return {"target": input_state(spark, _target_input(name, target))}
+            return _target_state(spark, name, target)
         case PerplexitySettings(model=str() as model) | EducationalSettings(model=model):
             return {"model": model_digest(_model_folder(name, model))}
         case _:
             return {"judge": HeuristicJudge.name}
+
+
+def _target_state(spark: SparkSession, name: str, target: TargetSettings) -> dict[str, str]:
+    state = input_state(spark, _target_input(name, target))
+    return {"target": state, "words": str(dsir.WORDS_VERSION)}
 
 
 def fit_baseline(

@@ -47,56 +47,63 @@ def write_items(path: Path, items: dict[str, str]) -> None:
     path.write_text("\n".join(json.dumps({"id": i, "text": text}) for i, text in items.items()))
 
 
-def select(made: Made, **changes: Any) -> tuple[str, Selection]:
-    """The step's message and what it made, after its inputs, as in the pipeline."""
-    lake, settings = made
+def asked(made: Made, **changes: Any) -> Settings:
+    """Settings that select all that competes, but for the changes."""
     whole = {"budget": "100%", "max_document_share": "100%"}
     chosen = SelectionSettings.model_validate(whole | changes)
-    asked = settings.model_copy(update={"selection": chosen})
-    select_documents.inputs(lake, asked)
-    message = select_documents.run(lake, asked, "r").message
-    assert select_documents.missing(lake, asked) == []
-    return message, record.selection_named(lake, chosen.name)
+    return made[1].model_copy(update={"selection": chosen})
+
+
+def select(made: Made, **changes: Any) -> tuple[str, Selection]:
+    """The step's message and what it made, after its inputs, as in the pipeline."""
+    lake, settings = made[0], asked(made, **changes)
+    select_documents.inputs(lake, settings)
+    message = select_documents.run(lake, settings, "r").message
+    assert select_documents.missing(lake, settings) == []
+    return message, record.selection_named(lake, settings.selection.name)
+
+
+def refusal(made: Made) -> str:
+    with pytest.raises(InputError) as refused:
+        select_documents.inputs(made[0], asked(made))
+    return str(refused.value)
 
 
 def test_a_selection_waits_until_all_documents_were_looked_through(made: Made) -> None:
     lake, settings = made
-    with pytest.raises(InputError) as refused:
-        select(made)
-    problem = "evaluation.sets.exam: was not looked for yet: run find_contamination first"
-    assert str(refused.value) == problem
+    first = "run find_contamination first"
+    assert refusal(made) == f"evaluation.sets.exam: was not looked for yet: {first}"
     find_contamination.run(lake, settings, "r")
-    message, _ = select(made)
-    assert "; 3 contaminated; " in message
-    other = settings.evaluation.model_copy(update={"words": 5})
-    with pytest.raises(InputError, match="was looked for otherwise: run find_contamination first"):
-        select((lake, settings.model_copy(update={"evaluation": other})))
+    found = select_documents.inputs(lake, asked(made))
+    assert found["contaminated"] == str(lake.snapshot("contaminated"))
+    assert "contaminated" not in select_documents.inputs(lake, asked(made, contaminated="keep"))
+    words = settings.evaluation.model_copy(update={"words": 5})
+    other = lake, settings.model_copy(update={"evaluation": words})
+    assert refusal(other) == f"evaluation.sets.exam: was looked for otherwise: {first}"
     lake.execute(f"OPTIMIZE {lake.name('documents')}")
-    select(made)
+    assert select_documents.inputs(lake, asked(made))["contaminated"] == found["contaminated"]
     version = lake.version("documents")
     lake.append_rows([document("late", "text 9 of chat")], "documents", "r")
-    with pytest.raises(InputError) as refused:
-        select(made)
-    assert str(refused.value) == (
-        "1 documents were not looked through for items of evaluation.sets: run "
-        "find_contamination first"
+    assert refusal(made) == (
+        f"1 documents were not looked through for items of evaluation.sets: {first}"
     )
     lake.execute(f"RESTORE TABLE {lake.name('documents')} TO VERSION AS OF {version}")
 
 
-def test_view_list_explanation_what_if_and_difference_agree(made: Made) -> None:
+def test_view_list_explanation_and_what_if_agree(made: Made) -> None:
     lake, settings = made
     find_contamination.run(lake, settings, "r")
-    _, kept = select(made, name="kept", contaminated="keep")
-    everything = ids(lake)
-    assert set(HELD) <= everything
     message, one = select(made)
     assert "; 3 contaminated; " in message
     assert one.settings.is_predicate
-    assert ids(lake) == everything - set(HELD)
+    scored = lake.read("scores").filter("quality IS NOT NULL").select("doc_id").collect()
+    assert ids(lake) == {row["doc_id"] for row in scored} - set(HELD)
     assert {r["doc_id"] for r in record.selection_documents(lake, one).collect()} == ids(lake)
     assert f"contaminated version {one.further['contaminated']}" in one.made_from
-    assert kept.further == {}
+    with console.capture() as output:
+        what_if.show(lake, asked(made), "100%", "group", "r")
+    assert "no histogram" not in output.get()
+    assert f"{one.selected_documents:,}" in output.get()
     _, listed = select(made, name="listed", materialize="manifest")
     assert ids(lake, "selected_listed") == ids(lake, "selected_default")
     for each in (one, listed):
@@ -107,24 +114,13 @@ def test_view_list_explanation_what_if_and_difference_agree(made: Made) -> None:
             "the first at character 0"
         )
         assert said[1].startswith("in: ")
-    moved = [m for m in diff.diff(lake, one, kept) if m.side != diff.BOTH]
-    assert {(m.source, m.side, m.reason, m.documents) for m in moved} == {
-        ("web", diff.ONLY_B, diff._ASIDE, 2), ("chat", diff.ONLY_B, diff._ASIDE, 1)}  # fmt: skip
-    with console.capture() as output:
-        chosen = settings.model_copy(update={"selection": one.settings})
-        what_if.show(lake, chosen, "100%", "group", "r")
-    assert "no histogram" not in output.get()
-    assert f"{one.selected_documents:,}" in output.get()
 
 
 def test_another_item_is_another_selection_and_the_old_one_stays_as_it_was(made: Made) -> None:
     lake, settings = made
     find_contamination.run(lake, settings, "r")
     _, old = select(made, name="old")
-    before = ids(lake)
-    _, again = select(made, name="old")
-    assert again.selection_id == old.selection_id
-    path = settings.folder / "items.jsonl"
+    before, path = ids(lake), settings.folder / "items.jsonl"
     write_items(path, {"first": "Text 2 (of Web)!", "second": "text 9 of chat",
                        "third": "text 8 of chat"})  # fmt: skip
     find_contamination.run(lake, settings, "r")
@@ -133,13 +129,17 @@ def test_another_item_is_another_selection_and_the_old_one_stays_as_it_was(made:
     assert new.selection_id != old.selection_id
     assert ids(lake) == before - {"chat 8"}
     assert ids(lake, "selected_old") == before
+    moved = [each for each in diff.diff(lake, new, old) if each.side != diff.BOTH]
+    assert [(m.source, m.side, m.reason, m.documents) for m in moved] == [
+        ("chat", diff.ONLY_B, diff._ASIDE, 1)
+    ]
     assert explanation.explain(lake, old, "chat 8").is_in
-    assert not explanation.explain(lake, new, "chat 8").is_in
     lake.spark.sql(f"DROP TABLE {lake.name('contaminated')}")
     create_tables(lake, ("contaminated",))
-    (told, _) = sorted(lost_versions.lost_versions(lake, [old, new]).values())
-    assert "contaminated version" in told
-    assert "the table was made anew" in told
-    assert lost_versions.drop_views_of_lost_tables(lake)
-    with pytest.raises(InputError, match="exam: was not looked for yet"):
-        select(made)
+    (line, _) = sorted(
+        lost_versions.lost_versions(lake, [old, new], lost_versions.ALL_PINNED).values()
+    )
+    assert "contaminated version" in line
+    assert "the table was made anew" in line
+    assert lake.view_query("selected_old") is None, "it would show other rows"
+    assert refusal(made).startswith("evaluation.sets.exam: was not looked for yet")

@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from mira_spark.students.protocol import strings
 
+WORDS_VERSION = 1
+"""Of how texts are cut and n-grams hashed: what was fitted by another is not read with this one."""
 NGRAM_BUCKETS = 10_000
 SMOOTHING = 1e-8
 _MEMORY = 1 << 18  # n-grams whose bucket a process remembers: about 40 MB
 _WORD = re.compile(r"\w+|[^\w\s]+")
-
 BUCKET_ROWS_DDL = "bucket int, ngrams bigint"
-
 NgramCounts = npt.NDArray[np.int64]
 LogRatios = npt.NDArray[np.float64]
 
