@@ -77,9 +77,7 @@ def summarise_items(items: DataFrame, settings: EvaluationSettings) -> dict[str,
     """Of each set that has an item. InputError for each in which an id is that of several items of
     one column."""
     id_hash, item = F.sha2(F.to_json(F.struct(*ITEM)), 256), F.to_json(F.struct(*ITEM, "text"))
-    hashed = items.select(
-        "item_set", "item_id", id_hash.alias("id"), F.sha2(item, 256).alias("item")
-    )
+    hashed = items.select("item_set", id_hash.alias("id"), F.sha2(item, 256).alias("item"))
     parts = hashed.groupBy("item_set", F.substring("id", 1, 3)).agg(
         F.count("*").alias("items"),
         F.count_distinct("id").alias("ids"),

@@ -18,10 +18,8 @@ import numpy.typing as npt
 WORDS_VERSION = 1
 """Raised with every change of what a text's words are."""
 FIRST_BEYOND = 0x323B0
-"""The first character above all letters and numbers; those above are between words, but for
-TAGS."""
-TAGS = (0xE0000, 0xE1000)
-"""The range of tags and variation selectors, which are nothing."""
+"""The first character above all letters and numbers. Those above are between words, but for tags
+and variation selectors, which are nothing."""
 _SURROGATES = (0xD800, 0xE000)
 _ALONE = re.compile("[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
                     "\uf900-\ufaff\U0001aff0-\U0001b16f\U00020000-\U000323af]")  # fmt: skip

@@ -73,7 +73,7 @@ def made_from(spark: SparkSession, name: str, section: Section, documents: str) 
 
 def _target_state(spark: SparkSession, name: str, target: TargetSettings) -> dict[str, str]:
     state = input_state(spark, _target_input(name, target))
-    return {"target": state, "words": str(dsir.WORDS_VERSION)}
+    return {"target": state, "words": str(dsir.FEATURES_VERSION)}
 
 
 def fit_baseline(

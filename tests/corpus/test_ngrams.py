@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mira_spark.corpus import ngrams
+from mira_spark.corpus import ngram_kernels
 from mira_spark.corpus.ngram_batches import DOCUMENT, ITEM, document_ngrams, item_ngrams
-from mira_spark.corpus.ngrams import distinct_ngrams, filter_bits
+from mira_spark.corpus.ngrams import EVERY_NGRAM, distinct_ngrams, filter_bits
 from mira_spark.corpus.word_characters import FIRST_BEYOND, character_table
 from tests import contamination_oracle as oracle
 from tests.contaminated_texts import planted
@@ -60,7 +60,7 @@ def test_n_grams_of_one_hash_are_told_apart_by_their_words() -> None:
     out = np.frombuffer(b"a b a b c a b", np.uint8)
     begins = np.array([0, 2, 4, 6, 8, 10, 12, 14])
     firsts, keys = np.arange(6), np.zeros(6, np.uint64)
-    count = ngrams._distinct(out, begins, 2, (firsts, keys), 6)
+    count = ngram_kernels._distinct(out, begins, 2, (firsts, keys), 6)
     spelt = [out[begins[w] : begins[w + 2] - 1].tobytes() for w in firsts[:count]]
     assert (spelt, firsts[:count].tolist()) == ([b"a b", b"b a", b"b c", b"c a"], [0, 1, 3, 4])
 
@@ -105,7 +105,7 @@ def test_a_short_item_needs_its_share_and_a_long_one_a_single_n_gram() -> None:
 def test_of_documents_come_the_n_grams_that_pass_in_batches_that_spark_takes() -> None:
     texts = {"d 0": numbered(60_000), "d 1": "none", "d 2": numbered(20)}
     columns = {"doc_id": list(texts), "content_hash": [b"h"] * 3, "text": list(texts.values())}
-    found = list(document_ngrams(iter([pa.record_batch(columns)]), [5, 13], ngrams.EVERY_NGRAM))
+    found = list(document_ngrams(iter([pa.record_batch(columns)]), [5, 13], EVERY_NGRAM))
     assert max(batch.num_rows for batch in found) <= 50_000 < sum(b.num_rows for b in found)
     assert {batch.schema.field("ngram").type for batch in found} == {pa.string()}
     assert found[0].schema.names == [*DOCUMENT, "ngram", "position"]

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mira_spark.students.protocol import strings
 
-WORDS_VERSION = 1
+FEATURES_VERSION = 1
 """Of how texts are cut and n-grams hashed: what was fitted by another is not read with this one."""
 NGRAM_BUCKETS = 10_000
 SMOOTHING = 1e-8
