@@ -173,7 +173,11 @@ def test_what_is_oversized_is_said_everywhere(made: Made) -> None:
     }
     assert moved[diff.ONLY_A, "set aside"] == 1
     state = pinned_state(
-        lake, settings.source_grouping, settings.student_registry, SelectionSettings(budget="40%")
+        lake,
+        settings.source_grouping,
+        settings.student_registry,
+        SelectionSettings(budget="40%"),
+        settings.evaluation,
     )
     recorded = histogram.recorded_bins(lake, SelectionSettings(), state)
     assert recorded is not None

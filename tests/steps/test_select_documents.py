@@ -149,7 +149,9 @@ def chosen_ids(made: Made) -> str:
     """Digest of the ids that the step would keep, counted anew, without its writing them."""
     lake, settings = made
     asked = chosen(settings, **LIMITED)
-    state = pinned_state(lake, asked.source_grouping, asked.student_registry, asked.selection)
+    state = pinned_state(
+        lake, asked.source_grouping, asked.student_registry, asked.selection, asked.evaluation
+    )
     rows = pinned_candidates(lake, currently.grouping_of(asked), asked.selection, state)
     found = histogram.counted_bins(lake, asked.selection, state, lambda: rows, "r")
     competing = rows.filter("set_aside IS NULL AND quality IS NOT NULL")
