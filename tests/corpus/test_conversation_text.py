@@ -2,6 +2,7 @@
 
 import json
 import re
+from random import Random
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -72,6 +73,21 @@ def test_so_do_500_with_results_of_5_mb(turns: tuple[Turn, ...], size: int, shap
     assert read_turns(json.dumps(SHAPES[shape](turns))) == turns
     if len(text) > 3 * size:
         check_windows(text, turns, size)
+
+
+def test_windows_hold_whole_turns_whatever_their_lengths() -> None:
+    draw, lengths_and_sizes = (
+        Random(0),
+        [([94, 14, 92], 20)],
+    )  # the middle begins behind a long turn
+    for _ in range(2_000):
+        lengths = draw.choices((1, 3, 10, 20, 40, 60, 100, 200), k=draw.randint(1, 12))
+        lengths_and_sizes.append((lengths, draw.randint(8, 60)))
+    for lengths, size in lengths_and_sizes:
+        turns = tuple(Turn("u", (TurnPart("text", "x" * length),)) for length in lengths)
+        text = conversation_text(turns)
+        if len(text) > 3 * size:
+            check_windows(text, turns, size)
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)

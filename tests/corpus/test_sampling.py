@@ -22,7 +22,9 @@ def test_windows_in_sql_are_those_of_the_prompt(spark: SparkSession, length: int
 
 def test_windows_in_sql_fall_between_the_turns_of_a_conversation(spark: SparkSession) -> None:
     draw = Random(0)
+    three = [Turn("u", (TurnPart("text", "x" * length),)) for length in (94, 14, 92)]
     texts = [
+        conversation_text(three),
         "@@@ " * 80,
         "@@@ user\n" * 40,
         "@@@ -1 +1 @@@\n" + "x\n@@@\n" * 40,
@@ -34,7 +36,7 @@ def test_windows_in_sql_fall_between_the_turns_of_a_conversation(spark: SparkSes
         ]
         texts.append(conversation_text(Turn("user", (TurnPart("text", each),)) for each in said))
     rows = spark.createDataFrame([(text,) for text in texts], "text string").coalesce(1)
-    sizes = (2, 4, 7, 16)
+    sizes = (2, 4, 5, 16)
     cuts = [excerpt_column(F.col("text"), size).alias(str(size)) for size in sizes]
     for row in rows.select("text", *cuts).collect():
         assert [row[str(size)] for size in sizes] == [excerpt(row["text"], size) for size in sizes]
