@@ -7,8 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
-# Java compiles less, which for many small queries on two cores is a third less work.
-PYTEST := JAVA_TOOL_OPTIONS="-XX:+UseSerialGC -XX:TieredStopAtLevel=1" $(BIN)/python -m pytest
+# Java compiles less, which for many small queries on two cores is a third less work, and is not
+# short of room for what it loads and throws away.
+JAVA := -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:NewSize=320m
+PYTEST := JAVA_TOOL_OPTIONS="$(JAVA)" $(BIN)/python -m pytest
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,15 +28,16 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED)  ## the whole pipeline on this machine's own Python files
 	@$(BIN)/mira demo
 
-# Two processes on two cores, each with one Spark session: the pipeline's tests and all others.
+# Two processes on two cores, each with one Spark session: the tests of steps and pipeline, and all
+# others.
 test: $(INSTALLED)  ## the test suite
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-pipeline test-modules
 
 test-pipeline: $(INSTALLED)
-	@$(PYTEST) tests/integration -m "not long"
+	@$(PYTEST) tests/integration tests/steps -m "not long"
 
 test-modules: $(INSTALLED)
-	@$(PYTEST) tests --ignore tests/integration -m "not long"
+	@$(PYTEST) tests --ignore tests/integration --ignore tests/steps -m "not long"
 
 test-long: $(INSTALLED)  ## the suite and its long repetitions
 	@$(PYTEST)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.feature_extraction.text import HashingVectorizer
 
 DIMENSIONS = 1024
 HASHING = "hashing"
@@ -23,6 +22,8 @@ def embed(texts: Sequence[str]) -> Vectors:
     their counts damped by a square root, so that code, prose and data differ by their signs and
     documents of one kind by their words.
     """
+    from sklearn.feature_extraction.text import HashingVectorizer  # seconds to import
+
     hashing = HashingVectorizer(
         n_features=DIMENSIONS, token_pattern=r"\w+|[^\w\s]|\n *", norm=None, dtype=np.float32
     )

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 
 from mira_spark.corpus.embedding import HASHING, Embedder, Vectors, embed, unit_vectors
 from mira_spark.settings.corpus import GroupingSettings
@@ -84,12 +82,16 @@ def _clusters(vectors: Vectors, settings: GroupingSettings) -> npt.NDArray[np.in
     most = min(MOST_GROUPS, unlike, len(vectors) - 1)
     if most < 2:
         return np.zeros(len(vectors), dtype=np.int32)
+    from sklearn.metrics import silhouette_score  # seconds to import
+
     candidates = [_kmeans(vectors, k, settings.seed) for k in range(2, most + 1)]
     scores = [silhouette_score(vectors, labels, metric="cosine") for labels in candidates]
     return candidates[int(np.argmax(scores))]
 
 
 def _kmeans(vectors: Vectors, k: int, seed: int) -> npt.NDArray[np.int32]:
+    from sklearn.cluster import KMeans  # seconds to import
+
     labels: npt.NDArray[np.int32] = KMeans(k, n_init=10, random_state=seed % SEEDS).fit_predict(
         vectors
     )

@@ -10,7 +10,6 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import KMeans
 
 from mira_spark.corpus.draws import draw
 from mira_spark.corpus.embedding import Embedder, Vectors
@@ -158,6 +157,8 @@ def _documents(points: Iterable[JudgedPoint]) -> frozenset[tuple[str, str]]:
 
 def _clusters(vectors: Vectors, k: int, seed: int) -> list[npt.NDArray[np.intp]]:
     """The members of each cluster, nearest to the centre first; largest cluster first."""
+    from sklearn.cluster import KMeans  # seconds to import
+
     fitted = KMeans(k, n_init=3, random_state=seed % SEEDS).fit(vectors)
     clusters = []
     for label, centre in enumerate(fitted.cluster_centers_):

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession, functions as F
@@ -11,10 +11,9 @@ from pyspark.sql import DataFrame, SparkSession, functions as F
 from mira_spark.corpus import documents as corpus
 from mira_spark.corpus.input_rows import NamedInput, changes_told, input_state, read_input
 from mira_spark.corpus.model_files import model_digest, model_folder
-from mira_spark.distillation import pretrained
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.judges.heuristic.judge import HeuristicJudge
-from mira_spark.scoring.baselines import dsir, models, ngram_model
+from mira_spark.scoring.baselines import dsir, ngram_model
 from mira_spark.scoring.baselines.saved import SavedBaseline
 from mira_spark.settings.baselines import (
     DsirSettings,
@@ -24,7 +23,6 @@ from mira_spark.settings.baselines import (
     TargetSettings,
 )
 from mira_spark.settings.corpus import CorpusSettings
-from mira_spark.students.architecture import CLASSES, Family
 
 MOST_BYTES = CorpusSettings().max_document_bytes
 _KINDS = {
@@ -98,9 +96,9 @@ def fit_baseline(
                 arrays = ngram_model.train(texts, order).arrays()
             return FittedBaseline(SavedBaseline(said, arrays), target)
         case PerplexitySettings(model=str() as model, max_tokens=tokens):
-            return FittedBaseline(_from_model(name, model, "causal", tokens))
+            return FittedBaseline(_model_baseline(name, model, tokens))
         case EducationalSettings(model=model, max_tokens=tokens):
-            return FittedBaseline(_from_model(name, model, "classifier", tokens))
+            return FittedBaseline(_model_baseline(name, model, tokens))
         case _:
             return FittedBaseline(SavedBaseline(said | {"judge": HeuristicJudge.name}, {}))
 
@@ -140,28 +138,15 @@ def _bucket_counts(rows: DataFrame) -> dsir.NgramCounts:
     return counts
 
 
-def _model_folder(name: str, model: str) -> Path:
-    return model_folder(model, f"baselines.{name}.model", _KINDS[name])
+def _model_baseline(name: str, model: str, max_tokens: int) -> SavedBaseline:
+    from mira_spark.scoring.baseline_models import saved_baseline  # torch takes seconds
 
-
-def _from_model(name: str, model: str, family: Family, max_tokens: int) -> SavedBaseline:
     folder, key = _model_folder(name, model), f"baselines.{name}.model"
     try:
-        loaded = pretrained.model(str(folder), family)
-        if (problem := _unlike(loaded.config, family)) is not None:
-            raise InputError(f"{key}: {folder} {problem}; it should be {_KINDS[name]}")
-        tokenizer = pretrained.tokenizer(str(folder))
-        most = min(max_tokens, pretrained.most_tokens(loaded))
-        return models.saved_model(name, family, loaded, tokenizer, most)
+        return saved_baseline(name, folder, max_tokens)
     except ArtefactError as error:
-        raise InputError(f"{key}: {error}") from error
+        raise InputError(f"{key}: {error}; it should be {_KINDS[name]}") from error
 
 
-def _unlike(config: Any, family: Family) -> str | None:
-    """Why a model of this configuration is none of the family; None where it is."""
-    said = config.architectures or ["no named class"]
-    if not {class_name for _, class_name in CLASSES[family].values()} & set(said):
-        return f"is of {', '.join(said)}"
-    if family == "classifier" and config.num_labels != 1:
-        return f"has {config.num_labels} outputs"
-    return None
+def _model_folder(name: str, model: str) -> Path:
+    return model_folder(model, f"baselines.{name}.model", _KINDS[name])

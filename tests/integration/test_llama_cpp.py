@@ -25,6 +25,9 @@ from tests.narrow_schema import NarrowSchema
 
 NAMESPACE = "llama_judged"
 STEPS = tuple(pipeline.STEPS)
+JUDGED = STEPS[: STEPS.index("distill_students")]
+SELECTED = STEPS[STEPS.index("score_documents") :]
+ASKING = ("discover_rubrics", "label_documents")
 CONTEXT = 5_120
 """Tokens of prompt and answer, of which the prompt without its document takes some 3,000. llama.cpp
 rounds up to a multiple of 256."""
@@ -86,11 +89,11 @@ def test_the_whole_pipeline_runs_and_long_documents_are_judged_by_a_shorter_exce
     lake: Lakehouse, settings: Settings, judge: NarrowSchema
 ) -> None:
     with console.capture() as output:
-        assert pipeline.perform(lake, settings, "judged", STEPS[:4]) == 0, output.get()
+        assert pipeline.perform(lake, settings, "judged", JUDGED) == 0, output.get()
         pipeline.perform(lake, settings, "trained", ["distill_students"])
         (student,) = lake.read("students").collect()
         champions.promote(lake, settings.student_registry, student["student_id"], force=True)
-        assert pipeline.perform(lake, settings, "selected", STEPS[5:]) == 0, output.get()
+        assert pipeline.perform(lake, settings, "selected", SELECTED) == 0, output.get()
     assert {200, 400} <= set(judge.statuses)
     calls = lake.read("judge_calls")
     attempts = calls.agg(F.sum("attempts")).collect()[0][0]
@@ -133,6 +136,6 @@ def test_a_second_run_asks_nothing(
 ) -> None:
     asked = len(judge.statuses)
     with console.capture():
-        assert pipeline.perform(lake, settings, "again", STEPS[:4]) == 0
-        assert pipeline.perform(lake, settings, "forced", STEPS[2:4], force=True) == 0
+        assert pipeline.perform(lake, settings, "again", JUDGED) == 0
+        assert pipeline.perform(lake, settings, "forced", ASKING, force=True) == 0
     assert len(judge.statuses) == asked

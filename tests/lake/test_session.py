@@ -41,7 +41,7 @@ def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert ended.stdout.startswith(
         "ConfigError: settings: selection.bugdet is not a setting; did you mean selection.budget? "
-        "Known: budget, caps, duplicates, "
+        "Known: budget, caps, "
     )
     assert not (tmp_path / "x").exists()
 

@@ -142,7 +142,10 @@ def found(points: Sequence[JudgedPoint], embed: Callable[[Sequence[str]], Vector
     return [PROPERTY[each.anchor.name] for each in merged]
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group",
+    ["group_a", *(pytest.param(group, marks=pytest.mark.long) for group in ("group_b", "group_c"))],
+)
 def test_with_an_encoder_most_dimensions_are_found_and_none_twice(
     group: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -442,5 +442,6 @@ def test_a_part_is_in_the_file_and_of_the_id_only_where_it_is_set() -> None:
 def test_a_part_that_no_document_has_is_refused() -> None:
     text = in_file(dimension("a"), dimension("b"), dimension("c") + "    part: middle\n")
     assert refused(text) == [
-        "line 10: part: Input should be 'question', 'thinking' or 'answer', found 'middle'"
+        "line 10: part: Input should be 'question', 'thinking', 'answer' or 'tool use', "
+        "found 'middle'"
     ]

@@ -116,6 +116,7 @@ def test_view_list_explanation_and_what_if_agree(made: Made) -> None:
         assert said[1].startswith("in: ")
 
 
+@pytest.mark.long
 def test_another_item_is_another_selection_and_the_old_one_stays_as_it_was(made: Made) -> None:
     lake, settings = made
     find_contamination.run(lake, settings, "r")

@@ -139,6 +139,7 @@ def test_values_that_are_not_finite_are_set_aside_and_counted(made: Made) -> Non
     assert infinite.because == "its v in theirs.judged is not finite"
 
 
+@pytest.mark.long
 def test_a_column_of_one_value_is_one_level(made: Made) -> None:
     lake, _ = made
     lake.spark.sql(

@@ -129,13 +129,11 @@ def live(empty: Lakehouse, folder: Path, days: int, documents: int, items: int) 
         assert not older.isEmpty(), "what was found stays"
 
 
-def test_three_days_leave_what_every_pair_gives(empty: Lakehouse, tmp_path: Path) -> None:
-    live(empty, tmp_path, 3, 300, 24)
-
-
-@pytest.mark.long
-def test_ten_days_leave_what_every_pair_gives(empty: Lakehouse, tmp_path: Path) -> None:
-    live(empty, tmp_path, 10, 600, 60)
+@pytest.mark.parametrize("days", [2, pytest.param(10, marks=pytest.mark.long)])
+def test_days_of_changes_leave_what_every_pair_gives(
+    empty: Lakehouse, tmp_path: Path, days: int
+) -> None:
+    live(empty, tmp_path, days, days * 60, days * 6)
 
 
 TEN = " ".join(f"word{n}" for n in range(10))
@@ -224,7 +222,7 @@ WRONG: Sequence[tuple[str, Mapping[str, Any], str]] = [
      "evaluation.sets.one.columns.text: the input has no column text; it has: id"),
     ('{"id": 1, "text": ["x"]}', {},
      "evaluation.sets.one.columns.text: text holds lists or objects, no text: name a path into "
-     "it, as text.content, or another column"),
+     "it, as text.content, or another column; or, of conversations, name it as messages"),
     ('{"id": 1, "text": ""}', {},
      "evaluation.sets.one: has no item to look for: 1 rows empty"),
     ('{"id": 1, "text": "a b c d"}', {},

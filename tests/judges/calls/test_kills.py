@@ -132,12 +132,12 @@ def kill_many_times(
     assert len(rows) == len(answered) + len(lost)
 
 
-def test_thirty_kills_cost_no_answer_twice(tmp_path: Path) -> None:
-    kill_many_times(tmp_path, 30, 900, seed=1)
+def test_kills_cost_no_answer_twice(tmp_path: Path) -> None:
+    kill_many_times(tmp_path, 8, 240, seed=1)
 
 
 def test_kills_while_texts_are_embedded_cost_no_vector_twice(tmp_path: Path) -> None:
-    kill_many_times(tmp_path, 8, 240, seed=1, driver=embedding_driver)
+    kill_many_times(tmp_path, 4, 120, seed=1, driver=embedding_driver)
 
 
 @pytest.mark.long
