@@ -43,8 +43,7 @@ def commits(spark: SparkSession, name: str, number: int, last: int | None = None
 
 def table_id(spark: SparkSession, name: str) -> str:
     """The id that Delta gave the table."""
-    detail = spark.sql(f"DESCRIBE DETAIL {name}")
-    return str(detail.select("id").collect()[0][0])
+    return str(spark.sql(f"DESCRIBE DETAIL {name}").collect()[0]["id"])
 
 
 def snapshot(spark: SparkSession, name: str) -> Snapshot:

@@ -58,12 +58,24 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
     size_before = log.stat().st_size if log.exists() else 0
     try:
         with _one_start_at_a_time(), _output_to(log):
-            return with_delta(builder).getOrCreate()
+            session = with_delta(builder).getOrCreate()
     except Exception as error:
         with log.open(errors="replace") as file:
             file.seek(size_before)
             error.add_note(file.read())  # why Java did not start is nowhere else
         raise
+    _take_jars_from_python(session)
+    return session
+
+
+def _take_jars_from_python(session: SparkSession) -> None:
+    """Spark gives Python the jars that it fetched, as it would packages of Python: every worker
+    would look for each module in all of them, which takes seconds."""
+    context = session.sparkContext
+    context._python_includes = [
+        name for name in context._python_includes or [] if not name.endswith(".jar")
+    ]
+    sys.path[:] = [path for path in sys.path if not path.endswith(".jar")]
 
 
 def _delta_configurer() -> Callable[[SparkSession.Builder], SparkSession.Builder]:
@@ -100,6 +112,13 @@ def _local_options(folder: Path, memory: str) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "4",
         "spark.sql.session.timeZone": "UTC",
         "spark.databricks.delta.snapshotPartitions": "2",
+        # Without Hadoop's native library the default ones start three processes for every file of a
+        # table's log. These do not guard against other processes, which `hold` keeps out.
+        "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
+        "spark.hadoop.spark.sql.streaming.checkpointFileManagerClass": (
+            "org.apache.spark.sql.execution.streaming.checkpointing."
+            "FileSystemBasedCheckpointFileManager"
+        ),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
