@@ -28,9 +28,9 @@ def test_spark_writes_to_its_log_and_not_between_our_lines(spark: SparkSession, 
     assert (home / "spark.log").stat().st_size > 0
 
 
-def test_python_looks_for_no_module_in_the_jars_of_spark(spark: SparkSession) -> None:
+def test_python_looks_for_no_module_in_the_jars_of_delta(spark: SparkSession) -> None:
     (workers,) = spark.sparkContext.parallelize([0], 1).map(lambda _: sys.path).collect()
-    assert not [path for path in [*workers, *sys.path] if path.endswith(".jar")]
+    assert not [path for path in [*workers, *sys.path] if Path(path).name.startswith("io.delta")]
 
 
 def test_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
