@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; each installs what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pipeline test-modules test-long check bench dist lock clean
+.PHONY: help setup demo test test-pipeline test-steps test-modules test-long check bench dist lock clean
 
 # Python keeps what it compiled: the packages are installed without it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,16 +30,20 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: $(INSTALLED)  ## the whole pipeline on this machine's own Python files
 	@$(BIN)/mira demo
 
-# Two processes on two cores, each with one Spark session: the tests of steps and pipeline, and all
-# others.
+# Three processes on two cores, each with one Spark session: much of the time they wait.
 test: $(INSTALLED)  ## the test suite
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-pipeline test-modules
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-pipeline test-steps test-modules
+
+STEPS := tests/steps tests/selection tests/scoring
 
 test-pipeline: $(INSTALLED)
-	@$(PYTEST) tests/integration tests/steps -m "not long"
+	@$(PYTEST) tests/integration -m "not long"
+
+test-steps: $(INSTALLED)
+	@$(PYTEST) $(STEPS) -m "not long"
 
 test-modules: $(INSTALLED)
-	@$(PYTEST) tests --ignore tests/integration --ignore tests/steps -m "not long"
+	@$(PYTEST) tests $(foreach folder,$(STEPS) tests/integration,--ignore $(folder)) -m "not long"
 
 test-long: $(INSTALLED)  ## the suite and its long repetitions
 	@$(PYTEST)

@@ -39,6 +39,7 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "STEPS", few)
 
 
+@pytest.mark.long
 def test_a_second_selection_leaves_the_first_done(made: Made) -> None:
     lake, settings = made
     named = [

@@ -107,6 +107,7 @@ def test_the_best_of_each_cluster_competes_and_the_others_are_counted_and_explai
             )
 
 
+@pytest.mark.long
 def test_the_version_of_near_duplicates_is_part_of_the_selection(made: Made) -> None:
     lake, _ = made
     find(made)
