@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from pyspark import SparkContext
 from pyspark.accumulators import AccumulatorTCPServer
 from pyspark.sql import SparkSession
 
@@ -64,14 +65,13 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
             file.seek(size_before)
             error.add_note(file.read())  # why Java did not start is nowhere else
         raise
-    _take_jars_from_python(session)
+    _take_jars_from_python(SparkContext.getOrCreate())
     return session
 
 
-def _take_jars_from_python(session: SparkSession) -> None:
+def _take_jars_from_python(context: SparkContext) -> None:
     """Spark gives Python the jars that it fetched, as it would packages of Python: every worker
     would look for each module in all of them, which takes seconds."""
-    context = session.sparkContext
     context._python_includes = [
         name for name in context._python_includes or [] if not name.endswith(".jar")
     ]
