@@ -2,15 +2,15 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-pipeline test-steps test-modules test-long check bench dist lock clean
 
-# Python keeps what it compiled: the packages are installed without it.
+# Packages are installed without bytecode: Python writes it when it first imports them.
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
-# Java compiles less, which for many small queries on two cores is a third less work, and is not
-# short of room for what it loads and throws away.
+# Java compiles less, which for many small queries on two cores is a third less work; more room
+# for classes and new objects means fewer collections.
 JAVA := -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:NewSize=320m
 PYTEST := JAVA_TOOL_OPTIONS="$(JAVA)" $(BIN)/python -m pytest
 

@@ -70,12 +70,12 @@ def open_local(folder: Path, cores: int | None = None, memory: str = "4g") -> Sp
 
 
 def _take_jars_from_python(context: SparkContext) -> None:
-    """Spark gives Python the jars that it fetched, as it would packages of Python: every worker
-    would look for each module in all of them, which takes seconds."""
-    context._python_includes = [
-        name for name in context._python_includes or [] if not name.endswith(".jar")
-    ]
-    sys.path[:] = [path for path in sys.path if not path.endswith(".jar")]
+    """Take the jars that Spark fetched off the path of Python, here and in workers. Spark puts them
+    there as if they held Python; each worker would read them all for every module it imports."""
+    includes = context._python_includes or []
+    jars = {name for name in includes if name.endswith(".jar")}
+    context._python_includes = [name for name in includes if name not in jars]
+    sys.path[:] = [path for path in sys.path if Path(path).name not in jars]
 
 
 def _delta_configurer() -> Callable[[SparkSession.Builder], SparkSession.Builder]:
@@ -112,8 +112,8 @@ def _local_options(folder: Path, memory: str) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "4",
         "spark.sql.session.timeZone": "UTC",
         "spark.databricks.delta.snapshotPartitions": "2",
-        # Without Hadoop's native library the default ones start three processes for every file of a
-        # table's log. These do not guard against other processes, which `hold` keeps out.
+        # Without Hadoop's native library the default ones start processes (chmod, readlink) for every
+        # file of a table's log. These start fewer, and do not guard against other processes, which `hold` keeps out.
         "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
         "spark.hadoop.spark.sql.streaming.checkpointFileManagerClass": (
             "org.apache.spark.sql.execution.streaming.checkpointing."

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 SLOW = ("torch", "transformers", "sklearn", "mlflow", "plotly", "openai", "boto3")
-"""Each takes a second or more to import."""
+"""What no command needs before it does its work."""
 
 
 def test_a_command_starts_without_the_slow_packages() -> None:

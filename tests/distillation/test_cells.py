@@ -250,7 +250,7 @@ def rated_by_labels(judged: np.ndarray, predicted: np.ndarray, sources: list[str
 
 
 @given(LABELS, st.integers(0, 3), st.integers(0, 1), st.floats(0, 10))
-@chosen(max_examples=200, deadline=None)
+@chosen(max_examples=1_000, deadline=None)
 def test_qualities_do_not_jump_when_a_label_moves(
     labels: list[tuple[str, tuple[int | None, ...], tuple[int, ...]]],
     row: int,

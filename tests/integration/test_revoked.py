@@ -120,6 +120,7 @@ def test_no_request_names_a_document_that_was_revoked(
     chosen = settings.labelling.model_copy(update={"generation": 1})
     anew = settings.model_copy(update={"labelling": chosen})
     perform(lake, anew, "label_documents")
+    perform(lake, anew, "label_documents", force=True)
     again = anew.model_copy(update={"judge": desks.with_another_asking(lake, anew.judge)})
     perform(lake, again, "label_documents", force=True)
     again = stub.calls[asked:]

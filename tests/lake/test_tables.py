@@ -156,7 +156,7 @@ def test_threads_append_together_what_delta_skips(lake: Lakehouse) -> None:
     def append(name: str) -> None:
         lake.append_rows([a_label(name)], "labels", "r", (f"unit {name}", 1))
 
-    names = [f"{i}" for i in range(4)]
+    names = [f"{i}" for i in range(8)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(append, names))
         lake.spark.sql(f"DELETE FROM {lake.name('labels')}")

@@ -66,17 +66,17 @@ def check(documents: Mapping[str, str], members: Mapping[str, Member], least: fl
 def test_they_are_those_of_brute_force_on_any_partitioning(
     empty: Lakehouse, tmp_path: Path, spark: SparkSession
 ) -> None:
-    documents = near_oracle.planted(300, seed=3)
+    documents = near_oracle.planted(600, seed=3)
     write(empty, documents, files=1)
     outcome = find_duplicates.run(empty, settings(empty, tmp_path), "one")
     members = found(empty)
     check(documents, members, LEAST)
-    assert len(members) > 50
+    assert len(members) > 100
     assert any(member.similarity < 1 for member in members.values())
     groups = len({member.representative for member in members.values()})
     texts, pairs = len(set(documents.values())), empty.read("near_pairs").count()
     assert outcome.message == (
-        f"{len(members)} of 300 documents are near another, in {groups} clusters; {texts} texts "
+        f"{len(members)} of 600 documents are near another, in {groups} clusters; {texts} texts "
         f"read, {pairs:,} pairs compared"
     )
     before = spark.conf.get("spark.sql.shuffle.partitions")
@@ -211,7 +211,7 @@ def test_with_other_settings_all_is_read_and_compared_anew(
 ) -> None:
     documents = near_oracle.planted(120, seed=6)
     write(empty, documents)
-    for least, words in ((0.8, 8), (0.6, 5)):
+    for least, words in ((0.8, 8), (0.6, 8), (0.6, 5)):
         changes = {"duplicates.similarity": least, "duplicates.words": words}
         chosen = settings(empty, tmp_path, **changes)
         outcome = find_duplicates.run(empty, chosen, "run")

@@ -141,6 +141,11 @@ def test_kills_while_texts_are_embedded_cost_no_vector_twice(tmp_path: Path) -> 
 
 
 @pytest.mark.long
+def test_thirty_kills_cost_no_answer_twice(tmp_path: Path) -> None:
+    kill_many_times(tmp_path, 30, 900, seed=1)
+
+
+@pytest.mark.long
 def test_fifty_kills_while_texts_are_embedded_cost_no_vector_twice(tmp_path: Path) -> None:
     kill_many_times(tmp_path, 50, 1_200, seed=1, driver=embedding_driver)
 
