@@ -112,8 +112,9 @@ def _local_options(folder: Path, memory: str) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "4",
         "spark.sql.session.timeZone": "UTC",
         "spark.databricks.delta.snapshotPartitions": "2",
-        # Without Hadoop's native library the default ones start processes (chmod, readlink) for every
-        # file of a table's log. These start fewer, and do not guard against other processes, which `hold` keeps out.
+        # Without Hadoop's native library the default ones start processes (chmod, readlink) for
+        # every file of a table's log. These start fewer, and do not guard against other processes,
+        # which `hold` keeps out.
         "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
         "spark.hadoop.spark.sql.streaming.checkpointFileManagerClass": (
             "org.apache.spark.sql.execution.streaming.checkpointing."
