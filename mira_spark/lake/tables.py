@@ -198,7 +198,8 @@ class Lakehouse:
             writer.saveAsTable(self.name(table))
 
     def _cast_columns(self, rows: DataFrame, table: str) -> DataFrame:
-        return rows.select(*(F.col(f.name).cast(f.dataType) for f in TABLES[table].columns))
+        columns = ((f.name, f.dataType.simpleString()) for f in TABLES[table].columns)
+        return rows.selectExpr(*(f"CAST({name} AS {kind}) AS {name}" for name, kind in columns))
 
     def _frame(self, rows: Sequence[Mapping[str, Any]], table: str) -> DataFrame:
         columns = TABLES[table].columns

@@ -72,11 +72,11 @@ def test_a_copied_lake_is_refused_then_works_on_its_own_files_alone(
     assert str(original) not in (copy / "mlflow.db").read_bytes().decode("latin-1")
     moved = tmp_path / "moved"
     copy.rename(moved)
-    code, said = mira(moved, "status")
-    assert (code, said) == (
-        2,
-        f"ConfigError: {moved} is a copy of a lake, or was moved: its tables are those in {copy}. "
-        f"mira doctor --adopt --set folder={moved} makes it a lake of its own",
+    with pytest.raises(ConfigError) as refused:
+        adoption.check_record(moved)
+    assert str(refused.value) == (
+        f"{moved} is a copy of a lake, or was moved: its tables are those in {copy}. "
+        f"mira doctor --adopt --set folder={moved} makes it a lake of its own"
     )
 
 

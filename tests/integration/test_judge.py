@@ -285,6 +285,7 @@ def test_other_weights_are_labelled_without_a_call(
     assert [row["verdict"] for row in earlier] == [None if v != v else v for v in expected]
 
 
+@pytest.mark.long
 def test_a_judge_that_changed_is_stopped_and_a_new_generation_starts_anew(
     lake: Lakehouse, judged: Settings, stub: JudgeStub
 ) -> None:
@@ -359,6 +360,7 @@ def test_a_step_that_can_use_no_answer_says_what_the_answers_were(
     assert len(stub.calls) - asked < 60
 
 
+@pytest.mark.long
 def test_labels_whose_commit_was_not_heard_of_are_there_once(
     lake: Lakehouse, judged: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,9 +101,10 @@ def codes(lake: Lakehouse, rows: list[dict[str, object]]) -> set[str]:
     return {defence.boundary(text, salt) for text in texts}
 
 
+@pytest.mark.parametrize("forced", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_no_request_names_a_document_that_was_revoked(
     lake: Lakehouse, settings: Settings, stub: JudgeStub, folder: Path,
-    rows: list[dict[str, object]],
+    rows: list[dict[str, object]], forced: bool,
 ) -> None:  # fmt: skip
     write(folder, rows)
     steps = ("ingest_corpus", "group_sources", "discover_rubrics", "label_documents")
@@ -120,9 +121,10 @@ def test_no_request_names_a_document_that_was_revoked(
     chosen = settings.labelling.model_copy(update={"generation": 1})
     anew = settings.model_copy(update={"labelling": chosen})
     perform(lake, anew, "label_documents")
-    perform(lake, anew, "label_documents", force=True)
-    again = anew.model_copy(update={"judge": desks.with_another_asking(lake, anew.judge)})
-    perform(lake, again, "label_documents", force=True)
+    if forced:
+        perform(lake, anew, "label_documents", force=True)
+        again = anew.model_copy(update={"judge": desks.with_another_asking(lake, anew.judge)})
+        perform(lake, again, "label_documents", force=True)
     again = stub.calls[asked:]
     assert len(again) > DOCUMENTS - REVOKED
     assert not {call.code for call in again} & revoked

@@ -122,6 +122,7 @@ def test_a_driver_that_was_silent_is_taken_over(shared: Lakehouse) -> None:
     assert str(lost.value) == f"{shared.name(REJECTED)}: heir has taken over and goes on"
 
 
+@pytest.mark.long
 def test_what_a_driver_begins_to_write_after_it_was_taken_over_is_not_committed(
     shared: Lakehouse,
 ) -> None:

@@ -135,7 +135,10 @@ def test_a_chunk_whose_commit_was_not_heard_of_is_there_once(
     assert labelled(lake) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("removal", ["DELETE FROM {}", "RESTORE TABLE {} TO VERSION AS OF 0"])
+@pytest.mark.parametrize(
+    "removal",
+    ["DELETE FROM {}", pytest.param("RESTORE TABLE {} TO VERSION AS OF 0", marks=pytest.mark.long)],
+)
 def test_rows_that_delta_skips_and_the_table_lacks_are_appended(
     lake: Lakehouse, removal: str
 ) -> None:
@@ -149,14 +152,15 @@ def test_rows_that_delta_skips_and_the_table_lacks_are_appended(
     assert labelled(lake) == ["a", "c", "d"]
 
 
-def test_threads_append_together_what_delta_skips(lake: Lakehouse) -> None:
+@pytest.mark.parametrize("number", [4, pytest.param(8, marks=pytest.mark.long)])
+def test_threads_append_together_what_delta_skips(lake: Lakehouse, number: int) -> None:
     """Each looks up what the others append to."""
     create_tables(lake, ["labels"])
 
     def append(name: str) -> None:
         lake.append_rows([a_label(name)], "labels", "r", (f"unit {name}", 1))
 
-    names = [f"{i}" for i in range(8)]
+    names = [f"{i}" for i in range(number)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(append, names))
         lake.spark.sql(f"DELETE FROM {lake.name('labels')}")

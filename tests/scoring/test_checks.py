@@ -48,6 +48,7 @@ def clean_history(lake: Lakehouse, table: str) -> None:
             commit.unlink()
 
 
+@pytest.mark.long
 def test_after_appends_of_ours_no_join_is_needed(lake: Lakehouse, settings: Settings) -> None:
     assert known(lake, settings) == (False, False)
     score(lake, settings)

@@ -143,6 +143,7 @@ def test_view_record_and_explanation_are_the_oracles_set(
     assert sums[0] == one.selected_tokens <= one.budget_tokens
 
 
+@pytest.mark.long
 def test_a_larger_budget_keeps_all_that_a_smaller_one_kept(made: Made) -> None:
     before: set[str] = set()
     for budget in ("30%", "60%"):
@@ -189,6 +190,7 @@ def test_what_is_oversized_is_said_everywhere(made: Made) -> None:
     assert [answer.oversized for answer in answers] == [2, 0]
 
 
+@pytest.mark.long
 def test_an_explanation_shows_the_noise(made: Made) -> None:
     lake, _ = made
     one, _ = selected(made, budget="40%", temperature=0.5, name="noisy")

@@ -218,9 +218,10 @@ def killed_runs(
     return stops
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("seed", "instants"),
-    [(3, 4), *(pytest.param(s, 7, marks=pytest.mark.long) for s in range(10))],
+    [(3, 4), *((seed, 7) for seed in range(10))],
 )
 def test_stopped_anywhere_it_asks_nothing_twice_and_comes_to_the_same_rubric(
     spark: SparkSession,

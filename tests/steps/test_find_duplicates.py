@@ -121,7 +121,8 @@ def days(number: int) -> Iterator[dict[str, str]]:
         documents |= {name: everything[name] for name in draw.sample(names, 20 + day)}
 
 
-@pytest.mark.parametrize("number", [2, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [2, 10])
 def test_days_of_changes_leave_what_a_first_run_finds(
     empty: Lakehouse, tmp_path: Path, number: int
 ) -> None:

@@ -41,8 +41,7 @@ def settings(lake: Lakehouse, tmp_path: Path) -> Settings:
     (tmp_path / "target").mkdir()
     for place, text in enumerate([*TARGET, " \n"]):
         (tmp_path / "target" / f"{place}.txt").write_text(text)
-    return load(None, [f"namespace={lake.namespace}", f"folder={tmp_path}",
-                       "scoring.unit_tokens=400"])  # fmt: skip
+    return load(None, [f"namespace={lake.namespace}", f"folder={tmp_path}"])
 
 
 def with_baselines(settings: Settings, **baselines: Any) -> Settings:
@@ -137,7 +136,10 @@ def test_a_run_that_fails_goes_on_from_there_and_counts_when_it_is_whole(
     lake: Lakehouse, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scoring_lake.add(lake, {f"more {i}": f"more of the sun, {i}" for i in range(28)})
-    chosen = with_baselines(settings, perplexity={"target": target(settings)})
+    units = settings.scoring.model_copy(update={"unit_tokens": 400})
+    chosen = with_baselines(
+        settings.model_copy(update={"scoring": units}), perplexity={"target": target(settings)}
+    )
     monkeypatch.setenv("MIRA_FAILPOINTS", "unit.committed=raise")
     with pytest.raises(DrillError):
         run(lake, chosen)
