@@ -38,6 +38,7 @@ def _filter_bits(hashed: Any) -> Any:
 
 @compiled
 def bits_of_hashes(hashes: Any) -> Any:
+    """A uint64 for each hash, of which up to four bits are set; see `ngrams.filter_bits`."""
     bits = np.empty(len(hashes), np.uint64)
     for place in range(len(hashes)):
         bits[place] = _filter_bits(hashes[place])

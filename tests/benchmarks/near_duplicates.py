@@ -98,7 +98,7 @@ def take_in(lake: Lakehouse, rows: Path, where: str = "true") -> None:
         F.unhex(F.substring(F.sha2("text", 256), 1, 32)).alias("content_hash"),
         F.lit(0).alias("bucket"), F.lit(None).alias("domain"), F.lit(None).alias("license"),
         F.lit(True).alias("sendable"), F.lit(False).alias("repaired"),
-        F.create_map().cast("map<string,string>").alias("metadata"),
+        F.create_map().cast("map<string,string>").alias("metadata"), F.lit(None).alias("messages"),
         F.current_timestamp().alias("ingested_at"),
     )  # fmt: skip
     lake.append(written, "documents", "bench")

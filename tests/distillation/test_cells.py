@@ -247,7 +247,8 @@ def rated_by_labels(judged: np.ndarray, predicted: np.ndarray, sources: list[str
     """Qualities of scores of every size in every source and in one that has no label."""
     table = a_table(known(predicted, judged, sources))
     scored = [source for source in "abcd" for _ in EVERY_SCORE]
-    return quality(np.tile(EVERY_SCORE, (4, 1)), scored, table).astype(int)
+    rated = quality(np.tile(EVERY_SCORE, (4, 1)), scored, table)
+    return rated.astype(int).reshape(4, len(EVERY_SCORE))
 
 
 @given(LABELS, st.integers(0, 3), st.integers(0, 1), st.floats(0, 10))
