@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,10 @@ QUERIES = (
 )
 
 
-def test_sql_runs_the_model_once_a_row(spark: SparkSession, server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("queries", [QUERIES[::4], pytest.param(QUERIES, marks=pytest.mark.long)])
+def test_sql_runs_the_model_once_a_row(
+    spark: SparkSession, server: Server, tmp_path: Path, queries: Sequence[str]
+) -> None:
     server.likelihoods = lambda prompt: {str(len(prompt) % 10): 1.0}
     made: Any = student(server, ("a", "b", "c"), secret="none")
     scorer: Scorer = written(tmp_path / "served", made, a_manifest(anchors=("a", "b", "c")))
@@ -66,7 +69,7 @@ def test_sql_runs_the_model_once_a_row(spark: SparkSession, server: Server, tmp_
     try:
         spark.sql("CREATE TABLE kept (text STRING, q SMALLINT) USING delta")
         spark.sql(f"CREATE TABLE numbers USING delta AS SELECT id FROM range({ROWS})")
-        for number, query in enumerate(QUERIES):  # of texts of their own: scores are remembered
+        for number, query in enumerate(queries):  # of texts of their own: scores are remembered
             spark.sql(
                 f"CREATE OR REPLACE TEMP VIEW t AS SELECT concat('{number}: text ', id) AS text, "
                 "'web' AS s, 'group_a' AS g, id % 4 AS k FROM numbers"

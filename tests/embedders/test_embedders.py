@@ -100,6 +100,7 @@ def asked(stub: JudgeStub) -> Counter[str]:
     return Counter(call.code for call in stub.calls)
 
 
+@pytest.mark.long
 def test_two_thousand_texts_are_each_asked_once_however_often_the_run_is_cut(
     made: Lakehouse, stub: JudgeStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

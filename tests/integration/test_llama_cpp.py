@@ -23,6 +23,7 @@ from tests.integration.conftest import SOURCES
 from tests.llama_server import LlamaServer
 from tests.narrow_schema import NarrowSchema
 
+pytestmark = pytest.mark.long  # tests/judges/test_llama_cpp.py drives the server in every run
 NAMESPACE = "llama_judged"
 STEPS = tuple(pipeline.STEPS)
 JUDGED = STEPS[: STEPS.index("distill_students")]

@@ -153,6 +153,7 @@ def test_a_larger_budget_keeps_all_that_a_smaller_one_kept(made: Made) -> None:
         before = found
 
 
+@pytest.mark.long
 def test_what_is_oversized_is_said_everywhere(made: Made) -> None:
     lake, settings = made
     bare, _ = selected(made, name="bare", budget="80%", max_document_share="100%")

@@ -120,6 +120,7 @@ def test_doubled_ids_of_scores_select_nothing(made: Made) -> None:
     assert (lake.version("selections"), lake.version("score_histogram")) == before
 
 
+@pytest.mark.long
 def test_values_that_are_not_finite_are_set_aside_and_counted(made: Made) -> None:
     lake, _ = made
     lake.spark.sql(

@@ -129,7 +129,8 @@ def live(empty: Lakehouse, folder: Path, days: int, documents: int, items: int) 
         assert not older.isEmpty(), "what was found stays"
 
 
-@pytest.mark.parametrize("days", [2, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("days", [2, 10])
 def test_days_of_changes_leave_what_every_pair_gives(
     empty: Lakehouse, tmp_path: Path, days: int
 ) -> None:

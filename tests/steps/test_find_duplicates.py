@@ -207,6 +207,7 @@ def test_rows_that_others_removed_are_missed(empty: Lakehouse, tmp_path: Path) -
     assert find_duplicates.missing(empty, chosen) == ["near_duplicates is not as it left it"]
 
 
+@pytest.mark.long
 def test_with_other_settings_all_is_read_and_compared_anew(
     empty: Lakehouse, tmp_path: Path
 ) -> None:

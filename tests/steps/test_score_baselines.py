@@ -116,6 +116,7 @@ def test_each_baseline_scores_each_document_and_later_the_new_ones_alone(
     assert scores(lake, "perplexity")["bare"] is None
 
 
+@pytest.mark.long
 def test_another_target_set_is_another_baseline_and_the_first_counts_again_when_it_is_named(
     lake: Lakehouse, settings: Settings
 ) -> None:
