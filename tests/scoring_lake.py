@@ -40,13 +40,15 @@ FAILPOINTS = (
 SCHEMA = "drill"
 
 
-def prepared(lake: Lakehouse, home: Path, folder: Path, texts: Mapping[str, str]) -> Settings:
+def prepared(
+    lake: Lakehouse, home: Path, folder: Path, texts: Mapping[str, str], unit_tokens: int = 400
+) -> Settings:
     """Tables with these documents of source `web` (doc_id to text) and `group_a`'s champion."""
     create_tables(lake, TABLES)
     chosen = {
         "namespace": lake.namespace,
         "folder": folder,
-        "scoring.unit_tokens": 400,
+        "scoring.unit_tokens": unit_tokens,
         # A new database takes MLflow ten seconds.
         "registry.tracking_uri": f"sqlite:///{home}/mlflow.db",
         "registry.prefix": lake.namespace,

@@ -43,6 +43,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_copied_lake_is_refused_then_works_on_its_own_files_alone(
     original: Path, tmp_path: Path
 ) -> None:
@@ -72,10 +73,22 @@ def test_a_copied_lake_is_refused_then_works_on_its_own_files_alone(
     assert str(original) not in (copy / "mlflow.db").read_bytes().decode("latin-1")
     moved = tmp_path / "moved"
     copy.rename(moved)
+    code, said = mira(moved, "status")
+    assert (code, said) == (
+        2,
+        f"ConfigError: {moved} is a copy of a lake, or was moved: its tables are those in {copy}. "
+        f"mira doctor --adopt --set folder={moved} makes it a lake of its own",
+    )
+
+
+def test_a_lake_that_was_made_in_another_folder_is_refused(tmp_path: Path) -> None:
+    moved, before = tmp_path / "moved", tmp_path / "before"
+    moved.mkdir()
+    adoption._write_record(moved, {"path": str(before)})
     with pytest.raises(ConfigError) as refused:
         adoption.check_record(moved)
     assert str(refused.value) == (
-        f"{moved} is a copy of a lake, or was moved: its tables are those in {copy}. "
+        f"{moved} is a copy of a lake, or was moved: its tables are those in {before}. "
         f"mira doctor --adopt --set folder={moved} makes it a lake of its own"
     )
 

@@ -174,7 +174,7 @@ def test_what_kills_its_worker_is_a_row_and_the_rest_is_scored(
     lake: Lakehouse, home: Path, folder: Path
 ) -> None:
     killers = {"segfault": "kill: segfault", "exit": "kill: exit"}
-    settings = prepared(lake, home, folder, TEXTS | killers)
+    settings = prepared(lake, home, folder, TEXTS | killers, unit_tokens=1_000)
     done = run(lake, settings)
     assert done.status == "degraded"
     assert done.rows_rejected == 2
@@ -194,12 +194,12 @@ def test_an_outage_leaves_documents_for_the_next_run_and_a_retry_scores_what_was
     for what in ("server", "odd"):
         (down / what).touch()
     trouble = {"served 1": "server: a", "served 2": "server: b", "odd 1": "odd: a"}
-    settings = prepared(lake, home, folder, TEXTS | trouble)
+    settings = prepared(lake, home, folder, TEXTS | trouble, unit_tokens=1_000)
     stopped = recorded(lake, settings, "first")
     assert (stopped.status, stopped.rows_in, stopped.rows_rejected) == ("stopped", 17, 1)
     assert stopped.message == (
         "2 documents are not scored yet: the server is down. The same command goes on with them; "
-        "17 documents scored in 6 units, 17 in all; 1 quarantined (5.88%), see scores.reason"
+        "17 documents scored in 2 units, 17 in all; 1 quarantined (5.88%), see scores.reason"
     )
     assert {row[0] for row in scoring_lake.rows(lake)} == {*TEXTS, "odd 1"}
     assert lake.read("scored_documents").count() == 17
@@ -229,7 +229,7 @@ def test_an_outage_leaves_documents_for_the_next_run_and_a_retry_scores_what_was
 def test_a_student_that_took_the_version_of_another_has_none_of_its_scores(
     lake: Lakehouse, home: Path, folder: Path
 ) -> None:
-    settings = prepared(lake, home, folder, TEXTS)
+    settings = prepared(lake, home, folder, TEXTS, unit_tokens=2_000)
     run(lake, settings)
     name = registry.model_name(settings.student_registry, "group_a")
     mlflow_runs.client(settings.student_registry).delete_registered_model(name)
