@@ -15,8 +15,9 @@ from mira_spark.process.progress import set_up_logging
 
 DRILLS = str(Path(__file__).parent / "drills")
 LATE = ("test_judge.py", "test_command.py")
-# Over tables of few rows, compiling a query and planning it anew is work for nothing. The processes
-# that tests start (`mira sql`, the job on separate executors) have Spark's own defaults.
+# Over tables of few rows, compiling a query, planning it anew and a second partition are work for
+# nothing; tests of partitionings make their own. The processes that tests start (`mira sql`, the
+# job on separate executors) have Spark's own defaults.
 FEW_ROWS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",

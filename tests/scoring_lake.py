@@ -25,7 +25,6 @@ from mira_spark.scoring.batches import Scorer
 from mira_spark.settings.root import Settings, load
 from mira_spark.students import artefact
 from mira_spark.students.linear import LinearStudent
-from tests.conftest import FEW_ROWS
 from tests.quality_tables import a_table
 from tests.scoring.test_batches import a_manifest, linear
 
@@ -134,10 +133,7 @@ def tries(seen: Path) -> Counter[str]:
 
 def main(folder: Path, documents: int, a_unit: int, a_file: int) -> None:
     """Documents of 100 tokens in so many to a unit of work and so many to a file."""
-    spark = open_local(folder, cores=2, memory="2g")
-    for name, value in FEW_ROWS.items():
-        spark.conf.set(name, value)
-    lake = Lakehouse(spark, SCHEMA)
+    lake = Lakehouse(open_local(folder, cores=2, memory="2g"), SCHEMA)
     create_tables(lake)
     settings = prepared(lake, folder, folder, {})
     text = F.concat_ws(" ", F.lit("text"), F.col("id"), F.lit("of some, like"), F.col("id") % 7)

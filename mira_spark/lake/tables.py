@@ -199,7 +199,7 @@ class Lakehouse:
 
     def _cast_columns(self, rows: DataFrame, table: str) -> DataFrame:
         columns = ((f.name, f.dataType.simpleString()) for f in TABLES[table].columns)
-        return rows.selectExpr(*(f"CAST({name} AS {kind}) AS {name}" for name, kind in columns))
+        return rows.selectExpr(*(f"CAST(`{name}` AS {kind}) AS `{name}`" for name, kind in columns))
 
     def _frame(self, rows: Sequence[Mapping[str, Any]], table: str) -> DataFrame:
         columns = TABLES[table].columns

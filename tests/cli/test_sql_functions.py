@@ -56,6 +56,7 @@ QUERIES = (
 )
 
 
+# In every run: a plain query, an aggregate and a MERGE.
 @pytest.mark.parametrize("queries", [QUERIES[::4], pytest.param(QUERIES, marks=pytest.mark.long)])
 def test_sql_runs_the_model_once_a_row(
     spark: SparkSession, server: Server, tmp_path: Path, queries: Sequence[str]

@@ -274,7 +274,7 @@ def test_qualities_do_not_jump_when_a_label_moves(
     ends = (float(np.nan_to_num(judged[row, slot])), moved)
     before, after = (rated(label) for label in ends)
     assert ((before == -1) == (after == -1)).all()
-    for _ in range(22):  # to a millionth of a point: what moves steadily has nearly stopped
+    for _ in range(22):  # ten points become 0.000003: no more than a jump is left between
         middle = sum(ends) / 2
         between = rated(middle)
         if np.abs(before - between).max() >= np.abs(between - after).max():
