@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from mira_spark.judges.calls.desk import Desk
 from mira_spark.judges.calls.journal import Journal
-from mira_spark.judges.calls.journal_file import CallRow
+from mira_spark.judges.calls.journal_file import LARGEST_BATCH, CallRow
 from mira_spark.judges.calls.ledger import Ledger
 from mira_spark.judges.calls.pacing import Pacer
 from mira_spark.judges.calls.spending import Spending
@@ -22,6 +22,8 @@ from mira_spark.lake.clock import clock_after
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.judge import BudgetSettings, JudgeSettings, Price
+
+PAID_ANSWERS = 64
 
 _T = TypeVar("_T")
 
@@ -68,7 +70,7 @@ def open_judge_desk(
             if lake.claim is not None:
                 lake.claim.check()
 
-        journal = stack.enter_context(Journal(path, sink))
+        journal = stack.enter_context(Journal(path, sink, _batch_size(judge)))
         clock = clock_after(lake, "judge_calls", "answered_at")
         spending = _spending(lake, settings.budget, judge.name, price, run_id, clock)
         pacer = Pacer(settings.pacing, random.Random())
@@ -103,6 +105,12 @@ def with_another_asking(lake: Lakehouse, judge: JudgeSettings) -> JudgeSettings:
     asked once more, however often it was asked before."""
     reasks = judge_calls.highest_replicate(lake) // 2 + 1
     return judge.model_copy(update={"reasks": reasks})
+
+
+def _batch_size(judge: Judge) -> int:
+    """After how many answers they leave the journal, or after ten seconds: a driver's disk may be
+    lost with all that it holds, and only answers of a free judge can be asked for again."""
+    return LARGEST_BATCH if judge.max_output_tokens is None else PAID_ANSWERS
 
 
 def _spending(

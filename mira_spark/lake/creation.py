@@ -23,7 +23,8 @@ def create_tables(lake: Lakehouse, names: Iterable[str] = tuple(TABLES)) -> None
     drivers may do so at once.
     """
     is_new = not lake.exists()
-    _create_missing(lake, f"CREATE SCHEMA IF NOT EXISTS {lake.namespace}", lake.exists)
+    if is_new:
+        _create(lake, f"CREATE SCHEMA IF NOT EXISTS {lake.namespace}", lake.exists)
     names_there = set() if is_new else _table_names(lake)
     existing = [name for name in TABLES if name in names_there]
     problems = [problem for name in existing for problem in _problems(lake, name)]
@@ -32,7 +33,7 @@ def create_tables(lake: Lakehouse, names: Iterable[str] = tuple(TABLES)) -> None
     missing = [name for name in names if name not in existing]
     for name in missing:
         statement = create_statement(lake.name(name), TABLES[name])
-        _create_missing(lake, statement, partial(_has_table, lake, name))
+        _create(lake, statement, partial(_has_table, lake, name))
     if is_new:
         restore_files(lake, missing)
     elif missing and existing:
@@ -50,7 +51,7 @@ def restore_files(lake: Lakehouse, names: Iterable[str]) -> None:
             rows = lake.spark.sql(f"DESCRIBE SCHEMA {lake.namespace}").collect()
             location = next(value for key, value in rows if key == "Location")
             statement = create_statement(f"delta.`{location}/{name}`", TABLES[name])
-            _create_missing(lake, statement, partial(_has_files, lake, name))
+            _create(lake, statement, partial(_has_files, lake, name))
 
 
 def _problems(lake: Lakehouse, name: str) -> list[str]:
@@ -99,13 +100,14 @@ def _drop_views_at_versions(lake: Lakehouse, tables: Sequence[str]) -> None:
             lake.drop_view(row["viewName"])
 
 
-def _create_missing(lake: Lakehouse, statement: str, is_there: Callable[[], bool]) -> None:
-    """Create what is not there; catalogs differ in what they raise when another did so."""
+def _create(lake: Lakehouse, statement: str, is_there: Callable[[], bool]) -> None:
+    """Create what was not there; catalogs differ in what they raise when another did so."""
     for attempt in range(CREATE_ATTEMPTS):
-        if is_there():
-            return
         try:
             lake.spark.sql(statement)
+            return
         except PySparkException:
-            if attempt == CREATE_ATTEMPTS - 1 and not is_there():
+            if is_there():
+                return
+            if attempt == CREATE_ATTEMPTS - 1:
                 raise
