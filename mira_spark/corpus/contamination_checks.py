@@ -10,7 +10,6 @@ from mira_spark.corpus.evaluation_items import settings_digest
 from mira_spark.corpus.ngram_batches import DOCUMENT
 from mira_spark.errors import InputError, joined
 from mira_spark.lake.history import Snapshot
-from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.evaluation import EvaluationSettings
 
@@ -60,10 +59,7 @@ def record_checks(lake: Lakehouse, checks: Collection[Check], run_id: str) -> No
             row |= {f"{table}_id": of_table.table_id, f"{table}_version": of_table.version,
                     f"{table}_commit": of_table.commit}  # fmt: skip
         rows.append(row | {"run_id": run_id, "checked_at": now})
-    columns = TABLES["contamination_checks"].columns
-    data = [tuple(row[field.name] for field in columns) for row in rows]
-    frame = lake.spark.createDataFrame(data, columns)
-    lake.replace_all(frame, "contamination_checks", run_id)
+    lake.replace_all(lake.frame(rows, "contamination_checks"), "contamination_checks", run_id)
 
 
 def pinned_contamination(

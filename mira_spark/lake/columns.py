@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pyspark.sql import DataFrame
 from pyspark.sql.types import (
     BinaryType,
     BooleanType,
@@ -43,6 +44,12 @@ def columns(*rows: tuple[str, DataType, str] | tuple[str, DataType, str, bool]) 
     for name, kind, comment, *nullable in rows:
         fields.append(StructField(name, kind, bool(nullable), {"comment": comment}))
     return StructType(fields)
+
+
+def cast(rows: DataFrame, table: Table) -> DataFrame:
+    """The rows with the table's columns, in its order and of its types."""
+    columns = ((field.name, field.dataType.simpleString()) for field in table.columns)
+    return rows.selectExpr(*(f"CAST(`{name}` AS {kind}) AS `{name}`" for name, kind in columns))
 
 
 NULL = True

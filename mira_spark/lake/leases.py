@@ -211,11 +211,11 @@ def _take_rows(
     rows = rows.withColumn("heartbeat_at", F.current_timestamp())
     unchanged = F.lit(False)
     for table, row in before.items():
-        same = F.unix_micros("old.heartbeat_at") == row.beat
-        same &= F.col("old.holder").eqNullSafe(F.lit(row.holder)) & (
-            F.col("old.epoch") == row.epoch
+        same = F.unix_micros("leases.heartbeat_at") == row.beat
+        same &= F.col("leases.holder").eqNullSafe(F.lit(row.holder)) & (
+            F.col("leases.epoch") == row.epoch
         )
-        unchanged |= (F.col("old.name") == table) & same
+        unchanged |= (F.col("leases.name") == table) & same
     with _conflicts_suppressed():  # the rows say who was first
         lake.upsert(rows, "leases", "name", only_if=unchanged)
     return _rows(lake, tables)

@@ -9,12 +9,12 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from delta.exceptions import ConcurrentAppendException, ConcurrentTransactionException
-from delta.tables import DeltaMergeBuilder, DeltaTable
-from pyspark.sql import Column, DataFrame, SparkSession, functions as F
+from pyspark.sql import Column, DataFrame, MergeIntoWriter, SparkSession, functions as F
 
 from mira_spark.lake import history
-from mira_spark.lake.claims import Claim
+from mira_spark.lake.arrow_rows import arrow_table
+from mira_spark.lake.claims import Claim, is_other_append, is_same_transaction
+from mira_spark.lake.columns import cast
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.statements import quoted
@@ -66,16 +66,17 @@ class Lakehouse:
         ended = F.raise_error(F.lit("another driver has taken the lease")).cast("boolean")
         return rows.where(F.when(self.claim.row_while_valid().scalar(), True).otherwise(ended))
 
-    def _merge(self, table: str, rows: DataFrame, condition: Column | str) -> DeltaMergeBuilder:
-        """`rows`, as `new`, merged into `table`, as `old`."""
-        target = DeltaTable.forName(self.spark, self.name(table)).alias("old")
-        return target.merge(self._while_claimed(rows, table).alias("new"), condition)
+    def _merge(self, table: str, rows: DataFrame, condition: Column) -> MergeIntoWriter:
+        """`rows`, as `new`, merged into `table`, which has its own name in conditions."""
+        new = self._while_claimed(rows, table).alias("new")
+        return new.mergeInto(self.name(table), condition)
 
-    def _merge_matching(self, table: str, where: Column) -> DeltaMergeBuilder:
+    def _merge_matching(self, table: str, where: Column) -> MergeIntoWriter:
         """The rows of `table` that match; none when the claim has ended by the time they change."""
         source = self.spark.range(1) if self.claim is None else self.claim.row_while_valid()
-        source = source.select(F.lit(True).alias("claim_is_standing"))
-        return DeltaTable.forName(self.spark, self.name(table)).merge(source, where)
+        return source.select(F.lit(True).alias("claim_is_standing")).mergeInto(
+            self.name(table), where
+        )
 
     def _check_claim(self) -> None:
         if self.claim is not None:
@@ -95,10 +96,6 @@ class Lakehouse:
     def snapshot(self, table: str) -> Snapshot:
         """What identifies the table's present state: its id, version and last commit."""
         return history.snapshot(self.spark, self.name(table))
-
-    def table_id(self, table: str) -> str:
-        """The id that Delta gave the table; a table that was dropped and made anew has another."""
-        return history.table_id(self.spark, self.name(table))
 
     def only_appends_since(self, table: str, then: Snapshot, now: Snapshot) -> bool:
         """Whether this very table had nothing but appends of ours between the two.
@@ -124,15 +121,17 @@ class Lakehouse:
         is not above the last it saw of the id. A skip does not prove that the rows are there, so
         they are looked up then, and the missing ones are appended.
         """
-        new = self._cast_columns(rows, table)
+        new = cast(rows, TABLES[table])
         if again:
             new = self._without_known(new, table)
             if new.isEmpty():
                 return
         try:
             is_done = self._commit(new, table, run_id, transaction)
-        except ConcurrentAppendException:  # another thread appended to what was looked up
-            is_done = False
+        except Exception as error:
+            if not is_other_append(error):
+                raise
+            is_done = False  # another thread appended to what was looked up
         if not is_done:
             self.append(rows, table, run_id, again=True)
 
@@ -147,7 +146,7 @@ class Lakehouse:
         """Append rows that the driver holds, as one commit; without rows there is no commit. Many
         rows should come in several calls. `transaction` and `again` as in `append`."""
         if rows:
-            self.append(self._frame(rows, table), table, run_id, transaction, again)
+            self.append(self.frame(rows, table), table, run_id, transaction, again)
 
     def _commit(
         self, rows: DataFrame, table: str, run_id: str, transaction: tuple[str, int] | None
@@ -158,9 +157,12 @@ class Lakehouse:
         writer = writer.option("userMetadata", json.dumps({"run_id": run_id, "commit": mark}))
         if transaction is not None:
             writer = writer.option("txnAppId", transaction[0]).option("txnVersion", transaction[1])
-        same = (ConcurrentTransactionException,) * (transaction is not None)
-        with self._change(table, TRUSTED_S), contextlib.suppress(*same):
-            writer.saveAsTable(self.name(table))  # or the same was committed meanwhile
+        try:
+            with self._change(table, TRUSTED_S):
+                writer.saveAsTable(self.name(table))
+        except Exception as error:
+            if transaction is None or not is_same_transaction(error):
+                raise  # else the same was committed meanwhile
         reach(f"{table}.appended")
         if transaction is None:
             return True
@@ -178,7 +180,7 @@ class Lakehouse:
         self, rows: Sequence[Mapping[str, Any]], table: str, key: str, value: str | int, run_id: str
     ) -> None:
         """Make `rows`, held by the driver, the only ones with `key` = `value`, as one commit."""
-        self.replace(self._frame(rows, table), table, key, value, run_id)
+        self.replace(self.frame(rows, table), table, key, value, run_id)
 
     def replace(self, rows: DataFrame, table: str, key: str, value: str | int, run_id: str) -> None:
         """Make `rows` the only ones with `key` = `value`, as one commit."""
@@ -190,52 +192,49 @@ class Lakehouse:
         self._overwrite(rows, table, "true", run_id)
 
     def _overwrite(self, rows: DataFrame, table: str, condition: str, run_id: str) -> None:
-        writer = self._while_claimed(self._cast_columns(rows, table), table).write
+        writer = self._while_claimed(cast(rows, TABLES[table]), table).write
         writer = writer.format("delta").mode("overwrite")
         writer = writer.option("replaceWhere", condition)
         writer = writer.option("userMetadata", json.dumps({"run_id": run_id}))
         with self._change(table, TRUSTED_S):
             writer.saveAsTable(self.name(table))
 
-    def _cast_columns(self, rows: DataFrame, table: str) -> DataFrame:
-        columns = ((f.name, f.dataType.simpleString()) for f in TABLES[table].columns)
-        return rows.selectExpr(*(f"CAST(`{name}` AS {kind}) AS `{name}`" for name, kind in columns))
-
-    def _frame(self, rows: Sequence[Mapping[str, Any]], table: str) -> DataFrame:
-        columns = TABLES[table].columns
-        data = [tuple(row.get(field.name) for field in columns) for row in rows]
-        return self.spark.createDataFrame(data, columns, verifySchema=False)
+    def frame(self, rows: Sequence[Mapping[str, Any]], table: str) -> DataFrame:
+        """Rows that the driver holds, with the columns of the table; what a row lacks is null."""
+        return self.spark.createDataFrame(arrow_table(rows, TABLES[table].columns))
 
     def update(self, table: str, where: Column, changes: Mapping[str, Column]) -> None:
         """Set columns of the rows that match."""
         with self._change(table):
-            self._merge_matching(table, where).whenMatchedUpdate(set=dict(changes)).execute()
+            self._merge_matching(table, where).whenMatched().update(dict(changes)).merge()
             self._check_claim()
 
     def update_rows(self, rows: DataFrame, table: str, columns: Sequence[str]) -> None:
         """Set columns of the rows that `rows` has by the table's key, as one commit; no commit
         where they are so already."""
-        is_same = reduce(and_, (F.col(f"old.{k}") == F.col(f"new.{k}") for k in TABLES[table].key))
-        differs = reduce(or_, (~F.col(f"old.{c}").eqNullSafe(F.col(f"new.{c}")) for c in columns))
-        both = self.read(table).alias("old").join(rows.alias("new"), is_same)
+        is_same = reduce(and_, (_is_equal(table, key) for key in TABLES[table].key))
+        differs = reduce(
+            or_, (~F.col(f"{table}.{c}").eqNullSafe(F.col(f"new.{c}")) for c in columns)
+        )
+        both = self.read(table).alias(table).join(rows.alias("new"), is_same)
         changed = both.filter(differs).select("new.*").distinct()  # of rows that are there twice
         if changed.isEmpty():
             return
         merge = self._merge(table, changed, is_same)
         with self._change(table, TRUSTED_S):
-            merge.whenMatchedUpdate(set={c: F.col(f"new.{c}") for c in columns}).execute()
+            merge.whenMatched().update({c: F.col(f"new.{c}") for c in columns}).merge()
 
     def delete(self, table: str, where: Column) -> None:
         """Remove the rows that match."""
         with self._change(table):
-            self._merge_matching(table, where).whenMatchedDelete().execute()
+            self._merge_matching(table, where).whenMatched().delete().merge()
             self._check_claim()
 
     def remove(self, rows: DataFrame, table: str, key: str) -> None:
         """Remove the rows that `rows` has by `key`, as one commit."""
-        merge = self._merge(table, rows.select(key).distinct(), f"old.{key} = new.{key}")
+        merge = self._merge(table, rows.select(key).distinct(), _is_equal(table, key))
         with self._change(table, TRUSTED_S):
-            merge.whenMatchedDelete().execute()
+            merge.whenMatched().delete().merge()
 
     def upsert(
         self,
@@ -247,16 +246,13 @@ class Lakehouse:
     ) -> None:
         """Replace the rows that `rows` has by `key` and add the others, as one commit.
 
-        `only_if` is a condition over `old` and `new` that a replaced row must meet; `changes` are
-        the columns to set of one, in the place of all.
+        `only_if` is a condition over the table's name and `new` that a replaced row must meet;
+        `changes` are the columns to set of one, in the place of all.
         """
-        merge = self._merge(table, self._cast_columns(rows, table), f"old.{key} = new.{key}")
-        merge = merge.whenNotMatchedInsertAll()
+        merge = self._merge(table, cast(rows, TABLES[table]), _is_equal(table, key))
+        matched = merge.whenNotMatched().insertAll().whenMatched(only_if)
         with self._change(table, TRUSTED_S):
-            if changes is None:
-                merge.whenMatchedUpdateAll(only_if).execute()
-            else:
-                merge.whenMatchedUpdate(only_if, dict(changes)).execute()
+            (matched.updateAll() if changes is None else matched.update(dict(changes))).merge()
 
     def use(self) -> None:
         """Make the namespace the session's default, so that statements need not name it."""
@@ -295,3 +291,8 @@ class Lakehouse:
         pairs = ", ".join(f"{quoted(k)} = {quoted(v)}" for k, v in properties.items())
         with self._change(table):
             self.spark.sql(f"ALTER TABLE {self.name(table)} SET TBLPROPERTIES ({pairs})")
+
+
+def _is_equal(table: str, key: str) -> Column:
+    """Whether a row of the table and a `new` one have the same key."""
+    return F.col(f"{table}.{key}") == F.col(f"new.{key}")

@@ -42,7 +42,7 @@ def _of_tables_made_anew(
     lake: Lakehouse, found: Sequence[Selection], table: str
 ) -> list[Selection]:
     """Those that were made from another table of this name."""
-    now = lake.table_id(table) if found else ""
+    now = lake.snapshot(table).table_id if found else ""
     return [one for one in found if one.table_ids.get(table, now) != now]
 
 

@@ -197,6 +197,7 @@ def test_sources_are_grouped_by_the_endpoint_once_and_what_may_not_leave_stays(
     assert len(stub.calls) == before + len(CHAT)
 
 
+@pytest.mark.long
 def test_a_discovery_embeds_what_its_judge_named_beside_it_and_once(
     made: Lakehouse, stub: JudgeStub, tmp_path: Path
 ) -> None:

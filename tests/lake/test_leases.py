@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, functions as F
 from mira_spark import pipeline
 from mira_spark.errors import BusyError
 from mira_spark.lake import leases
-from mira_spark.lake.claims import is_conflict
+from mira_spark.lake.claims import is_conflict, is_other_append, is_same_transaction
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.leases import DEAD_AFTER_S
 from mira_spark.lake.schemas import TABLES
@@ -224,6 +224,25 @@ def test_what_is_no_conflict_is_raised(shared: Lakehouse) -> None:
 )
 def test_conflicts_are_told_from_other_errors(error: Exception, expected: bool) -> None:
     assert is_conflict(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("says", "text"),
+    [
+        (is_other_append, "io.delta.exceptions.ConcurrentAppendException: files were added"),
+        (is_other_append, "[DELTA_CONCURRENT_APPEND.WITHOUT_HINT] files were added"),
+        (is_same_transaction, "io.delta.exceptions.ConcurrentTransactionException: by another"),
+        (is_same_transaction, "[DELTA_CONCURRENT_TRANSACTION] by another"),
+    ],
+)
+def test_what_the_other_commit_did_is_read_from_any_kind_of_error(
+    says: Callable[[BaseException], bool], text: str
+) -> None:
+    assert says(RuntimeError(f"An error occurred while calling o62.saveAsTable. : {text}"))
+    assert is_conflict(RuntimeError(text))
+    both = (is_other_append, is_same_transaction)
+    assert [each for each in both if each(RuntimeError(text))] == [says]
+    assert not says(OSError("No space left on device"))
 
 
 def test_a_process_is_gone_only_if_it_was_of_this_machine_and_seen_from_here() -> None:
