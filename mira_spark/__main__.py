@@ -9,7 +9,6 @@ from typing import cast
 
 import typer
 
-from mira_spark.errors import MiraError
 from mira_spark.process import failures, interruption
 from mira_spark.process.progress import say_error, set_up_logging
 
@@ -29,20 +28,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             # Not in typer's own mode, which prints what it was given as it is.
             code = app(
-                args=list(arguments) if arguments is not None else None, standalone_mode=False
+                args=list(arguments) if arguments is not None else None,
+                prog_name="mira",
+                standalone_mode=False,
             )
         except _ClickError as error:
             if message := error.format_message():  # none where the help was shown
                 say_error("UsageError", f"{message} (mira --help, or --help after a command)")
             sys.exit(2)
         except Exception as error:
-            known = error if isinstance(error, MiraError) else failures.explained(error)
+            known = failures.explained(error)
             if known is None:
                 say_error("a defect", _defect(error))
                 sys.exit(DEFECT)
             say_error(type(known).__name__, str(known))
             sys.exit(known.exit_code)
-        sys.exit(code or 0)
+        if code:  # a task of Databricks that exits, if with 0, counts as failed
+            sys.exit(code)
 
 
 def step_main(step: str) -> None:

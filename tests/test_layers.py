@@ -405,7 +405,7 @@ CLEAN = {
     "mira_spark.steps.distill_students": "from mira_spark.settings.root import Settings",
     "mira_spark.pipeline": "from mira_spark.steps import score_documents",
     "mira_spark.lake.inputs": "spark.read.parquet(a)",
-    "mira_spark.lake.tables": "spark.read.table(a)\nrows.write.saveAsTable(a)\nrows.mergeInto(a)",
+    "mira_spark.lake.tables": "import pyspark\nspark.read.table(a)\nrows.mergeInto(a, b)",
     "mira_spark.lake.session": "SparkSession.builder.config(a, b).getOrCreate()\nfile.write(a)",
     "mira_spark.cli.main": "from mira_spark import pipeline",
     "mira_spark.process.progress": "from rich.console import Console\nconsole.print(a)",
@@ -450,7 +450,7 @@ BREACHES = [
         spark_in_spark_free,
         "mira_spark.settings.judge",
         "from mira_spark.lake.tables import Lakehouse",
-        "mira_spark.judges.protocol imports delta through mira_spark.lake.tables",
+        "mira_spark.judges.protocol imports pyspark through mira_spark.lake.tables",
     ),
     (
         spark_in_spark_free,

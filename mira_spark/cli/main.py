@@ -1,7 +1,6 @@
 """The command `mira`: every step, the whole pipeline, the demo, the state of things, and SQL."""
 
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +15,7 @@ from mira_spark.cli import (
     scores,
     selection as cli_selection,
     statements,
+    steps,
     student_figures,
     students,
     summary,
@@ -56,36 +56,14 @@ DEMO = {
 """What the demo, like conf/local.yaml, does where neither file nor options say otherwise."""
 
 
-def run_steps(
-    steps: Sequence[str], config: Path | None, overrides: Sequence[str], run_id: str | None
-) -> int:
-    """Load the settings, do the steps; the exit code."""
-    settings = load(config, overrides)
-    pipeline.check(settings, steps)
-    lake = open_lakehouse(settings, creates=True)
-    return pipeline.perform(lake, settings, run_id or runs.new_run_id(), steps)
-
-
-def _step_command(name: str) -> Callable[..., None]:
-    def command(
-        config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
-    ) -> None:
-        raise typer.Exit(run_steps([name], config, overrides or (), run_id))
-
-    command.__doc__ = (pipeline.STEPS[name].__doc__ or "").split(" Reads ")[0]
-    return command
-
-
-for _name in pipeline.STEPS:
-    app.command(_name.replace("_", "-"))(_step_command(_name))
-
-
-@app.command("run")
-def run_command(
-    config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
-) -> None:
-    """All steps in order, each only where something changed."""
-    raise typer.Exit(run_steps(tuple(pipeline.STEPS), config, overrides or (), run_id))
+for _name, _step in pipeline.STEPS.items():
+    _says = (_step.__doc__ or "").split(" Reads ")[0]
+    app.command(_name.replace("_", "-"))(steps.step_command([_name], _says))
+app.command("run")(
+    steps.step_command(
+        tuple(pipeline.STEPS), "All steps in order, each only where something changed."
+    )
+)
 
 
 @app.command("demo")

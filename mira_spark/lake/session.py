@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from mira_spark.errors import BusyError, ConfigError
 
+OLDEST_SPARK = (4, 0)
 TASK_ATTEMPTS = 4
 LOG_LAYOUT = """\
 rootLogger.level = error
@@ -29,8 +31,21 @@ _held: dict[Path, IO[str]] = {}
 
 
 def open_platform() -> SparkSession:
-    """The session the platform or spark-submit configured; nothing of it is changed."""
-    return SparkSession.builder.getOrCreate()
+    """The session the platform or spark-submit configured; nothing of it is changed. ConfigError
+    for a Spark that is too old."""
+    spark = SparkSession.builder.getOrCreate()
+    check_version(spark.version)
+    return spark
+
+
+def check_version(version: str) -> None:
+    """ConfigError for a version of Spark before OLDEST_SPARK, which lacks functions we call."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if numbers < OLDEST_SPARK:
+        raise ConfigError(
+            f"Spark {version} is too old: 4.0 or later is needed, as in Databricks Runtime 17.3 or "
+            "emr-spark-8.0"
+        )
 
 
 def has_catalog(folder: Path) -> bool:

@@ -20,6 +20,12 @@ KNOWN: tuple[tuple[str, type[MiraError], str], ...] = (
         "one a folder of its own with --set folder=PATH",
     ),
     (
+        r"\[DELTA_(CONCURRENT_|METADATA_CHANGED|PROTOCOL_CHANGED)"
+        r"|io\.delta\.exceptions\.\w*(Concurrent|Changed)",
+        BusyError,
+        f"another driver wrote to the same table: wait until it ends; {GO_ON}",
+    ),
+    (
         r"No space left on device|database or disk is full|Disk quota exceeded",
         OutsideError,
         f"the disk is full: make room; {GO_ON}",
@@ -35,6 +41,17 @@ KNOWN: tuple[tuple[str, type[MiraError], str], ...] = (
         ConfigError,
         "the jars of Delta are not on this machine and could not be fetched: Spark gets them from "
         "Maven Central once",
+    ),
+    (
+        r"DATA_SOURCE_NOT_FOUND\].*: delta\b|Cannot find catalog plugin.*\.sql\.delta\.",
+        ConfigError,
+        "this Spark has no Delta: add the jars delta-spark and delta-storage that belong to its "
+        "version, with spark.sql.extensions and spark.sql.catalog.spark_catalog of Delta",
+    ),
+    (
+        r"(NoSuchMethodError|NoClassDefFoundError): .*\bscala[./]",
+        ConfigError,
+        "jars for another Scala are on Spark's path: Spark 4 needs those whose names end in _2.13",
     ),
     (
         r"Read-only file system|readonly database|Permission denied|AccessDeniedException"
@@ -74,7 +91,10 @@ KNOWN: tuple[tuple[str, type[MiraError], str], ...] = (
 
 
 def explained(error: BaseException) -> MiraError | None:
-    """The failure as one line, with what to do about it; None when it is not known, a defect."""
+    """The failure as one line, with what to do about it; None when it is not known, a defect. An
+    error of ours is that itself."""
+    if isinstance(error, MiraError):
+        return error
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ConnectionError):

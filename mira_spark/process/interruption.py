@@ -75,6 +75,20 @@ def cancel_with(action: Callable[[], object]) -> None:
     _cancellers.append(action)
 
 
+@contextlib.contextmanager
+def ended_after(minutes: float | None) -> Iterator[None]:
+    """A block in which the process is terminated, as a scheduler would, after so many minutes;
+    None: never."""
+    timer = threading.Timer(60 * (minutes or 0), os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    if minutes is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class _Ending:
     """How this process ends: shared by the signals' handler and the thread that bounds the time."""
 

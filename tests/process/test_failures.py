@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mira_spark.errors import ConfigError
+from mira_spark.lake.session import check_version
 from mira_spark.process.failures import GO_ON, explained
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +112,48 @@ def test_what_java_wrote_before_it_ended_is_why_spark_did_not_start(said: str) -
     assert known is not None
     last = str(error) if said == "nothing that is known" else said.splitlines()[-1].strip()
     assert (known.exit_code, str(known)) == (2, f"{SAID[said]} ({last})")
+
+
+NO_DELTA = (
+    "this Spark has no Delta: add the jars delta-spark and delta-storage that belong to its "
+    "version, with spark.sql.extensions and spark.sql.catalog.spark_catalog of Delta"
+)
+OTHER_SCALA = (
+    "jars for another Scala are on Spark's path: Spark 4 needs those whose names end in _2.13"
+)
+OTHER_DRIVER = f"another driver wrote to the same table: wait until it ends; {GO_ON}"
+JAVA_SAID = {
+    "org.apache.spark.SparkClassNotFoundException: [DATA_SOURCE_NOT_FOUND] Failed to find the data "
+    "source: delta. Make sure the provider name is correct.": (2, NO_DELTA),
+    "org.apache.spark.SparkException: Cannot find catalog plugin class for catalog "
+    "'spark_catalog': org.apache.spark.sql.delta.catalog.DeltaCatalog.": (2, NO_DELTA),
+    "java.lang.NoClassDefFoundError: scala/collection/GenTraversableOnce": (2, OTHER_SCALA),
+    "io.delta.exceptions.ConcurrentAppendException: files were added": (75, OTHER_DRIVER),
+    "io.delta.exceptions.MetadataChangedException: it changed": (75, OTHER_DRIVER),
+    "[DELTA_CONCURRENT_DELETE_READ] a file was deleted": (75, OTHER_DRIVER),
+}
+"""What Spark 4.2 said without Delta, with its settings alone, with jars for Scala 2.12, and what
+Delta says of conflicts."""
+
+
+@pytest.mark.parametrize("said", JAVA_SAID)
+def test_what_java_raised_is_one_line_with_its_remedy(said: str) -> None:
+    known = explained(RuntimeError(f"An error occurred while calling o31.sql.\n: {said}\n\tat a.b"))
+    assert known is not None
+    code, remedy = JAVA_SAID[said]
+    assert (known.exit_code, str(known)) == (code, f"{remedy} ({said})")
+
+
+@pytest.mark.parametrize("version", ["3.5.6", "3.5.2-amzn-1"])
+def test_a_spark_that_is_too_old_is_one_line(version: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_version(version)
+    assert str(refused.value).startswith(f"Spark {version} is too old: 4.0 or later is needed")
+
+
+def test_a_spark_that_is_new_enough_is_none_of_it() -> None:
+    for version in ("4.0.0", "4.1.1-amzn-0", "4.2.0", "10.0.0"):
+        check_version(version)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""The steps as commands, and what a scheduler may ask of them."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mira_spark import pipeline
+from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
+from mira_spark.lake import runs
+from mira_spark.process import failures, interruption
+from mira_spark.process.progress import say_error
+from mira_spark.settings.root import load
+
+ENDINGS = {name: code for name, code in pipeline.EXIT_CODES.items() if code}
+"""How a step may end other than done, and the exit code of that."""
+
+
+def _check_endings(names: str | None) -> str | None:
+    if unknown := sorted(set((names or "").split(",")) - {"", *ENDINGS}):
+        raise typer.BadParameter(f"should be of {', '.join(ENDINGS)}, found {unknown[0]!r}")
+    return names
+
+
+Force = Annotated[bool, typer.Option("--force", help="do what is done already again")]
+Accept = Annotated[
+    str | None,
+    typer.Option(
+        help="endings that are 0 for a scheduler: degraded, stopped or both, divided by a comma",
+        callback=_check_endings,
+    ),
+]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option(min=0, help="stop after so many, resumable, with exit code 75"),
+]
+
+
+def run_steps(
+    steps: Sequence[str],
+    config: Path | None,
+    overrides: Sequence[str],
+    run_id: str | None,
+    force: bool = False,
+) -> int:
+    """Load the settings, do the steps; the exit code."""
+    settings = load(config, overrides)
+    pipeline.check(settings, steps)
+    lake = open_lakehouse(settings, creates=True)
+    return pipeline.perform(lake, settings, run_id or runs.new_run_id(), steps, force)
+
+
+def step_command(steps: Sequence[str], says: str) -> Callable[..., None]:
+    """The command that does these steps; `says` is its help."""
+
+    def command(
+        config: ConfigOption = None,
+        overrides: Overrides = None,
+        run_id: RunId = None,
+        force: Force = False,
+        accept: Accept = None,
+        max_minutes: MaxMinutes = None,
+    ) -> None:
+        accepted = [ENDINGS[name] for name in (accept or "").split(",") if name]
+        with interruption.ended_after(max_minutes):
+            code = _code(lambda: run_steps(steps, config, overrides or (), run_id, force), accepted)
+        raise typer.Exit(0 if code in accepted else code)
+
+    command.__doc__ = says
+    return command
+
+
+def _code(command: Callable[[], int], accepted: Collection[int]) -> int:
+    """The exit code, also that of an error where it is accepted: then the error is said."""
+    try:
+        return command()
+    except Exception as error:
+        known = failures.explained(error)
+        if known is None or known.exit_code not in accepted:
+            raise
+        say_error(type(known).__name__, str(known))
+        return known.exit_code
