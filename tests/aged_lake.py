@@ -80,7 +80,7 @@ class Lake:
 
     def change_documents(self) -> None:
         rows = [self._document(doc_id) for doc_id in self.random.sample(self.ids(), 2)]
-        self.lake.upsert(self.lake._frame(rows, "documents"), "documents", "doc_id")
+        self.lake.upsert(self.lake.frame(rows, "documents"), "documents", "doc_id")
 
     def ids(self) -> list[str]:
         return sorted(r["doc_id"] for r in self.lake.read("documents").select("doc_id").collect())

@@ -130,9 +130,9 @@ def test_what_a_driver_begins_to_write_after_it_was_taken_over_is_not_committed(
     shared.append(rows(shared, "before"), REJECTED, "r")
     with leases.hold_lease(shared, [REJECTED], "late") as late:
         late.append(rows(late, "a"), REJECTED, "r")
-        removal = late._merge_matching(REJECTED, F.col("doc_id") == "before").whenMatchedDelete()
+        removal = late._merge_matching(REJECTED, F.col("doc_id") == "before").whenMatched().delete()
         heir(shared, REJECTED)
-        removal.execute()
+        removal.merge()
         for change in (
             lambda: late.append(rows(late, "b"), REJECTED, "r", ("unit", 1)),
             lambda: late.upsert(rows(late, "a"), REJECTED, "doc_id"),

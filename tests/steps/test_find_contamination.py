@@ -48,7 +48,7 @@ def write_items(folder: Path, name: str, items: Mapping[str, str]) -> None:
 def put(lake: Lakehouse, texts: Mapping[str, str]) -> None:
     """Documents, new or with another text."""
     rows = [document(doc_id, text) for doc_id, text in texts.items()]
-    frame = lake._frame(rows, "documents")
+    frame = lake.frame(rows, "documents")
     lake.upsert(frame, "documents", "doc_id")
 
 

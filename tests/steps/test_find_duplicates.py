@@ -41,7 +41,7 @@ def write(lake: Lakehouse, documents: Mapping[str, str], files: int = 2) -> None
     """Make these the documents, doc_id to text, in so many files and in another order."""
     rows = [scoring_lake.document(doc_id, text) for doc_id, text in documents.items()]
     random.Random(files).shuffle(rows)
-    frame = lake._frame(rows, "documents").repartition(files)
+    frame = lake.frame(rows, "documents").repartition(files)
     lake.replace_all(frame, "documents", "r")
 
 
