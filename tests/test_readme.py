@@ -17,7 +17,11 @@ from mira_spark.lake.schemas import TABLES
 from mira_spark.settings.root import Settings, load
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "mira_spark").rglob("README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "mira_spark").rglob("README.md")),
+    *sorted((ROOT / "conf").rglob("README.md")),
+]
 NOT_OURS = (".venv/", ".mira/", "dist/", "my.yaml", "rubrics.yaml", "demo.yaml", "report.html")
 """What commands make and what users write; it is not in the repository."""
 QUESTIONS = {
