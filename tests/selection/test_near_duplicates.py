@@ -73,11 +73,13 @@ def test_the_best_of_each_cluster_competes_and_the_others_are_counted_and_explai
     made: Made,
 ) -> None:
     lake, _ = made
-    for _ in range(2):  # never found, and found for other documents
-        with pytest.raises(InputError, match="as they are now: run find_duplicates first"):
-            select_documents.inputs(lake, choose(made, **NEAR))
-        find(made)
-        lake.update("documents", F.col("doc_id") == "code 1", {"license": F.lit("MIT")})
+    first = "as they are now: run find_duplicates first"
+    with pytest.raises(InputError, match=first):
+        select_documents.inputs(lake, choose(made, **NEAR))
+    find(made)
+    lake.update("documents", F.col("doc_id") == "code 1", {"license": F.lit("MIT")})
+    with pytest.raises(InputError, match=first):  # found for other documents
+        select_documents.inputs(lake, choose(made, **NEAR))
     find(made)
     settings = choose(made, **NEAR, budget="30%", seed=5)
     done = select_documents.run(lake, settings, "r")
