@@ -92,7 +92,7 @@ KNOWN: tuple[tuple[str, type[MiraError], str], ...] = (
 
 def explained(error: BaseException) -> MiraError | None:
     """The failure as one line, with what to do about it; None when it is not known, a defect. An
-    error of ours is that itself."""
+    error of this package is returned as it is."""
     if isinstance(error, MiraError):
         return error
     chain = list(_causes(error))
