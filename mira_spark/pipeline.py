@@ -11,6 +11,7 @@ from mira_spark.errors import ConfigError, InputError
 from mira_spark.labels import forms
 from mira_spark.lake import leases, runs
 from mira_spark.lake.creation import create_tables
+from mira_spark.lake.root_check import check_root
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say
@@ -91,6 +92,8 @@ def perform(
     A step that stops ends the sequence. BusyError when another driver writes the same tables.
     """
     check(settings, steps)
+    if settings.session == "platform":
+        check_root(lake.spark, settings.folder)
     create_tables(lake)
     for line in lost_versions.drop_views_of_lost_tables(lake):
         say((line, "yellow"))

@@ -21,7 +21,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import isolation
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.settings.root import Settings, load
 from mira_spark.students import artefact
 from mira_spark.students.linear import LinearStudent

@@ -25,12 +25,14 @@ FOLDER_ORDER = (
 )  # fmt: skip
 """Each imports only what stands before it, and itself."""
 ON_EXECUTORS = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
+                "mira_spark.lake.storage",
                 "mira_spark.scoring.batches", "mira_spark.scoring.workers",
                 "mira_spark.scoring.baselines.*",
                 "mira_spark.corpus.tokens", "mira_spark.corpus.python_environment",
                 "mira_spark.corpus.near_batches", "mira_spark.corpus.ngram_batches",
                 "mira_spark.students.*")  # fmt: skip
 SPARK_FREE = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
+              "mira_spark.lake.storage",
               "mira_spark.judges.*", "mira_spark.students.*", "mira_spark.process.*",
               "mira_spark.scoring.batches", "mira_spark.corpus.tokens",
               "mira_spark.distillation.training", "mira_spark.distillation.comparison",
@@ -51,12 +53,13 @@ MOST_FOLDERS, TOP = 15, {"errors", "pipeline", "__main__"}
 SPARK = {"pyspark", "delta"}
 STORAGE = {f"mira_spark.lake.{name}" for name in
            ("creation", "file_rows", "input_files", "inputs", "own_folders", "retention",
-            "tables")}  # fmt: skip
+            "root_check", "tables")}  # fmt: skip
 SESSION = "mira_spark.lake.session"
 PRINTER = "mira_spark.process.progress"
 ECHOES = {"echo", "secho"}
 OF_A_UDF = {
     "mira_spark.scoring.batches",
+    "mira_spark.scoring.scorer",
     "mira_spark.lake.schemas",
     "mira_spark.corpus.tokens",
     "mira_spark.scoring.workers",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pyspark.sql import SparkSession
 
 from mira_spark.corpus.tokens import Tokenizer
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 
 
 def register_all(spark: SparkSession, scorers: Mapping[str, Scorer], tokenizer: Tokenizer) -> None:

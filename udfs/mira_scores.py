@@ -15,7 +15,7 @@ from pyspark.sql.functions import pandas_udf
 from pyspark.sql.types import ArrayType, ShortType
 
 from mira_spark.scoring import batches, workers
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 
 
 def register(spark: SparkSession, scorers: Mapping[str, Scorer]) -> None:

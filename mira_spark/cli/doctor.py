@@ -28,7 +28,7 @@ def doctor_command(
     if adopt:
         if settings.session != "local":
             raise ConfigError("--adopt is for a local folder; on a platform the catalog says where")
-        folder = settings.folder.absolute()
+        folder = settings.driver_files.absolute()
         session.hold(folder)
         before = adoption.adopt(folder)
         say(

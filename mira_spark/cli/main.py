@@ -89,7 +89,7 @@ def status_command(config: ConfigOption = None, overrides: Overrides = None) -> 
     try:
         lake = open_lakehouse(settings)
     except BusyError:
-        if line := under_way.read_note(settings.folder):
+        if line := under_way.read_note(settings.driver_files):
             say(f"scoring: {line}")
         raise
     create_tables(lake)

@@ -40,8 +40,8 @@ def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:
     """
     place = f"schema {settings.namespace}"
     if settings.session == "local":
-        place = f"{settings.folder.absolute()}, {place}"
-        if not creates and not session.has_catalog(settings.folder):
+        place = f"{settings.driver_files.absolute()}, {place}"
+        if not creates and not session.has_catalog(settings.driver_files):
             raise _no_tables(place)
     lake = Lakehouse(_open_session(settings), settings.namespace)
     if not creates and not lake.exists():
@@ -50,7 +50,7 @@ def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:
 
 
 def _open_session(settings: Settings) -> SparkSession:
-    folder = settings.folder.absolute()
+    folder = settings.driver_files.absolute()
     if settings.session == "local":
         adoption.check_record(folder)
     with interruption.opening_spark():

@@ -15,8 +15,8 @@ from mira_spark.lake import leases, runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
-from mira_spark.scoring import batches, noise
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring import noise
+from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings, load
 
@@ -84,7 +84,7 @@ def noise_command(
     with leases.write_lease(lake, settings.session, noise.WRITES) as claimed:
         for name, scorer in sorted(scorers.items()):
             sources = {source for source, of_group in groups.items() if of_group == name}
-            student, manifest = batches.load_student(scorer)
+            student, manifest = load_student(scorer)
             checks = noise.student_checks(claimed, student, manifest, sources, documents)
             if left_out := sorted(sources - {check.source for check in checks}):
                 say(f"{name}: {_NOTHING_TO_SPOIL} {', '.join(left_out)}: not checked")

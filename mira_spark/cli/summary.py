@@ -106,7 +106,7 @@ def _examples(lake: Lakehouse) -> None:
 
 
 def _next(lake: Lakehouse, settings: Settings) -> None:
-    folder = settings.folder
+    folder = settings.driver_files
     say()
     say(f"The tables are in {folder}/warehouse/{lake.namespace}.db, MLflow in {folder}/mlflow.db.")
     judge = forms.task_model(settings.judge, "labelling")

@@ -1,8 +1,7 @@
 """A group with too few labels for a student of its own borrows the student of the nearest group."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from mira_spark.lake.runs import package_version
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.students import Registry
-from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.protocol import Student
 
@@ -68,13 +66,13 @@ def borrow(
     table = manifest.quality.model_copy(update={"sources": {}})
     lent = manifest.model_copy(update={"files": {}, "source_group": group, "quality": table})
 
-    def record(student_id: str, folder: Path, digest: str, now: datetime) -> TableRows:
-        row = _row(lent, own_labels, student_id, folder) | {
+    def record(student_id: str, columns: Mapping[str, Any], now: datetime) -> TableRows:
+        row = {
+            **_row(lent, own_labels, student_id),
+            **columns,
             "kind": student.kind,
-            "artefact_sha256": digest,
             "borrowed_from": lender,
             "gate_reasons": reasons,
-            "created_at": now,
         }
         return {"students": [row]}
 
@@ -89,7 +87,7 @@ def borrow(
     return publish(lake, place, student, lent, registration, record, True, run_id)
 
 
-def _row(lent: Manifest, own_labels: OwnLabels, student_id: str, folder: Path) -> dict[str, Any]:
+def _row(lent: Manifest, own_labels: OwnLabels, student_id: str) -> dict[str, Any]:
     return {
         "student_id": student_id,
         "source_group": lent.source_group,
@@ -97,8 +95,6 @@ def _row(lent: Manifest, own_labels: OwnLabels, student_id: str, folder: Path) -
         "labelling_id": own_labels.labelling_id,
         "rule": lent.quality.rule,
         "dimensions": list(lent.anchors),
-        "artefact_uri": str(folder),
-        "weights_sha256": artefact.read_manifest(folder).files[artefact.MODEL],
         "labels_version": lent.labels_version,
         "labels": own_labels.labels,
         "held_out_rows": 0,

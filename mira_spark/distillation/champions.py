@@ -1,15 +1,18 @@
 """Which student scores: the list of them, and the change of champion by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyspark.sql import Row, functions as F
 
 from mira_spark.distillation import registry
 from mira_spark.errors import InputError
+from mira_spark.lake.clock import clock_after
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.students import Registry
 
 FORCED = "forced"
+CHAMPION_COLUMNS = ("student_id", "source_group", "artefact_uri", "artefact_sha256",
+                    "champion_since")  # fmt: skip
 WRITES = ("students",)
 
 
@@ -18,10 +21,13 @@ def list_students(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
     rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
     groups = {row["source_group"] for row in rows}
     alias_of = {
-        registry.student_of(place, registry.model_name(place, group), alias): alias
+        registry.student_of(place, registry.model_name(place, group), registry.CHALLENGER): (
+            registry.CHALLENGER
+        )
         for group in groups
-        for alias in (registry.CHALLENGER, registry.CHAMPION)
     }
+    for champion in champion_rows(lake, place, groups).values():
+        alias_of[champion["student_id"]] = registry.CHAMPION
     return [
         (
             row["student_id"],
@@ -34,6 +40,23 @@ def list_students(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
         )
         for row in rows
     ]
+
+
+def champion_rows(lake: Lakehouse, place: Registry, source_groups: Iterable[str]) -> dict[str, Row]:
+    """Group to the id and artefact columns of its champion: the student that MLflow's alias names;
+    where MLflow names none (the registry was emptied, or is another) the latest that was made
+    champion. Groups without one are absent."""
+    groups = sorted(set(source_groups))
+    aliased = registry.champions(place, groups)
+    students = lake.read("students").filter(F.col("source_group").isin(groups))
+    rows = students.select(*CHAMPION_COLUMNS).orderBy("champion_since", "student_id").collect()
+    by_id = {row["student_id"]: row for row in rows}
+    latest = {row["source_group"]: row for row in rows if row["champion_since"] is not None}
+    champions = {
+        group: by_id.get(aliased[group]) if group in aliased else latest.get(group)
+        for group in groups
+    }
+    return {group: row for group, row in champions.items() if row is not None}
 
 
 def latest_students(lake: Lakehouse, ids: Mapping[str, str]) -> dict[str, Row]:
@@ -57,8 +80,10 @@ def promote(lake: Lakehouse, place: Registry, student_id: str, force: bool) -> s
             "With --force it scores all the same"
         )
     registry.promote(place, student_id)
+    values = {"champion_since": F.lit(clock_after(lake, "students", "champion_since")())}
     if row["gate"] == "failed":
-        lake.update("students", F.col("student_id") == student_id, {"gate": F.lit(FORCED)})
+        values["gate"] = F.lit(FORCED)
+    lake.update("students", F.col("student_id") == student_id, values)
     return f"{row['source_group']}: {student_id} is champion" + (
         ", forced" if row["gate"] != "passed" else ""
     )

@@ -2,6 +2,7 @@
 variables and global settings say, and without a change to any of them."""
 
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from mira_spark.lake import storage
 from mira_spark.settings.students import Registry
 
 _MODEL = "student"
@@ -39,26 +41,35 @@ def quiet() -> Iterator[None]:
 
 
 def client(place: Registry) -> Any:
-    """A client of the tracking server and registry that the settings name: the local folder's own
-    in a local session, the platform's where they name none."""
+    """A client of the tracking server and registry that the settings name; where they name none,
+    of the platform's, or of SQLite in the driver's folder where the platform has none."""
     from mlflow.tracking import MlflowClient
 
     uri = place.settings.tracking_uri
-    if uri is None and place.is_local:
-        uri = f"sqlite:///{place.folder.absolute()}/mlflow.db"
+    if uri is None and _has_own_server(place):
+        uri = f"sqlite:///{place.driver_files.absolute()}/mlflow.db"
     # On Databricks the registry is not the tracking server; which one it is, is the platform's.
     own = uri is not None and not uri.startswith("databricks")
     return MlflowClient(uri, uri if own else None)
 
 
 def experiment(client: Any, place: Registry) -> str:
-    """The experiment's id; created with its files in the local folder when the session is local."""
+    """The experiment's id; created with its files in the shared folder where SQLite is the
+    server."""
     existing = client.get_experiment_by_name(place.settings.experiment)
     if existing is not None:
         return str(existing.experiment_id)
-    local = place.is_local and place.settings.tracking_uri is None
-    files = (place.folder.absolute() / "mlartifacts").as_uri() if local else None
+    files = None
+    if place.settings.tracking_uri is None and _has_own_server(place):
+        files = storage.location(place.folder, "mlartifacts").replace("s3a://", "s3://", 1)
+        files = files if storage.is_uri(files) else Path(files).as_uri()
     return str(client.create_experiment(place.settings.experiment, artifact_location=files))
+
+
+def _has_own_server(place: Registry) -> bool:
+    """Whether nothing but the driver's folder can be the tracking server."""
+    of_platform = {"DATABRICKS_RUNTIME_VERSION", "MLFLOW_TRACKING_URI"} & os.environ.keys()
+    return place.is_local or not of_platform
 
 
 @contextmanager

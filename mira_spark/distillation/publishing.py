@@ -8,6 +8,7 @@ from typing import Any
 
 from mira_spark.distillation import registry
 from mira_spark.distillation.registry import Registration
+from mira_spark.lake import storage
 from mira_spark.lake.clock import clock_after
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
@@ -18,8 +19,9 @@ from mira_spark.students.protocol import Student
 
 TableRows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Table to rows."""
-Record = Callable[[str, Path, str, datetime], TableRows]
-"""From student_id, folder and digest of the artefact, and the time: what is recorded of it."""
+Record = Callable[[str, Mapping[str, Any], datetime], TableRows]
+"""From student_id, the columns of `students` that publishing it gives, and the time: what is
+recorded of it."""
 
 
 def publish(
@@ -34,12 +36,27 @@ def publish(
 ) -> str:
     """Lay the artefact where executors read it, register it, record it, and make it champion if it
     `may_score`: its student_id."""
-    folder, digest = _lay(registry.students_folder(place), student, manifest)
-    student_id = registry.register(place, manifest.source_group, folder, digest, registration)
+    place.driver_files.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".student-", dir=place.driver_files) as temporary:
+        folder = Path(temporary) / "student"
+        digest = artefact.write(folder, student, manifest)
+        uri = registry.artefact_uri(place, digest)
+        storage.copy_folder(folder, uri, artefact.MANIFEST)
+        weights = artefact.read_manifest(folder).files[artefact.MODEL]
+        group = manifest.source_group
+        student_id = registry.register(place, group, folder, digest, registration)
     reach("student.registered")
     # Replaced, not appended: a registry that was emptied gives the same student the same id again.
     # `students` comes last: what it names is recorded.
-    rows = record(student_id, folder, digest, clock_after(lake, "students", "created_at")())
+    now = clock_after(lake, "students", "created_at")()
+    columns = {
+        "artefact_uri": uri,
+        "artefact_sha256": digest,
+        "weights_sha256": weights,
+        "created_at": now,
+        "champion_since": now if may_score else None,
+    }
+    rows = record(student_id, columns, now)
     for table in sorted(rows, key=lambda name: name == "students"):
         if rows[table]:
             lake.replace_rows(rows[table], table, "student_id", student_id, run_id)
@@ -47,14 +64,3 @@ def publish(
     if may_score:
         registry.promote(place, student_id)
     return student_id
-
-
-def _lay(students: Path, student: Student, manifest: Manifest) -> tuple[Path, str]:
-    """The artefact's folder, named by its digest, and the digest."""
-    students.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=students) as temporary:
-        digest = artefact.write(Path(temporary) / "student", student, manifest)
-        folder = students / digest
-        if not folder.exists():
-            (Path(temporary) / "student").rename(folder)
-    return folder, digest

@@ -1,6 +1,9 @@
 """MLflow's registry: a registered model per group, a version per student, and the aliases
 `champion` and `challenger`."""
 
+import contextlib
+import hashlib
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +13,9 @@ import pandas as pd
 
 from mira_spark.distillation import mlflow_runs
 from mira_spark.errors import InputError
+from mira_spark.lake import storage
 from mira_spark.settings.students import Registry
+from mira_spark.students.artefact import MANIFEST
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST_TAG = "artefact_sha256"
@@ -31,9 +36,10 @@ def student_id(name: str, version: str | int, digest: str) -> str:
     return f"{name}/{version}-{digest[:DIGEST_LENGTH]}"
 
 
-def students_folder(place: Registry) -> Path:
-    """Where artefacts lie for the executors, one folder each, named by its digest."""
-    return (place.settings.students_folder or place.folder / "students").absolute()
+def artefact_uri(place: Registry, digest: str) -> str:
+    """Where the artefact with this digest lies for driver and executors: an absolute path or a
+    URI."""
+    return storage.location(place.folder, "students", digest)
 
 
 @dataclass(frozen=True)
@@ -109,18 +115,11 @@ def promote(place: Registry, student: str) -> None:
 
     InputError when MLflow does not have it, or has another student under its version.
     """
-    from mlflow.exceptions import MlflowException
-
-    name, _, rest = student.rpartition("/")
-    version = rest.partition("-")[0]
+    name, version = _name_and_version(student)
     with mlflow_runs.quiet():
         client = mlflow_runs.client(place)
-        try:
-            registered = _id_of(client.get_model_version(name, version))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            registered = None
+        found = _registered_version(client, student)
+        registered = None if found is None else _id_of(found)
         if registered != student:
             raise InputError(
                 f"{student} is not in MLflow any more: version {version} of {name} is "
@@ -129,6 +128,28 @@ def promote(place: Registry, student: str) -> None:
         client.set_registered_model_alias(name, CHAMPION, version)
         if _student_of(client, name, CHALLENGER) == student:
             client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def fetch_artefact(place: Registry, student: str, digest: str, uri: str) -> bool:
+    """Lay the artefact of a registered student at this path or URI again; False where MLflow does
+    not have it, or has another."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with mlflow_runs.quiet(), tempfile.TemporaryDirectory() as temporary:
+        client = mlflow_runs.client(place)
+        version = _registered_version(client, student)
+        if version is None or _id_of(version) != student:
+            return False
+        with contextlib.suppress(MlflowException, OSError):  # its files are gone there, too
+            folder = download_artifacts(
+                version.source, dst_path=temporary, tracking_uri=client.tracking_uri
+            )
+            for manifest in Path(folder).rglob(MANIFEST):
+                if hashlib.sha256(manifest.read_bytes()).hexdigest() == digest:
+                    storage.copy_folder(manifest.parent, uri, MANIFEST)
+                    return True
+    return False
 
 
 def log_report(place: Registry, path: Path, metrics: Mapping[str, float]) -> None:
@@ -151,6 +172,24 @@ def student_of(place: Registry, name: str, alias: str) -> str | None:
     version that `register` did not make."""
     with mlflow_runs.quiet():
         return _student_of(mlflow_runs.client(place), name, alias)
+
+
+def _name_and_version(student: str) -> tuple[str, str]:
+    """The registered model and the number of its version that a student_id names."""
+    name, _, rest = student.rpartition("/")
+    return name, rest.partition("-")[0]
+
+
+def _registered_version(client: Any, student: str) -> Any:
+    """What MLflow has under the version that the student_id names; None where it has none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(*_name_and_version(student))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def _student_of(client: Any, name: str, alias: str) -> str | None:

@@ -1,9 +1,8 @@
 """A student just trained, with what was measured of it, as the tables and MLflow record it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from mira_spark.distillation import figures
@@ -15,7 +14,6 @@ from mira_spark.distillation.planted_noise import NoiseCheck
 from mira_spark.distillation.registry import Registration
 from mira_spark.labels.agreement import Estimate
 from mira_spark.settings.students import DistillationSettings
-from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.protocol import Student
 
@@ -73,16 +71,16 @@ class Trained:
         return found | figures.metrics(self.figures) | self.comparison.metrics
 
     def rows(
-        self, student_id: str, folder: Path, digest: str, now: datetime, run_id: str
+        self, student_id: str, published: Mapping[str, Any], now: datetime, run_id: str
     ) -> dict[str, list[dict[str, Any]]]:
-        """Table to the rows that record the student, whose artefact with this digest lies in
-        `folder`."""
+        """Table to the rows that record the student; `published` are the columns of `students`
+        that publishing it gave."""
         return {
             "student_reliability": self.reliability_rows(student_id),
             "student_figures": self.figure_rows(student_id),
             "student_predictions": self.prediction_rows(student_id),
             "noise_checks": [check.row(student_id, run_id, now) for check in self.noise],
-            "students": [self.row(student_id, folder, digest, now)],
+            "students": [self.row(student_id, published)],
         }
 
     def reliability_rows(self, student_id: str) -> list[dict[str, Any]]:
@@ -142,8 +140,8 @@ class Trained:
             for doc_id, source, quality, verdict in columns
         ]
 
-    def row(self, student_id: str, folder: Path, digest: str, now: datetime) -> dict[str, Any]:
-        """The row of `students`; its artefact with this digest lies in `folder`."""
+    def row(self, student_id: str, published: Mapping[str, Any]) -> dict[str, Any]:
+        """The row of `students`; `published` are the columns that publishing the student gave."""
         manifest = self.manifest
         of_student = {
             f.figure: f.estimate.value
@@ -158,9 +156,6 @@ class Trained:
             "kind": self.student.kind,
             "rule": manifest.quality.rule,
             "dimensions": list(manifest.anchors),
-            "artefact_uri": str(folder),
-            "artefact_sha256": digest,
-            "weights_sha256": artefact.read_manifest(folder).files[artefact.MODEL],
             "labels_version": manifest.labels_version,
             "labels": self.labels,
             "held_out_rows": len(self.assessment.quality),
@@ -170,5 +165,5 @@ class Trained:
             "next_doubling": self.next_doubling,
             "gate": "passed" if self.gate.passed else "failed",
             "gate_reasons": self.gate.reasons,
-            "created_at": now,
+            **published,
         }

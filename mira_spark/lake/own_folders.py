@@ -6,11 +6,16 @@ in a folder that this program made, in this very place.
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from mira_spark.errors import ConfigError
+from mira_spark.lake.arrow_rows import arrow_table
 
+_ROWS_AT_ONCE = 64
+"""Of a text may be 20 MB."""
 _MARK = ".made_by_mira_spark"
 
 
@@ -44,5 +49,15 @@ def remove(folder: Path) -> None:
 
 
 def write_shards(rows: DataFrame, folder: Path) -> None:
-    """Write `rows` as Parquet files the driver can stream, replacing what was in `folder`."""
-    rows.write.mode("overwrite").parquet(folder.as_uri())
+    """Write `rows`, in their order, as a Parquet file into a new folder of the driver, which holds
+    one partition of them at a time."""
+    folder.mkdir(parents=True)
+    schema = arrow_table([], rows.schema).schema
+    waiting: list[dict[str, Any]] = []
+    with pq.ParquetWriter(folder / "rows.parquet", schema, compression="zstd") as file:
+        for row in rows.toLocalIterator():
+            waiting.append(row.asDict())
+            if len(waiting) == _ROWS_AT_ONCE:
+                file.write_table(arrow_table(waiting, rows.schema))
+                waiting.clear()
+        file.write_table(arrow_table(waiting, rows.schema))

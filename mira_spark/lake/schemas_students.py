@@ -33,7 +33,7 @@ STUDENT_TABLES: dict[str, Table] = {
             ("kind", STRING, "linear, encoder, generative or served"),
             ("rule", STRING, "how its scores become one quality: shrunk or paper"),
             ("dimensions", ArrayType(STRING, False), "the names of its outputs, slot order"),
-            ("artefact_uri", STRING, "folder the executors read it from"),
+            ("artefact_uri", STRING, "path or URI of the folder that executors read it from"),
             ("artefact_sha256", STRING, "digest of its manifest.json, checked before loading"),
             ("weights_sha256", STRING, "digest of model.safetensors"),
             ("labels_version", LONG, "version of labels it was trained on"),
@@ -57,6 +57,13 @@ STUDENT_TABLES: dict[str, Table] = {
             ),
             ("gate_reasons", ArrayType(STRING, False), "what the gate found"),
             ("created_at", TIMESTAMP, "when it was registered"),
+            (
+                "champion_since",
+                TIMESTAMP,
+                "when it was last made champion: MLflow's alias says who is now, and where MLflow "
+                "names none it is the latest",
+                NULL,
+            ),
         ),
     ),
     "student_reliability": Table(

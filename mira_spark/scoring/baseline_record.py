@@ -11,8 +11,8 @@ from mira_spark.errors import ReconciliationError
 from mira_spark.lake.clock import clock_after
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import units
-from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.checks import SCORE_KEY
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.units import Bucket, Tally, Unit
 from mira_spark.scoring.work import append_unit, tallies
 from mira_spark.settings.baselines import Section

@@ -4,9 +4,7 @@ Plain Python, no Spark: `workers` hands these functions to `mapInArrow`. A stude
 per Python worker, after its artefact's digests were verified.
 """
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,9 @@ import pyarrow.compute
 from mira_spark.scoring import engine, isolation, memo
 from mira_spark.scoring.engine import IN_PART, Engine, Outage, Reasons
 from mira_spark.scoring.isolation import IsolationLimits
+from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.settings.scoring import ScoringSettings
-from mira_spark.students import artefact, calibration
+from mira_spark.students import calibration
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.paper_rule import NO_QUALITY
 from mira_spark.students.protocol import USUAL, Batching, Scores, Student
@@ -60,22 +59,6 @@ def batching(settings: ScoringSettings) -> Batching:
     return Batching(settings.batch_tokens, settings.compile)
 
 
-@dataclass(frozen=True)
-class Scorer:
-    """A student as executors need it: where its artefact lies, and its manifest's digest."""
-
-    student_id: str
-    artefact_uri: str
-    artefact_sha256: str
-
-
-@functools.lru_cache(maxsize=16)
-def load_student(scorer: Scorer, batching: Batching = USUAL) -> tuple[Student, Manifest]:
-    """The student and its manifest, once per worker; ArtefactError when a digest differs."""
-    student, manifest = artefact.load(Path(scorer.artefact_uri), scorer.artefact_sha256)
-    return student.batched(batching), manifest
-
-
 def score(
     scorer: Scorer,
     hung_after_s: float,
@@ -92,13 +75,11 @@ def score(
 
     def run(batches: Batches) -> Batches:
         if isolated:
-            manifest = artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256)
+            manifest = scorer.manifest()
             limits = IsolationLimits(
                 piece_s=hung_after_s, document_s=min(hung_after_s, IsolationLimits().document_s)
             )
-            results = isolation.score_isolated(
-                batches, scorer.artefact_uri, scorer.artefact_sha256, limits
-            )
+            results = isolation.score_isolated(batches, scorer, limits)
         else:
             student, manifest = load_student(scorer, batching)
             whole = engine.resized(batches, student.rows_together)
@@ -116,7 +97,7 @@ def reaggregate(scorer: Scorer) -> Callable[[Batches], Batches]:
     loaded."""
 
     def run(batches: Batches) -> Batches:
-        manifest = artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256)
+        manifest = scorer.manifest()
         slots = len(manifest.anchors)
         for batch in batches:
             raw = batch.column("raw_scores")

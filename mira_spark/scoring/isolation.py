@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ import pyarrow as pa
 from mira_spark.errors import MiraError
 from mira_spark.process.child_process import ChildProcess, Died
 from mira_spark.scoring.engine import Engine, Outage, Reasons
-from mira_spark.students import artefact
+from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.students.protocol import Scores
 
 _PIECE = 256
@@ -36,15 +36,14 @@ class IsolationLimits(NamedTuple):
 
 
 def score_isolated(
-    batches: Iterator[pa.RecordBatch], folder: str, digest: str, limits: IsolationLimits
+    batches: Iterator[pa.RecordBatch], scorer: Scorer, limits: IsolationLimits
 ) -> Iterator[tuple[pa.RecordBatch, Scores, Reasons]]:
     """As `Engine.overlapped`, by a student in a child; a document that kills the child has NaN
     scores and, as its reason, how the child died.
 
     When the student cannot be loaded the child's own error is raised, or OutageError.
     """
-    argument = {"folder": folder, "digest": digest}
-    child = ChildProcess("mira_spark.scoring.isolation", argument, _TEXTS, "the student")
+    child = ChildProcess("mira_spark.scoring.isolation", asdict(scorer), _TEXTS, "the student")
     slots = int(child.greeting)
     try:
         for batch in batches:
@@ -85,12 +84,12 @@ def _scores(
     return flat.reshape(len(texts), slots), reasons
 
 
-def serve(folder: str, digest: str) -> None:
+def serve(scorer: Scorer) -> None:
     """The child: load the student and say its slots, then scores for every batch of texts."""
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)  # whatever a library prints is no answer
         try:
-            student, _ = artefact.load(Path(folder), digest)
+            student, _ = load_student(scorer)
             engine = Engine(student)
             # What a first call costs (compiled code, buffers) is no document's time or memory.
             engine.scores(pa.array([_WARM_UP]))
@@ -113,4 +112,4 @@ def serve(folder: str, digest: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(**json.loads(sys.stdin.buffer.readline()))
+    serve(Scorer(**json.loads(sys.stdin.buffer.readline())))

@@ -1,14 +1,14 @@
 """Which students score: the champions, and others that give the same raw scores."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from pyspark.sql import Row, functions as F
 
 from mira_spark.distillation import registry
+from mira_spark.distillation.champions import champion_rows
 from mira_spark.errors import ArtefactError
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.settings.students import Registry
 from mira_spark.students import artefact
 
@@ -16,10 +16,23 @@ from mira_spark.students import artefact
 def champion_scorers(
     lake: Lakehouse, place: Registry, source_groups: Iterable[str]
 ) -> dict[str, Scorer]:
-    """Group to its champion student; groups without a champion are absent."""
-    champions = registry.champions(place, sorted(set(source_groups)))
-    rows = lake.read("students").filter(F.col("student_id").isin(list(champions.values())))
-    return {row["source_group"]: _scorer(row) for row in rows.collect()}
+    """Group to its champion student, see `champion_rows`; groups without one are absent."""
+    rows = champion_rows(lake, place, source_groups)
+    return {group: recorded_scorer(row) for group, row in rows.items()}
+
+
+def champions_without_artefact(
+    lake: Lakehouse, place: Registry, source_groups: Iterable[str]
+) -> dict[str, Scorer]:
+    """Group to its champion, of those whose artefact is not where executors read it."""
+    champions = champion_scorers(lake, place, source_groups)
+    return {group: each for group, each in champions.items() if not each.is_there()}
+
+
+def was_fetched(place: Registry, scorer: Scorer) -> bool:
+    """Whether MLflow has the student's artefact: then it is where executors read it, again."""
+    named = (scorer.student_id, scorer.artefact_sha256, scorer.artefact_uri)
+    return registry.fetch_artefact(place, *named)
 
 
 def equal_students(lake: Lakehouse, scorers: Mapping[str, Scorer]) -> dict[str, str]:
@@ -31,18 +44,19 @@ def equal_students(lake: Lakehouse, scorers: Mapping[str, Scorer]) -> dict[str, 
     alike = alike.filter(F.col("kind") != "served").orderBy("created_at", "student_id")
     equal = {}
     for row in alike.collect():
-        group, other = row["source_group"], _scorer(row)
+        group, other = row["source_group"], recorded_scorer(row)
         if group in scorers and other != scorers[group] and _files(other) == files[group]:
             equal[group] = other.student_id
     return equal
 
 
-def _scorer(row: Row) -> Scorer:
+def recorded_scorer(row: Row) -> Scorer:
+    """The student of a row of `students`."""
     return Scorer(row["student_id"], row["artefact_uri"], row["artefact_sha256"])
 
 
 def _files(scorer: Scorer) -> dict[str, str]:
     try:
-        return artefact.read_manifest(Path(scorer.artefact_uri), scorer.artefact_sha256).files
+        return scorer.manifest().files
     except ArtefactError:  # an old artefact may be gone
         return {}

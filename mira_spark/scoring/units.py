@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 
 
 class Tally(NamedTuple):

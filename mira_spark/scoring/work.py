@@ -14,8 +14,9 @@ from mira_spark.lake.history import Snapshot
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.scoring import checks, job_failures, units
-from mira_spark.scoring.batches import UNSCORED_STATUS, Scorer
+from mira_spark.scoring.batches import UNSCORED_STATUS
 from mira_spark.scoring.current_scores import current_scores
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.scoring.units import Bucket, Tally, Unit
 from mira_spark.settings.embedder import Grouping

@@ -10,7 +10,7 @@ from pyspark.resource import ResourceProfile, ResourceProfileBuilder, TaskResour
 
 from mira_spark.scoring import batches as scoring
 from mira_spark.scoring.baselines import scores as baseline_scores
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.students.protocol import USUAL, Batching
 
 _Function = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, Row, functions as F
@@ -11,6 +10,7 @@ from pyspark.sql import DataFrame, Row, functions as F
 from mira_spark.corpus.ngram_batches import DOCUMENT
 from mira_spark.errors import ArtefactError, InputError
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.scoring.scorers import recorded_scorer
 from mira_spark.selection import candidates, histogram as bins, lost_versions, record
 from mira_spark.selection.explanation_wording import (
     Explanation,
@@ -21,7 +21,6 @@ from mira_spark.selection.pinned import near_duplicates
 from mira_spark.selection.positions import FIRST_HASH, Positions
 from mira_spark.selection.record import Selection
 from mira_spark.settings.selection import ScoreColumn
-from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # of bytes that are no UTF-8; no table holds one
@@ -147,8 +146,7 @@ def _manifests(students: Mapping[str, Row]) -> dict[str, Manifest]:
     found = {}
     for student_id, row in students.items():
         try:
-            folder = Path(row["artefact_uri"])
-            found[student_id] = artefact.read_manifest(folder, row["artefact_sha256"])
+            found[student_id] = recorded_scorer(row).manifest()
         except ArtefactError:  # an old student's folder may be gone
             continue
     return found

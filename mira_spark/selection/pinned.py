@@ -16,8 +16,8 @@ from mira_spark.lake.inputs import input_version
 from mira_spark.lake.runs import last_finished
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.scoring import checks
-from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.current_scores import current_scores
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import candidates, order, user_tables
 from mira_spark.selection.given_scores import baseline_versions, given_scores

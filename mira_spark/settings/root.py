@@ -35,9 +35,10 @@ from mira_spark.settings.students import (
     Registry,
     RegistrySettings,
 )
-from mira_spark.settings.types import LocalPath
+from mira_spark.settings.types import LocalPath, RootFolder
 
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127})?$"
+DEFAULT_FOLDER = Path(".mira")
 MOST_SHOWN = 200
 """Problems of a file that are listed, and characters of a value or a name in one."""
 
@@ -49,7 +50,8 @@ class Settings(BaseModel):
 
     namespace: str = Field("mira", pattern=_NAME)
     session: Literal["local", "platform"] = "local"
-    folder: LocalPath = Path(".mira")
+    folder: RootFolder = DEFAULT_FOLDER
+    driver_folder: LocalPath | None = None
     local_cores: int | None = Field(None, ge=1)
     local_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[gm]$")
     corpus: CorpusSettings = CorpusSettings()
@@ -80,6 +82,32 @@ class Settings(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _local_in_a_path(self) -> Self:
+        if self.session == "local" and not isinstance(self.folder, Path):
+            raise ValueError(
+                f"folder: {self.folder} is for session: platform; a local session has its catalog "
+                "in the folder, and needs a path of this machine"
+            )
+        if not isinstance(self.folder, Path) and self.corpus.input == "python_environment":
+            raise ValueError(
+                "corpus.input: python_environment needs a folder that is a path: its files are "
+                "laid there"
+            )
+        if self.session == "local" and self.driver_folder is not None:
+            raise ValueError(
+                "driver_folder: is for session: platform; a local session has all in its folder"
+            )
+        return self
+
+    @property
+    def driver_files(self) -> Path:
+        """The folder of what the driver alone uses, on a disk of its own: the journal, trainings
+        under way, and of a local session all there is."""
+        if self.session == "local":
+            return Path(self.folder)
+        return self.driver_folder or DEFAULT_FOLDER
+
     @property
     def source_grouping(self) -> Grouping:
         """How sources are grouped."""
@@ -88,7 +116,8 @@ class Settings(BaseModel):
     @property
     def student_registry(self) -> Registry:
         """Where students are registered."""
-        return Registry(self.registry, self.folder, self.session == "local")
+        is_local = self.session == "local"
+        return Registry(self.registry, self.folder, self.driver_files, is_local)
 
     def digest(self, sections: Sequence[str]) -> str:
         """Hex SHA-256 of the named sections: equal means the step would do the same."""

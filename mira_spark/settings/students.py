@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mira_spark.errors import ConfigError
 from mira_spark.settings.secrets import FORMS, is_reference
-from mira_spark.settings.types import LocalPath, Seed
+from mira_spark.settings.types import RootFolder, Seed
 from mira_spark.settings.urls import checked_url
 
 Rule = Literal["shrunk", "paper"]
@@ -159,23 +159,22 @@ class QualitySettings(BaseModel):
 class RegistrySettings(BaseModel):
     """Where students are registered: `<prefix>_<group>` (Unity Catalog: catalog.schema.prefix).
 
-    `tracking_uri` None: SQLite and files in the local folder, or the platform's own MLflow.
-    `students_folder`: a path that every executor can read, where artefacts lie; None: `students`
-    in the local folder.
+    `tracking_uri` None: the platform's own MLflow, or SQLite in the driver's folder with its files
+    in the shared one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tracking_uri: str | None = None
     experiment: str = Field("mira_spark", min_length=1)
-    students_folder: LocalPath | None = None
     prefix: str = Field("mira", pattern=r"^([a-z0-9_]{1,64}\.){0,2}[a-z0-9_]{1,64}$")
 
 
 class Registry(NamedTuple):
-    """Where students are registered, with what the section leaves to its defaults: the local
-    folder, and whether the session is local."""
+    """Where students are registered, with what the section leaves to its defaults: the shared
+    folder, the driver's own, and whether the session is local."""
 
     settings: RegistrySettings
-    folder: Path
+    folder: RootFolder
+    driver_files: Path
     is_local: bool

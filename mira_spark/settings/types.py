@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from mira_spark.lake import storage
+
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 NAME = "[a-z0-9_]{1,64}"
@@ -37,6 +39,23 @@ def _in_ascii(value: object) -> object:
 
 LocalPath = Annotated[Path, BeforeValidator(local_path)]
 """A path on this machine or on what is mounted there; `s3://…` would become a folder `s3:`."""
+
+
+def root_folder(value: object) -> object:
+    """The URI as text, a path as a path; ValueError for what is neither."""
+    text = str(value)
+    if not storage.is_uri(text):
+        if _URI.match(text):
+            known = ", ".join(storage.SCHEMES)
+            raise ValueError(f"should be a path, or a URI of {known}")
+        return Path(text) if local_path(value) else value
+    if re.search(r"[\0?#]|//.*//|/\.\.?(/|$)", text.removesuffix("/")):
+        raise ValueError("should be a URI as s3://bucket/prefix, without // or .. in it")
+    return text.rstrip("/")
+
+
+RootFolder = Annotated[Path | str, BeforeValidator(root_folder)]
+"""What driver and executors share: a path that both have, or a URI of object storage."""
 
 Usd = Annotated[Decimal, BeforeValidator(_in_ascii), Field(ge=0, max_digits=18, decimal_places=9)]
 """US dollars, to the billionth."""

@@ -54,9 +54,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     outcomes: Counter[str] = Counter()
     lines = []
     form = forms.open_form(lake, settings.judge, "discovery", generation=0)
-    where = (settings.judge, settings.folder, run_id)
+    where = (settings.judge, settings.driver_files, run_id)
     with (
-        desks.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk,
+        desks.open_desk(lake, settings.judge, settings.driver_files, form, run_id) as desk,
         open_embedder(lake, settings.embedder, *where, beside=desk) as embedder,
     ):
         for group in sorted(set(discoveries) - done):

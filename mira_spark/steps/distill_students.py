@@ -30,9 +30,9 @@ from mira_spark.process.progress import say, track
 from mira_spark.rubrics.current import signed_rubrics
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.scoring import noise
-from mira_spark.scoring.scorers import champion_scorers
+from mira_spark.scoring.scorer import load_student
+from mira_spark.scoring.scorers import champion_scorers, champions_without_artefact, was_fetched
 from mira_spark.settings.root import Settings
-from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 
 SETTINGS = ("distillation", "quality", "gate")
@@ -67,22 +67,26 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
 
 
 def missing(lake: Lakehouse, settings: Settings) -> list[str]:
-    """A reason for each group whose student may score, and that has no champion in MLflow: its
-    registered model was deleted, or the server is another."""
-    return [
-        f"MLflow has no champion for {group}"
-        for group in sorted(_groups_without_champion(lake, settings))
-    ]
+    """A reason for each group whose student may score and that has no champion, or whose champion
+    has lost its artefact."""
+    ids = _labelling_ids(settings, _signed_rubrics(lake, settings))
+    without = [f"{each} has no champion" for each in _groups_without_champion(lake, settings, ids)]
+    lost = champions_without_artefact(lake, settings.student_registry, ids)
+    gone = [f"the artefact of {each.student_id} is gone" for each in lost.values()]
+    return sorted(without) + gone
 
 
 def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """A student for every group whose labels or rubric changed; for all when the settings did, or
     when nothing did: then the step was forced. Groups with few labels come last: they may borrow
-    the student of another."""
+    the student of another. An artefact that is gone is fetched from MLflow, or its student is made
+    anew."""
     rubrics = _signed_rubrics(lake, settings)
     ids = _labelling_ids(settings, rubrics)
     counts = usable_labels.counts(lake, ids)
-    unchanged = _unchanged_groups(lake, settings, ids)
+    lost = champions_without_artefact(lake, settings.student_registry, ids)
+    fetched = {g for g, each in lost.items() if was_fetched(settings.student_registry, each)}
+    unchanged = _unchanged_groups(lake, settings, ids, lost.keys() - fetched, bool(fetched))
     groups = sorted(rubrics.keys() - unchanged, key=lambda group: (-counts[group], group))
     few = settings.distillation.few_labels
     failed: list[str] = []
@@ -102,6 +106,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
             more = "" if counts[group] >= few else f" ({counts[group]:,} labels: {MORE_LABELS})"
             failed.append(f"{group}: {'; '.join(reasons)}{more}")
     message = f"{students} students from {rows:,} labels"
+    if fetched:
+        message += f"; artefacts of {', '.join(sorted(fetched))} fetched from MLflow"
     if unchanged:
         message += f"; {', '.join(sorted(unchanged))} unchanged"
     for note in borrowed:
@@ -130,7 +136,7 @@ def _borrow(
     if labels >= settings.distillation.few_labels or group in owned or not owned:
         return None
     lender = owned[borrowing.nearest_group(lake, settings.source_grouping, group, owned)]
-    student, manifest = artefact.load(Path(lender.artefact_uri), lender.artefact_sha256)
+    student, manifest = load_student(lender)
     borrowing.borrow(
         lake,
         settings.student_registry,
@@ -151,7 +157,7 @@ def _student(
     """A group's student: trained, measured, said, registered and recorded."""
     group = rubric.source_group
     versions = {table: lake.version(table) for table in ("labels", "documents")}
-    shards = own_folders.own_folder(settings.folder, "staging", group)
+    shards = own_folders.own_folder(settings.driver_files, "staging", group)
     own_folders.remove(shards)
     try:
         cut = staging.stage(lake, usable_labels.usable(lake, {group: labelling_id}), shards)
@@ -187,13 +193,16 @@ def _student(
     return trained
 
 
-def _unchanged_groups(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:
-    """The groups of which nothing changed since the step last ended, and whose student passed."""
+def _unchanged_groups(
+    lake: Lakehouse, settings: Settings, ids: dict[str, str], lost: set[str], is_mended: bool
+) -> set[str]:
+    """The groups of which nothing changed since the step last ended, and whose student passed and
+    is not `lost`; none where nothing changed at all and nothing was mended: the step was forced."""
     last = runs.last_finished(lake, settings.selection.name).get("distill_students")
     if last is None or last["settings_digest"] != settings.digest(SETTINGS):
         return set()
-    now, gone = inputs(lake, settings), _groups_without_champion(lake, settings)
-    if last["inputs"] == now and not gone:
+    now, gone = inputs(lake, settings), _groups_without_champion(lake, settings, ids) | lost
+    if last["inputs"] == now and not gone and not is_mended:
         return set()
     latest = latest_students(lake, ids)
     same = {
@@ -209,9 +218,8 @@ def _unchanged_groups(lake: Lakehouse, settings: Settings, ids: dict[str, str]) 
     return {group for group in same if latest[group]["gate"] != borrowing.BORROWED}
 
 
-def _groups_without_champion(lake: Lakehouse, settings: Settings) -> set[str]:
+def _groups_without_champion(lake: Lakehouse, settings: Settings, ids: dict[str, str]) -> set[str]:
     """The groups whose latest student may score, and that have no champion."""
-    ids = _labelling_ids(settings, _signed_rubrics(lake, settings))
     latest = latest_students(lake, ids)
     groups = {group for group, student in latest.items() if student["gate"] in MAY_SCORE}
     return groups - set(champion_scorers(lake, settings.student_registry, groups))
@@ -279,7 +287,7 @@ def _manifest(rubric: Rubric, assessment: Assessment, labels_version: int) -> Ma
 
 def _checkpoints(settings: Settings, group: str) -> Path:
     """Where an interrupted training leaves what it goes on from."""
-    return own_folders.own_folder(settings.folder, "checkpoints", group)
+    return own_folders.own_folder(settings.driver_files, "checkpoints", group)
 
 
 def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:

@@ -55,7 +55,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     grouping_id = grouping.grouping_id(settings.grouping, by)
     table = lake.read("source_groups").filter(F.col("grouping_id") == grouping_id)
     before = {r["source"]: (r["source_group"], np.array(r["embedding"])) for r in table.collect()}
-    where = (settings.judge, settings.folder, run_id)
+    where = (settings.judge, settings.driver_files, run_id)
     with open_embedder(lake, settings.embedder, *where) as embedder:
         sources = _sources(lake, settings, set(before), embedder)
     if before:

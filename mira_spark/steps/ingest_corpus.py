@@ -71,7 +71,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     others only where a document was withdrawn, revoked without a text, or cannot be counted."""
     tokenizer = tokens.tokenizer(settings.corpus.tokenizer)
     _pin(lake, tokenizer)
-    staging = own_folders.own_folder(settings.folder, "staging", "corpus")
+    # Executors read it; the settings have a path for a folder where it is used.
+    shared = settings.folder if isinstance(settings.folder, Path) else settings.driver_files
+    staging = own_folders.own_folder(shared, "staging", "corpus")
     each_input = named_inputs(settings.corpus) or [_staged(settings.corpus, staging)]
     with changes_told(lake.spark, each_input):
         read = [read_input(lake.spark, each) for each in each_input]

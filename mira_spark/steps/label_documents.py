@@ -47,7 +47,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     form = forms.open_form(lake, settings.judge, "labelling", settings.labelling.generation)
     asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
     counts: Counter[str] = Counter()
-    with desks.open_desk(lake, settings.judge, settings.folder, form, run_id) as desk:
+    with desks.open_desk(lake, settings.judge, settings.driver_files, form, run_id) as desk:
         for source_group, rubric in _signed_rubrics(lake, settings).items():
             labelling_id = labelling.labelling_id(rubric.rubric_id, asking_id)
             work = Labelling(labelling_id, rubric, form, desk)

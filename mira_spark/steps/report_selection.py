@@ -9,7 +9,7 @@ from mira_spark.distillation import registry
 from mira_spark.distillation.planted_noise import ALL_KINDS
 from mira_spark.errors import InputError
 from mira_spark.labels.scored_documents import audits
-from mira_spark.lake import runs
+from mira_spark.lake import runs, storage
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.report import page, rows as report_rows
@@ -40,16 +40,21 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     """Write the report of the latest selection and log it in MLflow. The driver receives sums,
     small tables, and the beginnings of a handful of documents."""
     data = _report_data(lake, settings)
-    path = (settings.report.path or settings.folder / "report.html").absolute()
+    path = (settings.report.path or settings.driver_files / "report.html").absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page.render(data), encoding="utf-8")
+    place = str(path)
+    if settings.report.path is None:
+        place = storage.location(settings.folder, "report.html")
+        if place != str(path):
+            storage.write_file(path, place)
     registry.log_report(
         settings.student_registry,
         path,
         {name: float(data.selection[name]) for name in LOGGED_COLUMNS},
     )
     left = unscored.unscored_when_made(lake, record.selection_named(lake, settings.selection.name))
-    return Outcome(f"the report is {path}" + (f"; {left}" if left else ""))
+    return Outcome(f"the report is {place}" + (f"; {left}" if left else ""))
 
 
 def _selection(lake: Lakehouse, settings: Settings) -> dict[str, Any]:

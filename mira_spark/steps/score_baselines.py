@@ -3,12 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from pyspark.sql import functions as F
 
 from mira_spark.errors import InputError
-from mira_spark.lake import own_folders
+from mira_spark.lake import storage
 from mira_spark.lake.history import Snapshot
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
@@ -86,12 +85,12 @@ def _current_baseline(
     said = settings_json(section)
     origin = made_from(lake.spark, name, section, str(pinned))
     is_same = latest is not None and (latest.settings, latest.made_from) == (said, origin)
-    if latest is not None and is_same and Path(latest.scorer.artefact_uri).is_dir():
+    if latest is not None and is_same and saved.is_there(latest.scorer):
         return latest
     documents = lake.read("documents", pinned.version)
     fitted = fit_baseline(lake.spark, name, section, documents)
-    home = own_folders.own_folder(settings.folder, "baselines", name)
-    scorer = saved.lay(home, fitted.saved)
+    home = storage.location(settings.folder, "baselines", name)
+    scorer = saved.lay(home, fitted.saved, settings.driver_files)
     return MadeBaseline(name, scorer, said, origin, fitted.target and fitted.target.line)
 
 

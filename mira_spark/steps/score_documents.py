@@ -3,7 +3,6 @@ writes `scores`, `score_checks` and the view `scored_documents`."""
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 from pyspark.sql import DataFrame, functions as F
 
@@ -15,15 +14,15 @@ from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.scoring import batches, checks, under_way, units, work as scoring_work, workers
-from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.scoring.current_scores import current_scores_query
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.scorers import champion_scorers, equal_students
 from mira_spark.scoring.unit_jobs import Done, Note, do_units
 from mira_spark.scoring.units import Bucket, Tally, Unit
 from mira_spark.scoring.work import UnscoredCounter, UnscoredRows, Work, tallies, unit_rows
 from mira_spark.settings.root import Settings
-from mira_spark.students import artefact, configs
+from mira_spark.students import configs
 
 SETTINGS = ("scoring",)
 WRITES = ("scores", "score_checks")
@@ -95,7 +94,7 @@ def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]
 
 def _note(settings: Settings, line: str) -> None:
     if settings.session == "local":
-        under_way.leave_note(settings.folder, line)
+        under_way.leave_note(settings.driver_files, line)
 
 
 def _recalibrate(work: Work, note: Note) -> int:
@@ -127,8 +126,8 @@ def _score(work: Work, unit: Unit) -> Done:
         done = done.select(*SCORE_KEY)
         rows = rows.join(done, on=SCORE_KEY, how="left_anti")
     chosen, scorer = work.settings, unit.scorer
-    config = artefact.read_config(Path(scorer.artefact_uri), scorer.artefact_sha256)
-    text = sampling.pieces_column(F.make_valid_utf8("text"), configs.looked_at(config))
+    looked_at = configs.looked_at(scorer.student_config())
+    text = sampling.pieces_column(F.make_valid_utf8("text"), looked_at)
     scored = (
         rows.withColumns({"source_group": F.lit(unit.source_group), "text": text})
         .select(*batches.INPUT)

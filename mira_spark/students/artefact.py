@@ -29,13 +29,13 @@ from mira_spark.students.protocol import Student
 from mira_spark.students.quality import QualityTable
 from mira_spark.students.weights import Bytes, Dtype, FloatArrays, Shapes
 
-MODEL, _CONFIG, MANIFEST, TOKENIZER = (
+MODEL, CONFIG, MANIFEST, TOKENIZER = (
     "model.safetensors",
     "config.json",
     "manifest.json",
     "tokenizer.json",
 )
-_FILES = (_CONFIG, MANIFEST, MODEL)
+_FILES = (CONFIG, MANIFEST, MODEL)
 """Of every artefact; a kind that reads tokens has TOKENIZER too."""
 
 
@@ -67,7 +67,7 @@ def write(folder: Path, student: Student, manifest: Manifest) -> str:
         raise ArtefactError(f"{folder}: found {', '.join(present)}, expected an empty folder")
     config, tensors, shapes = student.config, student.tensors(), _layout(student.config)
     _check_slots(folder, manifest, config)
-    (folder / _CONFIG).write_bytes(_json_bytes(config))
+    (folder / CONFIG).write_bytes(_json_bytes(config))
     if student.tokenizer is not None:
         (folder / TOKENIZER).write_bytes(student.tokenizer)
     weights.write(folder / MODEL, tensors, shapes, _dtype(config))
@@ -87,9 +87,9 @@ def read_manifest(folder: Path, digest: str | None = None) -> Manifest:
 
 def read_config(folder: Path, digest: str) -> Config:
     """What kind of student the artefact with this digest is; its weights are not looked at."""
-    manifest, content = read_manifest(folder, digest), _read(folder / _CONFIG)
-    _check_digest(folder / _CONFIG, content, manifest.files.get(_CONFIG, "none"))
-    config: Config = _validate(TypeAdapter(Config), folder / _CONFIG, content)
+    manifest, content = read_manifest(folder, digest), _read(folder / CONFIG)
+    _check_digest(folder / CONFIG, content, manifest.files.get(CONFIG, "none"))
+    config: Config = _validate(TypeAdapter(Config), folder / CONFIG, content)
     return config
 
 
@@ -109,7 +109,7 @@ def load(folder: Path, digest: str) -> tuple[Student, Manifest]:
     contents = {name: _in_memory(folder / name) for name in sorted(names - {MANIFEST})}
     for name, content in contents.items():
         _check_digest(folder / name, content, manifest.files[name])
-    config: Config = _validate(TypeAdapter(Config), folder / _CONFIG, bytes(contents[_CONFIG]))
+    config: Config = _validate(TypeAdapter(Config), folder / CONFIG, bytes(contents[CONFIG]))
     _check_slots(folder, manifest, config)
     has_tokenizer = TOKENIZER in names
     if has_tokenizer != isinstance(config, EncoderConfig | GenerativeConfig):

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession, functions as F
 from mira_spark.corpus import sampling
 from mira_spark.lake.session import open_local
 from mira_spark.scoring import batches as scoring, workers
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.students import artefact, configs
 from tests.benchmarks import shapes
 from tests.benchmarks.linear_kernel import random_student
@@ -38,7 +38,7 @@ def watched(scorer: Scorer, said: Path) -> workers._Function:
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         workers.place(1, None)
-        student, _ = scoring.load_student(scorer)
+        student, _ = load_student(scorer)
         list(student.encode(pa.array(["a first text"])))
         Path("/proc/self/clear_refs").write_text("5")  # the highest so far is forgotten
         before = resident("VmRSS")

@@ -18,7 +18,8 @@ from pyspark.sql import DataFrame, SparkSession, functions as F
 
 from mira_spark.lake.session import open_local
 from mira_spark.scoring import batches as scoring
-from mira_spark.scoring.batches import Batches, Scorer
+from mira_spark.scoring.batches import Batches
+from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.settings.students import Rule
 from mira_spark.students import artefact, calibration
 from mira_spark.students.artefact import Manifest
@@ -84,10 +85,10 @@ def counted(scorer: Scorer) -> Callable[[Batches], Batches]:
     """`reaggregate`, which leaves in the artefact's `.loads` how often a worker loaded a model."""
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
-        before = scoring.load_student.cache_info().misses
+        before = load_student.cache_info().misses
         yield from scoring.reaggregate(scorer)(batches)
         with Path(f"{scorer.artefact_uri}.loads").open("a") as file:
-            file.write(f"{scoring.load_student.cache_info().misses - before}\n")
+            file.write(f"{load_student.cache_info().misses - before}\n")
 
     return run
 

@@ -23,8 +23,8 @@ from pyspark.sql import DataFrame, SparkSession, functions as F
 
 from mira_spark.lake.session import open_local
 from mira_spark.scoring import batches as scoring, workers
-from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.engine import Engine
+from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.students import artefact
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.calibration import IDENTITY
@@ -90,9 +90,9 @@ def noted(scorer: Scorer) -> workers._Function:
     """`workers.score`, which leaves in the artefact's `.loads` how often a worker loaded it."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        before = scoring.load_student.cache_info().misses
+        before = load_student.cache_info().misses
         yield from workers.score(scorer, 900)(batches)
-        loads = scoring.load_student.cache_info().misses - before
+        loads = load_student.cache_info().misses - before
         with Path(f"{scorer.artefact_uri}.loads").open("a") as file:
             file.write(f"{os.getpid()} {loads}\n")
 

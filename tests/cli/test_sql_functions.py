@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark.corpus.tokens import tokenizer
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.students import answers
 from tests.scoring.test_batches import a_manifest, written
 from tests.students.test_served import Server, student

@@ -12,7 +12,8 @@ from mira_spark.errors import InputError
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
-from mira_spark.scoring import batches, noise
+from mira_spark.scoring import noise
+from mira_spark.scoring.scorer import load_student
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from tests import scoring_lake
@@ -92,7 +93,7 @@ def test_documents_without_a_label_are_spoilt_and_what_was_found_is_recorded(
     scorer = champion_scorers(planted, settings.student_registry, ["group_a"])["group_a"]
     rows = planted.read("noise_checks").collect()
     assert {(row["student_id"], row["run_id"]) for row in rows} == {(scorer.student_id, "first")}
-    student, manifest = batches.load_student(scorer)
+    student, manifest = load_student(scorer)
     checks = noise.student_checks(planted, student, manifest, {"web", "code", "talk"})
     names = ("source", "kind", "pairs", "auc", "auc_low", "auc_high")
     stored = {tuple(row[name] for name in names) for row in rows}

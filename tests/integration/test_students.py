@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from mira_spark.errors import ArtefactError, InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
 from mira_spark.process.progress import console
+from mira_spark.scoring.scorer import load_student
+from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
 from mira_spark.settings.students import DistillationSettings, EncoderSettings
 from tests.encoders import an_encoder
@@ -139,25 +142,45 @@ def test_a_forced_step_trains_all_groups_anew(copied: tuple[Lakehouse, Settings]
     assert lake.read("students").count() == before + 2
 
 
-def test_a_registry_that_was_emptied_is_filled_anew(copied: tuple[Lakehouse, Settings]) -> None:
+def test_champions_stand_where_the_registry_was_emptied(
+    copied: tuple[Lakehouse, Settings],
+) -> None:
     lake, settings = copied
     perform(lake, settings, "up to date")
-    before = registry.champions(settings.student_registry, GROUPS)
+    before = champion_scorers(lake, settings.student_registry, GROUPS)
     client, name = (
         mlflow_runs.client(settings.student_registry),
         registry.model_name(settings.student_registry, "group_b"),
     )
     client.delete_registered_model(name)
-    status = pipeline.status(lake, settings)
-    assert status["distill_students"] == "stale: MLflow has no champion for group_b"
-    with pytest.raises(InputError, match=rf"{before['group_b']} is not in MLflow any more"):
-        champions.promote(lake, settings.student_registry, before["group_b"], False)
+    assert pipeline.status(lake, settings)["distill_students"] == "done"
+    assert champion_scorers(lake, settings.student_registry, GROUPS) == before
+    with pytest.raises(InputError, match=rf"{before['group_b'].student_id} is not in MLflow"):
+        champions.promote(lake, settings.student_registry, before["group_b"].student_id, False)
+    shutil.rmtree(before["group_b"].artefact_uri)
+    lost = f"stale: the artefact of {before['group_b'].student_id} is gone"
+    assert pipeline.status(lake, settings)["distill_students"] == lost
     assert perform(lake, settings, "emptied") == 0
     assert pipeline.status(lake, settings)["distill_students"] == "done"
-    now = registry.champions(settings.student_registry, GROUPS)
-    assert now["group_a"] == before["group_a"], "the other group's student stands"
-    rows = lake.read("students").filter(F.col("student_id") == now["group_b"])
-    assert rows.count() == 1
+    now = champion_scorers(lake, settings.student_registry, GROUPS)
+    assert now == before, "the same labels make the same student, and the other stands"
+    assert load_student(now["group_b"])
+
+
+def test_an_artefact_that_is_gone_is_fetched_from_mlflow(
+    copied: tuple[Lakehouse, Settings],
+) -> None:
+    lake, settings = copied
+    perform(lake, settings, "up to date")
+    before, students = (
+        champion_scorers(lake, settings.student_registry, GROUPS),
+        lake.read("students").count(),
+    )
+    (Path(before["group_a"].artefact_uri) / "manifest.json").unlink()
+    assert perform(lake, settings, "fetched") == 0
+    assert lake.read("students").count() == students, "no student was made"
+    assert champion_scorers(lake, settings.student_registry, GROUPS) == before
+    assert before["group_a"].manifest().source_group == "group_a"
 
 
 def refused(settings: Settings, distillation: DistillationSettings) -> Settings:

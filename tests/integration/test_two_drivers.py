@@ -78,6 +78,7 @@ def drivers(platform: Platform) -> Iterator[list[Driver]]:
 def config(platform: Platform, settings: Settings) -> Path:
     chosen = settings.model_dump(mode="json", exclude_defaults=True)
     chosen |= {"session": "platform", "folder": str(platform.folder / "work")}
+    chosen["driver_folder"] = str(platform.folder / "driver")
     chosen["registry"] = {"tracking_uri": f"sqlite:///{platform.folder}/mlflow.db"}
     chosen["baselines"] = {"heuristics": True}
     (platform.folder / "platform.yaml").write_text(yaml.safe_dump(chosen))

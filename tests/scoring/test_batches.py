@@ -12,8 +12,9 @@ from hypothesis import given, settings, strategies as st
 
 from mira_spark.errors import ArtefactError
 from mira_spark.scoring import batches as scoring
-from mira_spark.scoring.batches import _OUTPUT, NO_SLOT, Scorer, rate, rate_by_group, score
+from mira_spark.scoring.batches import _OUTPUT, NO_SLOT, rate, rate_by_group, score
 from mira_spark.scoring.engine import _NOT_FINITE, Engine
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.students import artefact, calibration, protocol
 from mira_spark.students.artefact import Manifest
 from mira_spark.students.calibration import IDENTITY, Curve

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from mira_spark.errors import MiraError
 from mira_spark.scoring import isolation
-from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.engine import Engine
 from mira_spark.scoring.isolation import IsolationLimits
+from mira_spark.scoring.scorer import Scorer
 from tests.scoring.test_batches import a_manifest, documents, linear, written
 
 DRILLS = str(Path(__file__).parents[1] / "drills")
@@ -27,9 +28,7 @@ def scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scorer:
 
 
 def found(scorer: Scorer, batches: list[pa.RecordBatch]) -> tuple[np.ndarray, list[str | None]]:
-    parts = isolation.score_isolated(
-        iter(batches), scorer.artefact_uri, scorer.artefact_sha256, LIMITS
-    )
+    parts = isolation.score_isolated(iter(batches), scorer, LIMITS)
     scores, reasons = [], []
     for _, some, why in parts:
         scores.append(some)
@@ -73,14 +72,13 @@ def test_clean_documents_have_the_same_scores_as_in_the_worker(scorer: Scorer) -
 
 
 def test_a_student_that_cannot_be_loaded_is_an_error(scorer: Scorer) -> None:
+    other = replace(scorer, artefact_sha256="0" * 64)
     with pytest.raises(MiraError, match="could not be started: exit code 1"):
-        list(isolation.score_isolated(iter([]), scorer.artefact_uri, "0" * 64, LIMITS))
+        list(isolation.score_isolated(iter([]), other, LIMITS))
 
 
 def test_no_process_is_left_behind(scorer: Scorer) -> None:
-    parts = isolation.score_isolated(
-        iter([documents(["a"])] * 3), scorer.artefact_uri, scorer.artefact_sha256, LIMITS
-    )
+    parts = isolation.score_isolated(iter([documents(["a"])] * 3), scorer, LIMITS)
     next(parts)
     assert "mira_spark.scoring.isolation" in own_processes()
     parts.close()  # type: ignore[attr-defined]

@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mira_spark.scoring import batches, memo
+from mira_spark.scoring import memo
 from mira_spark.scoring.batches import rate_by_group
+from mira_spark.scoring.scorer import load_student
 from mira_spark.students.linear import LinearStudent
 from mira_spark.students.protocol import Batch
 from tests.scoring.test_batches import a_manifest, linear, written
@@ -92,4 +93,4 @@ def test_what_could_not_be_scored_is_asked_again(
     failing[0] = False
     found = rate_by_group(one, one, one, {"group_a": scorer}, tmp_path / "m")["quality"][0]
     assert found == rate_by_group(one, one, one, {"group_a": scorer})["quality"][0]
-    assert batches.load_student(scorer)
+    assert load_student(scorer)

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given, strategies as st
 
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.units import Bucket, Tally, Unit, cut_units, total
 
 A = Scorer("mira_group_a/1", "/students/a", "aa")

@@ -16,7 +16,7 @@ from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
 from mira_spark.scoring.baseline_record import MadeBaseline, record_baseline
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.selection import explanation, given_scores, record
 from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings

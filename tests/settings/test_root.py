@@ -18,8 +18,8 @@ from tests import hostile_strings
 
 CONF = Path(__file__).parents[2] / "conf"
 SECTIONS = (
-    "baselines, corpus, discovery, distillation, duplicates, embedder, evaluation, folder, gate, "
-    "grouping, judge, "
+    "baselines, corpus, discovery, distillation, driver_folder, duplicates, embedder, evaluation, "
+    "folder, gate, grouping, judge, "
     "labelling, local_cores, local_memory, namespace, quality, registry, report, scoring, "
     "selection, session"
 )
@@ -619,10 +619,18 @@ def test_no_selection_is_called_so_that_its_view_would_be_a_table_of_ours(table:
         ("selection.budget='9223372036854775808'",
          "selection.budget: should be at most 9,223,372,036,854,775,807 tokens, found "
          "'9223372036854775808'"),
-        ("folder=s3://bucket/mira", "folder: should be a path of this machine's file system, not a "
-         "URI, found 's3://bucket/mira'"),
-        ("registry.students_folder=dbfs:/x", "registry.students_folder: should be a path of this "
-         "machine's file system, not a URI"),
+        ("folder=s3://bucket/mira", "folder: s3://bucket/mira is for session: platform; a local "
+         "session has its catalog in the folder, and needs a path of this machine"),
+        ("folder=dbfs:/x", "folder: should be a path, or a URI of s3, s3a, gs, abfs, abfss, hdfs, "
+         "found 'dbfs:/x'"),
+        ("folder=s3://bucket//../x", "folder: should be a URI as s3://bucket/prefix, without // or "
+         ".. in it, found 's3://bucket//../x'"),
+        ("driver_folder=/mnt/mira", "driver_folder: is for session: platform; a local session has "
+         "all in its folder"),
+        ("driver_folder=s3://bucket/x", "driver_folder: should be a path of this machine's file "
+         "system, not a URI, found 's3://bucket/x'"),
+        ("report.path=dbfs:/x", "report.path: should be a path of this machine's file system, not "
+         "a URI, found 'dbfs:/x'"),
         ("report.path=''", "report.path: should be a path, found ''"),
         ("corpus={input: python_environment, path: /data}",
          "corpus: path is not for python_environment: name the kind of its files"),

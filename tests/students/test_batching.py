@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mira_spark.scoring import batches
+from mira_spark.scoring.scorer import load_student
 from mira_spark.settings.scoring import ScoringSettings
 from mira_spark.students import encoder
 from mira_spark.students.encoder import EncoderStudent
@@ -58,7 +59,7 @@ def test_the_settings_reach_the_student_that_scores(
     anchors = a_manifest(quality=a_table((True,) * 3))
     scorer = written(tmp_path / "student", student, anchors)  # type: ignore[arg-type]
     chosen = ScoringSettings(batch_tokens=300)
-    loaded, _ = batches.load_student(scorer, batches.batching(chosen))
+    loaded, _ = load_student(scorer, batches.batching(chosen))
     assert isinstance(loaded, EncoderStudent)
     assert loaded.batching == Batching(300, compiled=False)
     assert max(b.inputs["ids"].size for b in loaded.encode(pa.array(TEXTS))) <= 300

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from mira_spark.errors import ArtefactError
-from mira_spark.scoring.batches import Scorer, load_student
+from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.students import artefact
 from mira_spark.students.protocol import score
 from tests.students.test_artefact import a_manifest, a_student, edited, sealed, sha256

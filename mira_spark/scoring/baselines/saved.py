@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mira_spark.errors import ArtefactError
-from mira_spark.scoring.batches import Scorer
+from mira_spark.lake import storage
+from mira_spark.scoring.scorer import Scorer
 
 _SAID, _ARRAYS, _TOKENS = "config.json", "arrays.npz", "tokenizer.json"
 _NAMED = 16
@@ -36,16 +37,21 @@ def write(folder: Path, saved: SavedBaseline) -> str:
     return _digest(folder)
 
 
-def lay(home: Path, saved: SavedBaseline) -> Scorer:
-    """The baseline in a folder of its own below `home`, named by its digest as it is itself; what
-    is there stays."""
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home) as temporary:
-        digest = write(Path(temporary) / "baseline", saved)
-        folder = home / digest[:_NAMED]
-        if not folder.exists():
-            (Path(temporary) / "baseline").rename(folder)
-    return Scorer(folder.name, str(folder), digest)
+def lay(home: str, saved: SavedBaseline, work: Path) -> Scorer:
+    """The baseline in a folder of its own below the path or URI `home`, named by its digest as it
+    is itself; what is there stays. It is written in the local folder `work` first."""
+    work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".baseline-", dir=work) as temporary:
+        folder = Path(temporary) / "baseline"
+        digest = write(folder, saved)
+        name = digest[:_NAMED]
+        storage.copy_folder(folder, f"{home}/{name}", _SAID)
+    return Scorer(name, f"{home}/{name}", digest)
+
+
+def is_there(scorer: Scorer) -> bool:
+    """Whether the baseline's folder is where it was laid, and whole."""
+    return storage.has_file(f"{scorer.artefact_uri}/{_SAID}")
 
 
 def read(folder: Path, digest: str) -> SavedBaseline:

@@ -3,18 +3,19 @@
 import functools
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mira_spark.lake import storage
 from mira_spark.scoring import engine
 from mira_spark.scoring.baselines import dsir, saved
 from mira_spark.scoring.baselines.ngram_model import NgramModel
 from mira_spark.scoring.baselines.saved import SavedBaseline
-from mira_spark.scoring.batches import UNSCORED_STATUS, Batches, Scorer
+from mira_spark.scoring.batches import UNSCORED_STATUS, Batches
 from mira_spark.scoring.engine import Engine, Outage, Reasons
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.students.protocol import Batching, TextScorer, strings
 
 _KEYS = ("doc_id", "source", "bucket", "content_hash", "n_tokens")
@@ -45,7 +46,8 @@ _Scored = tuple[pa.RecordBatch, npt.NDArray[np.floating], Reasons]
 @functools.lru_cache(maxsize=4)
 def open_scorer(scorer: Scorer, batching: Batching) -> TextFunction | TextScorer:
     """What scores texts, once per worker; ArtefactError when the digest differs."""
-    content = saved.read(Path(scorer.artefact_uri), scorer.artefact_sha256)
+    with storage.local_copy(scorer.artefact_uri, scorer.artefact_sha256) as folder:
+        content = saved.read(folder, scorer.artefact_sha256)
     return _as_scorer(content, batching)
 
 

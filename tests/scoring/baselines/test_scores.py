@@ -11,7 +11,7 @@ from mira_spark.errors import ArtefactError
 from mira_spark.judges.heuristic.judge import PROPERTY_NAMES, label
 from mira_spark.scoring.baselines import dsir, ngram_model, saved, scores
 from mira_spark.scoring.baselines.saved import SavedBaseline
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.students.protocol import USUAL
 
 TEXTS = ["The sun is up.", " \n", "def f(x):\n    return x\n" * 5, "the sea"]
@@ -40,9 +40,13 @@ def scored(scorer: Scorer, texts: list[str]) -> list[tuple[float | None, str, st
     return list(zip(*columns, strict=True))
 
 
+def laid(folder: Path, content: SavedBaseline) -> Scorer:
+    return saved.lay(str(folder / "baselines"), content, folder)
+
+
 def test_dsir_scores_are_log_weights(tmp_path: Path) -> None:
     ratios = dsir.log_ratios(dsir.bucket_counts(TEXTS[:1]), dsir.bucket_counts(TEXTS))
-    scorer = saved.lay(tmp_path, SavedBaseline({"baseline": "dsir"}, {"log_ratios": ratios}))
+    scorer = laid(tmp_path, SavedBaseline({"baseline": "dsir"}, {"log_ratios": ratios}))
     expected = [(dsir.log_weight(text, ratios), "scored", None) for text in TEXTS]
     assert scored(scorer, TEXTS) == expected
     assert expected[1][0] == 0
@@ -52,7 +56,7 @@ def test_perplexities_are_log_likelihoods_and_a_text_without_words_has_a_reason(
     tmp_path: Path,
 ) -> None:
     model = ngram_model.train(TEXTS, 3)
-    scorer = saved.lay(tmp_path, SavedBaseline({"baseline": "perplexity"}, model.arrays()))
+    scorer = laid(tmp_path, SavedBaseline({"baseline": "perplexity"}, model.arrays()))
     found = scored(scorer, TEXTS)
     assert found[1] == (None, "quarantined", "it holds nothing that could be measured")
     assert [found[i][0] for i in (0, 2, 3)] == [
@@ -61,7 +65,7 @@ def test_perplexities_are_log_likelihoods_and_a_text_without_words_has_a_reason(
 
 
 def test_heuristics_are_the_mean_of_what_applies(tmp_path: Path) -> None:
-    scorer = saved.lay(tmp_path, SavedBaseline({"baseline": "heuristics"}, {}))
+    scorer = laid(tmp_path, SavedBaseline({"baseline": "heuristics"}, {}))
     code, bare = scored(scorer, [TEXTS[2], TEXTS[1]])
     points = [point.score for point in label(TEXTS[2], PROPERTY_NAMES) if point]
     assert code == (pytest.approx(np.mean(points)), "scored", None)
@@ -84,14 +88,17 @@ def test_a_document_that_raises_is_alone() -> None:
 
 def test_equal_baselines_are_one_folder_and_others_another(tmp_path: Path) -> None:
     arrays = {"log_ratios": np.arange(3.0)}
-    first, same = (saved.lay(tmp_path, SavedBaseline({"b": 1}, arrays)) for _ in range(2))
-    other = saved.lay(tmp_path, SavedBaseline({"b": 1}, {"log_ratios": np.arange(4.0)}))
+    first, same = (laid(tmp_path, SavedBaseline({"b": 1}, arrays)) for _ in range(2))
+    other = laid(tmp_path, SavedBaseline({"b": 1}, {"log_ratios": np.arange(4.0)}))
     assert first == same != other
-    assert {path.name for path in tmp_path.iterdir()} == {first.student_id, other.student_id}
+    assert {path.name for path in (tmp_path / "baselines").iterdir()} == {
+        first.student_id,
+        other.student_id,
+    }
 
 
 def test_a_folder_that_was_changed_scores_nothing(tmp_path: Path) -> None:
-    scorer = saved.lay(tmp_path, SavedBaseline({"baseline": "heuristics"}, {}))
+    scorer = laid(tmp_path, SavedBaseline({"baseline": "heuristics"}, {}))
     (Path(scorer.artefact_uri) / "config.json").write_text('{"baseline": "dsir"}')
     with pytest.raises(ArtefactError, match=r"its digest is \w+, expected \w+"):
         scored(scorer, TEXTS)

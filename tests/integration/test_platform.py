@@ -1,0 +1,117 @@
+"""The pipeline where a platform runs it: our zip alone, executors that see no file of the driver.
+
+Executors are processes in mount namespaces of their own, in which the driver's folder is empty.
+What both share is a folder beside it: tables, root and input.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import deltalake
+import pytest
+import yaml
+
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.settings.root import Settings
+from tests import cluster
+from tests.encoders import an_encoder
+
+pytestmark = pytest.mark.long
+JAVA = """#!/bin/sh
+exec unshare --user --map-root-user --mount sh -c \\
+  'mount -t tmpfs none "$1" && shift && exec "$@"' sh {hidden} {java} "$@"
+"""
+
+
+class ClusterRuns:
+    """Runs of the pipeline over the input of `settings`, each with a lake of its own."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        cluster.built()
+        self.settings, self.driver, self.shared = settings, folder / "driver", folder / "shared"
+        for each in (self.driver / "tmp", self.shared, folder / "java" / "bin"):
+            each.mkdir(parents=True)
+        self.java = folder / "java"
+        real = Path(shutil.which("java") or "java").resolve()
+        wrapper = self.java / "bin" / "java"
+        wrapper.write_text(JAVA.format(hidden=self.driver, java=real))
+        wrapper.chmod(0o755)
+        self.environment = cluster.environment(folder / "python")
+        self.environment |= {"HOME": str(self.driver), "TMPDIR": str(self.driver / "tmp")}
+
+    def run(self, name: str, **changed: object) -> subprocess.CompletedProcess[str]:
+        """`jobs/run_pipeline.py` by spark-submit; sections of the settings as `changed`."""
+        said = self.settings.model_dump(mode="json", exclude_defaults=True)
+        said |= {"session": "platform", "folder": str(self.shared / name / "a root"),
+                 "driver_folder": str(self.driver / name), "namespace": name,
+                 "registry": {"prefix": name}}  # fmt: skip
+        said["selection"] = said.get("selection", {}) | {"materialize": "manifest"}
+        (self.driver / f"{name}.yaml").write_text(yaml.safe_dump(said | changed))
+        conf = cluster.conf(self.shared / name) | {
+            "spark.hadoop.javax.jdo.option.ConnectionURL": (
+                f"jdbc:derby:;databaseName={self.driver}/{name}.metastore;create=true"
+            ),
+            "spark.executorEnv.JAVA_HOME": str(self.java),
+            "spark.jars.ivy": str(Path.home() / ".ivy2.5.2"),
+            "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={self.driver}/tmp",
+        }
+        submit = str(Path(self.environment["SPARK_HOME"]) / "bin" / "spark-submit")
+        command = [submit, *cluster.options("local-cluster[2,1,1024]", conf)]
+        command += ["--py-files", str(cluster.ROOT / "dist" / "mira_spark.zip")]
+        command += [str(cluster.ROOT / "jobs" / "run_pipeline.py")]
+        command += ["--config", str(self.driver / f"{name}.yaml")]
+        return subprocess.run(command, cwd=self.driver, env=self.environment, text=True,
+                              capture_output=True, check=False)  # fmt: skip
+
+    def selected(self, name: str) -> set[str]:
+        """The ids that the run selected."""
+        table = self.shared / name / "warehouse" / f"{name}.db" / "selected_documents"
+        rows = deltalake.DeltaTable(str(table)).to_pyarrow_table(columns=["doc_id"])
+        return set(rows["doc_id"].to_pylist())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> ClusterRuns:
+    return ClusterRuns(tmp_path_factory.mktemp("cluster"), settings)
+
+
+def test_executors_without_the_drivers_files_select_what_one_machine_selects(
+    runs: ClusterRuns, lake: Lakehouse, first_run: str
+) -> None:
+    ended = runs.run("linear")
+    assert ended.returncode == 0, ended.stdout[-4_000:] + ended.stderr[-4_000:]
+    here = {row["doc_id"] for row in lake.read("selected").select("doc_id").collect()}
+    assert runs.selected("linear") == here
+    root = runs.shared / "linear" / "a root"
+    assert {each.name for each in root.iterdir()} == {"students", "mlartifacts", "report.html"}
+    own = {each.name for each in (runs.driver / "linear").iterdir()}
+    assert {"judge.sqlite", "mlflow.db"} <= own
+
+
+def test_a_root_that_only_the_driver_sees_is_refused_before_anything_is_done(
+    runs: ClusterRuns,
+) -> None:
+    ended = runs.run("refused", folder=str(runs.driver / "root"))
+    assert ended.returncode == 2, ended.stderr[-4_000:]
+    assert f"folder: executors do not see {runs.driver}/root as the driver does" in ended.stderr
+    assert not (runs.shared / "refused" / "warehouse" / "refused.db").exists()
+    assert os.listdir(runs.driver / "root") == []
+
+
+def test_an_encoder_reaches_executors_that_see_nothing_of_the_driver(
+    runs: ClusterRuns, tmp_path: Path
+) -> None:
+    encoder = an_encoder(tmp_path / "encoder", ["a text of words"])
+    distillation = {"kind": "encoder", "encoder": {"model": str(encoder), "max_tokens": 64}}
+    lenient = {
+        "min_gain": -1,
+        "min_spearman_within": -1,
+        "min_noise_auc": 0,
+        "max_length_correlation": 1,
+        "max_length_excess": 2,
+    }
+    ended = runs.run("encoder", distillation=distillation, gate=lenient)
+    assert ended.returncode == 0, ended.stdout[-4_000:] + ended.stderr[-4_000:]
+    assert runs.selected("encoder")
