@@ -1,7 +1,6 @@
 """The options that commands have in common, and the tables they lead to."""
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,9 @@ from mira_spark.process import interruption
 from mira_spark.settings.root import Settings
 from mira_spark.settings.types import NAME
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="the settings, a YAML file")]
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", help="the settings, a YAML file by path or URI")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value over the file, e.g. selection.budget=30%"),

@@ -1,7 +1,6 @@
 """The steps as commands, and what a scheduler may ask of them."""
 
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,7 +38,7 @@ MaxMinutes = Annotated[
 
 def run_steps(
     steps: Sequence[str],
-    config: Path | None,
+    config: str | None,
     overrides: Sequence[str],
     run_id: str | None,
     force: bool = False,

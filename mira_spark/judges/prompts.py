@@ -9,15 +9,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from string import Template
 
 from mira_spark.corpus import parts
-from mira_spark.errors import ConfigError, joined
+from mira_spark.errors import ArtefactError, ConfigError, joined
 from mira_spark.judges import defence
 from mira_spark.judges.protocol import Anchor, Purpose
+from mira_spark.lake import storage
 from mira_spark.lake.scale import POINTS
+from mira_spark.lake.storage import Root
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 PLACEHOLDERS = {"discover.txt": "limit", "label.txt": "rubric", "merge.txt": "count"}
@@ -43,9 +43,9 @@ class Prompts:
     digest: str
 
 
-def load(folder: Path | None = None) -> Prompts:
-    """The prompts of a folder with `discover.txt`, `label.txt` and, where it has one, `merge.txt`;
-    None: those of the package.
+def load(folder: Root | None = None) -> Prompts:
+    """The prompts of a folder, by path or URI, with `discover.txt`, `label.txt` and, where it has
+    one, `merge.txt`; None: those of the package.
 
     ConfigError names every file that is missing or unreadable and every placeholder that is
     missing, unknown or misspelt: `$limit`, `$rubric` and `$count`, `$$` for $.
@@ -53,15 +53,17 @@ def load(folder: Path | None = None) -> Prompts:
     ours = resources.files("mira_spark.judges") / "prompt_files"
     texts, problems = {}, []
     for name, placeholder in PLACEHOLDERS.items():
-        file: Traversable = (folder or ours) / name
-        if name in OPTIONAL and not file.is_file():
-            file = ours / name
+        place = None if folder is None else storage.location(folder, name)
+        is_ours = place is None or (name in OPTIONAL and not storage.has_file(place))
         try:
-            texts[name] = file.read_text(encoding="utf-8")
+            content = (ours / name).read_bytes() if is_ours else storage.read_file(str(place))
+            texts[name] = content.decode().replace("\r\n", "\n")
+        except ArtefactError as error:
+            problems.append(str(error))
         except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{file}: cannot be read: {error}")
+            problems.append(f"{place}: cannot be read: {error}")
         else:
-            problems += [f"{file}: {p}" for p in _problems(texts[name], placeholder)]
+            problems += [f"{place or name}: {p}" for p in _problems(texts[name], placeholder)]
     if problems:
         raise ConfigError(joined(problems))
     digest = hashlib.sha256(json.dumps(list(texts.values())).encode()).hexdigest()

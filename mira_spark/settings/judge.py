@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mira_spark.errors import ConfigError
 from mira_spark.settings.secrets import FORMS, is_reference
-from mira_spark.settings.types import LocalPath, Seed, Usd
+from mira_spark.settings.types import LocalPath, RootFolder, Seed, Usd
 from mira_spark.settings.urls import checked_url
 
 _Name = Annotated[str, Field(min_length=1)]
@@ -140,7 +140,7 @@ class JudgeSettings(ModelSettings):
 
     window_tokens: int = Field(1_000, ge=16, le=100_000)
     labelling: ModelSettings | None = None
-    prompts: LocalPath | None = None
+    prompts: RootFolder | None = None
     journal: LocalPath | None = None
     licenses: tuple[_Name, ...] = ()
     reasks: int = Field(1, ge=0)

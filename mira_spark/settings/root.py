@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mira_spark.errors import ConfigError, joined
+from mira_spark.lake.storage import Root, is_uri
 from mira_spark.settings import yaml_files
 from mira_spark.settings.baselines import BaselinesSettings
 from mira_spark.settings.corpus import NO_INPUT, CorpusSettings, GroupingSettings
@@ -131,16 +132,19 @@ class Settings(BaseModel):
 
 
 def load(
-    path: Path | None = None,
+    path: Root | None = None,
     overrides: Sequence[str] = (),
     defaults: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """The settings of a file with `key=value` overrides on top and other `defaults` beneath.
+    """The settings of a file, by path or URI, with `key=value` overrides on top and other
+    `defaults` beneath.
 
     A section without anything in it is an empty one: all its settings have their defaults. A file
     says what the corpus is. Raises ConfigError listing every problem of the file and the overrides
     at once.
     """
+    if isinstance(path, str) and not is_uri(path):
+        path = Path(path)
     where = str(path) if path else "settings"
     tree, problems = _read(path) if path else ({}, [])
     for override in overrides:
@@ -166,7 +170,7 @@ def load(
     raise ConfigError(joined(problems))
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+def _read(path: Root) -> tuple[dict[str, Any], list[str]]:
     """What a file says, and what is wrong with how it says it."""
     document = yaml_files.parse(yaml_files.read(path), str(path))
     tree = document.value

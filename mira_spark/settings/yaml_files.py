@@ -12,7 +12,9 @@ from typing import Any
 
 import yaml
 
-from mira_spark.errors import ConfigError
+from mira_spark.errors import ArtefactError, ConfigError
+from mira_spark.lake import storage
+from mira_spark.lake.storage import Root
 
 MOST_CHARACTERS = 4_000_000
 """Of a file, and of what it says with every alias written out."""
@@ -47,11 +49,17 @@ class _Loader(yaml.SafeLoader):
         return value
 
 
-def read(path: Path) -> str:
-    """The text of a file; ConfigError when it cannot be read, is not UTF-8, or is too long."""
+def read(path: Root) -> str:
+    """The text of the file at a path or URI; ConfigError when it cannot be read, is not UTF-8, or
+    is too long."""
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MOST_CHARACTERS + 1)
+        if isinstance(path, Path):
+            with path.open(encoding="utf-8") as file:
+                text = file.read(MOST_CHARACTERS + 1)
+        else:
+            text = storage.read_file(path).decode()
+    except ArtefactError as error:
+        raise ConfigError(str(error)) from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

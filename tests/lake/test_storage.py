@@ -9,8 +9,10 @@ import boto3
 import pytest
 
 from mira_spark.errors import ArtefactError, ConfigError, OutsideError
+from mira_spark.judges import prompts
 from mira_spark.lake import storage
 from mira_spark.lake.storage import Root
+from mira_spark.settings.root import load
 from tests.object_store import BUCKET, object_store
 
 FILES = {"config.json": b"{}", "manifest.json": b"whole", "model.bin": os.urandom(100_000)}
@@ -156,3 +158,27 @@ def test_a_server_that_is_away_is_an_outage(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(OutsideError, match=f"s3://{BUCKET}/x: "):
         storage.write_file(folder / "config.json", f"s3://{BUCKET}/x")
+
+
+def test_settings_and_prompts_may_lie_below_a_uri(tmp_path: Path, url: str) -> None:
+    said = tmp_path / "mira.yaml"
+    said.write_text(
+        f"corpus: {{input: table, path: t}}\njudge: {{prompts: 's3a://{BUCKET}/own'}}\n"
+    )
+    storage.write_file(said, f"s3://{BUCKET}/mira.yaml")
+    settings = load(f"s3://{BUCKET}/mira.yaml")
+    assert settings.judge.prompts == f"s3a://{BUCKET}/own"
+    with pytest.raises(ConfigError) as caught:
+        prompts.load(settings.judge.prompts)
+    assert str(caught.value).splitlines() == [
+        f"s3a://{BUCKET}/own/{name}: cannot be read: it is not there"
+        for name in ("discover.txt", "label.txt")
+    ]
+    for name, text in (("discover.txt", "at most $limit"), ("label.txt", "by $rubric")):
+        (tmp_path / name).write_text(text)
+        storage.write_file(tmp_path / name, f"s3://{BUCKET}/own/{name}")
+    own = prompts.load(settings.judge.prompts)
+    assert (own.discover, own.label) == ("at most $limit", "by $rubric")
+    assert own.merge == prompts.load().merge
+    with pytest.raises(ConfigError, match=f"s3://{BUCKET}/none.yaml: cannot be read"):
+        load(f"s3://{BUCKET}/none.yaml")
