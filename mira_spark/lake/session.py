@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import pyspark
 from pyspark import SparkContext
 from pyspark.accumulators import AccumulatorTCPServer
 from pyspark.sql import SparkSession
@@ -132,12 +133,17 @@ def _local_options(folder: Path, memory: str) -> dict[str, str]:
         # which `hold` keeps out.
         "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
         "spark.hadoop.spark.sql.streaming.checkpointFileManagerClass": (
-            "org.apache.spark.sql.execution.streaming.checkpointing."
+            f"org.apache.spark.sql.execution.streaming.{_checkpointing()}"
             "FileSystemBasedCheckpointFileManager"
         ),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
+
+
+def _checkpointing() -> str:
+    """The package of Spark's checkpoints, which Spark 4.1 moved to one of its own."""
+    return "" if pyspark.__version__.startswith("4.0.") else "checkpointing."
 
 
 def hold(folder: Path) -> None:
