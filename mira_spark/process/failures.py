@@ -54,6 +54,28 @@ KNOWN: tuple[tuple[str, type[MiraError], str], ...] = (
         "jars for another Scala are on Spark's path: Spark 4 needs those whose names end in _2.13",
     ),
     (
+        r"INSUFFICIENT_PERMISSIONS|Insufficient (privileges|Lake Formation permission)"
+        r"|is not authorized to perform: (glue|lakeformation):",
+        ConfigError,
+        "a right in the catalog is missing: let its owner grant what is named here",
+    ),
+    (
+        r"UnknownStoreException|NoSuchBucket|bucket does not exist",
+        ConfigError,
+        "a bucket of the settings, or of the schema's location, does not exist",
+    ),
+    (
+        r"NoAwsCredentialsException|Unable to load credentials from any of the providers",
+        ConfigError,
+        "no credentials for S3 were found: give the machines a role, or name a provider in "
+        "spark.hadoop.fs.s3a.aws.credentials.provider",
+    ),
+    (
+        r"ExpiredToken|token (included in the request )?(has|is) expired",
+        OutsideError,
+        f"the credentials for the storage have expired: renew them; {GO_ON}",
+    ),
+    (
         r"Read-only file system|readonly database|Permission denied|AccessDeniedException"
         r"|unable to open database file",
         ConfigError,

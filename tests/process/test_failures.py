@@ -121,6 +121,7 @@ NO_DELTA = (
 OTHER_SCALA = (
     "jars for another Scala are on Spark's path: Spark 4 needs those whose names end in _2.13"
 )
+RIGHT = "a right in the catalog is missing: let its owner grant what is named here"
 OTHER_DRIVER = f"another driver wrote to the same table: wait until it ends; {GO_ON}"
 JAVA_SAID = {
     "org.apache.spark.SparkClassNotFoundException: [DATA_SOURCE_NOT_FOUND] Failed to find the data "
@@ -131,9 +132,29 @@ JAVA_SAID = {
     "io.delta.exceptions.ConcurrentAppendException: files were added": (75, OTHER_DRIVER),
     "io.delta.exceptions.MetadataChangedException: it changed": (75, OTHER_DRIVER),
     "[DELTA_CONCURRENT_DELETE_READ] a file was deleted": (75, OTHER_DRIVER),
+    "[INSUFFICIENT_PERMISSIONS] Insufficient privileges: User does not have USE CATALOG on Catalog "
+    "'main'. SQLSTATE: 42501": (2, RIGHT),
+    "AccessDeniedException: User: arn:aws:sts::1:assumed-role/r is not authorized to perform: "
+    "glue:CreateTable on resource: arn:aws:glue:eu-west-1:1:catalog": (2, RIGHT),
+    "org.apache.hadoop.fs.s3a.UnknownStoreException: `s3a://none/': getFileStatus on s3a://none/: "
+    "Bucket does not exist": (
+        2,
+        "a bucket of the settings, or of the schema's location, does not exist",
+    ),
+    "org.apache.hadoop.fs.s3a.auth.NoAwsCredentialsException: SimpleAWSCredentialsProvider: No AWS "
+    "credentials in the Hadoop configuration": (
+        2,
+        "no credentials for S3 were found: give the "
+        "machines a role, or name a provider in spark.hadoop.fs.s3a.aws.credentials.provider",
+    ),
+    "software.amazon.awssdk.services.s3.model.S3Exception: The provided token has expired. "
+    "(Service: S3, Status Code: 400)": (
+        75,
+        f"the credentials for the storage have expired: renew them; {GO_ON}",
+    ),
 }
-"""What Spark 4.2 said without Delta, with its settings alone, with jars for Scala 2.12, and what
-Delta says of conflicts."""
+"""What Spark 4.2 said without Delta, with its settings alone, with jars for Scala 2.12; what Delta
+says of conflicts; what catalogs and S3A say by their documentation."""
 
 
 @pytest.mark.parametrize("said", JAVA_SAID)
