@@ -49,9 +49,9 @@ def remove(folder: Path) -> None:
 
 
 def write_shards(rows: DataFrame, folder: Path) -> None:
-    """Write `rows`, in their order, as a Parquet file into a new folder of the driver, which holds
+    """Write `rows`, in their order, as a Parquet file into a new or empty folder of the driver, which holds
     one partition of them at a time."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     schema = arrow_table([], rows.schema).schema
     waiting: list[dict[str, Any]] = []
     with pq.ParquetWriter(folder / "rows.parquet", schema, compression="zstd") as file:

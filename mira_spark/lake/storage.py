@@ -10,11 +10,13 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-
-import pyarrow as pa
-from pyarrow import fs
+from typing import TYPE_CHECKING
 
 from mira_spark.errors import ArtefactError, ConfigError, MiraError, OutsideError
+
+if TYPE_CHECKING:  # the settings need no pyarrow, which takes a third of a second
+    import pyarrow as pa
+    from pyarrow import fs
 
 SCHEMES = ("s3", "s3a", "gs", "abfs", "abfss", "hdfs")
 CACHE_BYTES = 20 << 30
@@ -47,6 +49,8 @@ def location(root: Root, *names: str) -> str:
 
 def has_file(place: str) -> bool:
     """Whether a file is at this path or URI; errors as `write_file`."""
+    from pyarrow import fs
+
     with _as_our_errors(place):
         system, path = _file_system(place)
         return bool(system.get_file_info(path).type == fs.FileType.File)
@@ -120,9 +124,11 @@ def local_copy(place: str, digest: str, only: Collection[str] = ()) -> Iterator[
             raise
 
 
-def seen_rows(place: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def seen_rows(place: str, batches: Iterator["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
     """For `mapInArrow`: for every row what this machine sees of the file at this path or URI, its
     content, or why it sees none, as `content` and `reason`."""
+    import pyarrow as pa
+
     content, reason = None, None
     try:
         content = read_file(place)
@@ -136,6 +142,8 @@ def seen_rows(place: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Reco
 
 def _fetch(place: str, folder: Path, only: Collection[str]) -> None:
     """Fetch what the copy lacks."""
+    from pyarrow import fs
+
     system, path = _file_system(place)
     names = only or [
         info.base_name
@@ -185,8 +193,10 @@ def _cache() -> Path:
     return folder
 
 
-def _file_system(place: str) -> tuple[fs.FileSystem, str]:
+def _file_system(place: str) -> "tuple[fs.FileSystem, str]":
     """The file system of a path or URI, and the path in it."""
+    from pyarrow import fs
+
     if not is_uri(place):
         return fs.LocalFileSystem(), str(Path(place).absolute())
     scheme, _, path = place.partition("://")

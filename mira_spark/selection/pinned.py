@@ -120,7 +120,7 @@ def further_tables(
 def scored_champions(lake: Lakehouse, grouping: Grouping, place: Registry) -> dict[str, Scorer]:
     """Group to the champion whose scores count. InputError when nothing was scored yet, no group
     has a champion, or one never passed its gate and nobody forced it."""
-    if lake.version("scores") == 0:
+    if lake.read("scores").isEmpty():
         raise InputError(f"{lake.name('scores')} is empty: run score_documents first")
     found = champion_scorers(lake, place, source_groups(lake, grouping).values())
     if not found:

@@ -325,6 +325,12 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
     assert select_documents.run(lake, settings, "r").message.endswith(
         "; 1 not scored (code): run score_documents"
     )
+    names = {name: lake.name(name) for name in ("scores", "copy")}
+    for statement in ("CREATE TABLE {copy} USING delta AS SELECT * FROM {scores}",
+                      "DROP TABLE {scores}", "ALTER TABLE {copy} RENAME TO {scores}"):  # fmt: skip
+        lake.spark.sql(statement.format(**names))
+    assert lake.version("scores") == 0
+    assert select_documents.inputs(lake, settings), "rows count, whatever the version"
     before, one = lake.version("selections"), record.selection_named(lake, "default")
     for table, problem in (
         ("source_groups", "source_groups has no grouping yet: run group_sources first"),
