@@ -10,6 +10,7 @@ from pyspark.errors import PySparkException
 from mira_spark import pipeline
 from mira_spark.cli import (
     doctor,
+    emr,
     plan,
     rubrics,
     scores,
@@ -44,6 +45,7 @@ app.add_typer(rubrics.app, name="rubrics")
 app.add_typer(students.app, name="students")
 app.add_typer(scores.app, name="scores")
 app.add_typer(cli_selection.app, name="selection")
+app.add_typer(emr.app, name="emr")
 app.command("doctor")(doctor.doctor_command)
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")

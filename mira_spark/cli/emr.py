@@ -1,0 +1,84 @@
+"""`mira emr`: a job on Amazon EMR, from this machine."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mira_spark.cli import emr_files, emr_jobs
+from mira_spark.cli.aws import open_clients
+from mira_spark.process.progress import say, say_error
+from mira_spark.settings import root
+from mira_spark.settings.emr import EmrSettings, load
+
+app = typer.Typer(help="Jobs on Amazon EMR: on EC2, on EKS, Serverless.")
+
+ClusterConfig = Annotated[
+    Path, typer.Option("--config", help="where and what, a YAML file as conf/emr/cluster.yaml")
+]
+Job = Annotated[str, typer.Argument(help="the id that submit printed")]
+Wait = Annotated[bool, typer.Option(help="until the job is over, and end with its exit code")]
+
+
+@app.command("submit")
+def submit_command(config: ClusterConfig, wait: Wait = True) -> None:
+    """Upload what changed and start the job."""
+    settings = load(config)
+    overrides = [a.removeprefix("--set=") for a in settings.arguments if a.startswith("--set=")]
+    root.load(settings.settings, overrides)  # now, and not by a cluster in a quarter of an hour
+    files = emr_files.files_to_upload(settings)
+    uris = emr_files.upload_uris(settings.uploads, files)
+    wanted = emr_jobs.request(settings, uris)
+    client, s3 = _clients(settings)
+    emr_files.check_buckets(s3, settings)
+    emr_files.upload(s3, files, uris)
+    job = emr_jobs.start(settings, client, wanted)
+    say(f"job {job} started; how far it is: mira emr status {job} --config {config}")
+    if wait:
+        say("  waiting for it; Ctrl-C ends the waiting and not the job")
+        _end_as(settings, client, s3, job)
+
+
+@app.command("status")
+def status_command(job: Job, config: ClusterConfig, wait: Wait = False) -> None:
+    """The state of a job, and what EMR says about it."""
+    settings = load(config)
+    client, s3 = _clients(settings)
+    if wait:
+        _end_as(settings, client, s3, job)
+    now = emr_jobs.state(settings, client, job)
+    say(f"{now.name}{f': {now.reason}' if now.reason else ''}")
+
+
+@app.command("logs")
+def logs_command(
+    job: Job,
+    config: ClusterConfig,
+    lines: Annotated[int, typer.Option(min=1, help="of each log, the last so many")] = 200,
+) -> None:
+    """What the driver and what started it wrote, as far as EMR has brought it to S3."""
+    settings = load(config)
+    client, s3 = _clients(settings)
+    logs = emr_jobs.job_logs(settings, client, s3, job)
+    for uri in (*logs.control, *logs.driver):
+        say((uri, "bold"))
+        for line in emr_files.last_lines(s3, uri, lines):
+            say(line)
+    if not logs.driver:
+        say("there are no logs of the driver; EMR brings them to S3 some minutes later")
+
+
+def _clients(settings: EmrSettings) -> list[Any]:
+    """Of the place where jobs run, and of S3."""
+    return open_clients(settings.region, emr_jobs.SERVICES[settings.on], "s3")
+
+
+def _end_as(settings: EmrSettings, client: Any, s3: Any, job: str) -> None:
+    """Wait and end the command as the job ended."""
+    code = emr_jobs.wait(settings, client, s3, job, time.sleep)
+    if code:
+        say_error("the job ended", f"exit code {code}; what it wrote: mira emr logs {job}")
+    else:
+        say(f"job {job} is done")
+    raise typer.Exit(code)
