@@ -37,7 +37,7 @@ def submit_command(config: ClusterConfig, wait: Wait = True) -> None:
     say(f"job {job} started; how far it is: mira emr status {job} --config {config}")
     if wait:
         say("  waiting for it; Ctrl-C ends the waiting and not the job")
-        _end_as(settings, client, s3, job)
+        _end_as(settings, client, s3, job, config)
 
 
 @app.command("status")
@@ -46,7 +46,7 @@ def status_command(job: Job, config: ClusterConfig, wait: Wait = False) -> None:
     settings = load(config)
     client, s3 = _clients(settings)
     if wait:
-        _end_as(settings, client, s3, job)
+        _end_as(settings, client, s3, job, config)
     now = emr_jobs.state(settings, client, job)
     say(f"{now.name}{f': {now.reason}' if now.reason else ''}")
 
@@ -74,11 +74,12 @@ def _clients(settings: EmrSettings) -> list[Any]:
     return open_clients(settings.region, emr_jobs.SERVICES[settings.on], "s3")
 
 
-def _end_as(settings: EmrSettings, client: Any, s3: Any, job: str) -> None:
+def _end_as(settings: EmrSettings, client: Any, s3: Any, job: str, config: Path) -> None:
     """Wait and end the command as the job ended."""
     code = emr_jobs.wait(settings, client, s3, job, time.sleep)
     if code:
-        say_error("the job ended", f"exit code {code}; what it wrote: mira emr logs {job}")
+        logs = f"mira emr logs {job} --config {config}"
+        say_error("the job ended", f"exit code {code}; what it wrote: {logs}")
     else:
         say(f"job {job} is done")
     raise typer.Exit(code)

@@ -107,7 +107,8 @@ def wait(
             return _code_of_failed(settings, client, s3, job, last, pause)
         return 0 if last.name in _DONE else STOPPED_CODE
     except OutsideError as error:
-        raise OutsideError(f"{error}; the job goes on: mira emr status {job} --wait") from None
+        again = f"mira emr status {job} --wait waits again, with the same --config"
+        raise OutsideError(f"{error}; the job goes on: {again}") from None
 
 
 def job_logs(settings: EmrSettings, client: Any, s3: Any, job: str) -> JobLogs:

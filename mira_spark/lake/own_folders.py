@@ -49,8 +49,8 @@ def remove(folder: Path) -> None:
 
 
 def write_shards(rows: DataFrame, folder: Path) -> None:
-    """Write `rows`, in their order, as a Parquet file into a new or empty folder of the driver, which holds
-    one partition of them at a time."""
+    """Write `rows`, in their order, as a Parquet file into a new or empty folder of the driver,
+    which holds one partition of them at a time."""
     folder.mkdir(parents=True, exist_ok=True)
     schema = arrow_table([], rows.schema).schema
     waiting: list[dict[str, Any]] = []

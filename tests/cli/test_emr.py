@@ -490,7 +490,8 @@ def test_a_wait_that_loses_aws_says_that_the_job_goes_on_and_is_an_outage(
         stub.add_client_error("get_job_run", "ThrottlingException", "slow down", 400)
         with pytest.raises(OutsideError) as failed:
             emr_jobs.wait(settings, place, None, "0001", no_pause)
-    assert str(failed.value).endswith("the job goes on: mira emr status 0001 --wait")
+    again = "the job goes on: mira emr status 0001 --wait waits again, with the same --config"
+    assert str(failed.value).endswith(again)
     assert failed.value.exit_code == 75
 
 
