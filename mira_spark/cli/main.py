@@ -1,7 +1,6 @@
 """The command `mira`: every step, the whole pipeline, the demo, the state of things, and SQL."""
 
 import time
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -22,7 +21,7 @@ from mira_spark.cli import (
     summary,
     what_if,
 )
-from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
+from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse, root_option
 from mira_spark.corpus.groups import source_groups
 from mira_spark.embedders import cost
 from mira_spark.errors import BusyError, MiraError
@@ -210,16 +209,19 @@ def explain_command(
 @app.command("export")
 def export_command(
     name: Annotated[str, typer.Argument(help="of a selection, or its id")],
-    to: Annotated[Path, typer.Option(help="a folder, new or of an interrupted export")],
+    to: Annotated[
+        str, typer.Option(help="a folder by path or URI, new or of an interrupted export")
+    ],
     format_: Annotated[export.Format, typer.Option("--format")] = "parquet",
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""
+    folder = root_option(to)
     lake = open_lakehouse(load(config, overrides or ()))
     create_tables(lake)
     one = record.selection_named(lake, name)
-    done = export.export(lake, one, format_, to)
+    done = export.export(lake, one, format_, folder)
     say(
         f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "
         f"{to}; {done.found:,} of the files were there"

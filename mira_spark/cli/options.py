@@ -8,10 +8,11 @@ from pyspark.sql import SparkSession
 
 from mira_spark.errors import InputError
 from mira_spark.lake import adoption, session
+from mira_spark.lake.storage import Root
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process import interruption
 from mira_spark.settings.root import Settings
-from mira_spark.settings.types import NAME
+from mira_spark.settings.types import NAME, root_folder
 
 ConfigOption = Annotated[
     str | None, typer.Option("--config", help="the settings, a YAML file by path or URI")
@@ -31,6 +32,14 @@ def _name(run_id: str | None) -> str | None:
 RunId = Annotated[
     str | None, typer.Option("--run-id", help="names the run in the tables", callback=_name)
 ]
+
+
+def root_option(text: str) -> Root:
+    """The folder that an option names by path or URI; BadParameter for what is neither."""
+    try:
+        return root_folder(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, found {text!r}") from error
 
 
 def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from mira_spark.errors import ArtefactError, ConfigError, MiraError, OutsideError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the settings need no pyarrow, which takes a third of a seco
 SCHEMES = ("s3", "s3a", "gs", "abfs", "abfss", "hdfs")
 CACHE_BYTES = 20 << 30
 """Of copies on one machine; above it those that were used least recently go."""
+PART = ".part"
 _PIECE = 16 << 20
 _URI = re.compile(rf"({'|'.join(SCHEMES)})://")
 _REFUSED = re.compile(
@@ -57,21 +58,37 @@ def has_file(place: str) -> bool:
 
 
 def write_file(file: Path, place: str) -> None:
-    """Copy a local file to this path or URI, in the place of what is there: all of it or nothing.
+    """Copy a local file to this path or URI, in the place of what is there; at a path it is whole
+    or not there, whenever this ends.
 
     ConfigError where the place or the rights are wrong, OutsideError where another try may do.
     """
-    if not is_uri(place):
-        target = Path(place)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=target.parent) as beside:
-            shutil.copy(file, Path(beside) / "whole")
-            (Path(beside) / "whole").replace(target)
-        return
-    with _as_our_errors(place):
+    with _as_our_errors(place), _opened(place) as target, file.open("rb") as source:
+        shutil.copyfileobj(source, target, _PIECE)
+
+
+def write_content(content: bytes, place: str) -> None:
+    """As `write_file`, of what is in memory."""
+    with _as_our_errors(place), _opened(place) as target:
+        target.write(content)
+
+
+@contextlib.contextmanager
+def _opened(place: str) -> Iterator[BinaryIO]:
+    """A file that is at this path or URI when the block ends."""
+    if is_uri(place):
         system, path = _file_system(place)
-        with file.open("rb") as source, system.open_output_stream(path) as target_stream:
-            shutil.copyfileobj(source, target_stream, _PIECE)
+        with system.open_output_stream(path) as stream:
+            yield stream
+        return
+    path = Path(place)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + PART)
+    with part.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def remove_file(place: str) -> None:
@@ -88,6 +105,17 @@ def read_file(place: str) -> bytes:
         system, path = _file_system(place)
         with system.open_input_stream(path, compression=None) as file:
             return bytes(file.read())
+
+
+def file_names(place: str) -> list[str]:
+    """The names of the files and folders in the folder at this path or URI, sorted; none where
+    there is no folder."""
+    from pyarrow import fs
+
+    with _as_our_errors(place):
+        system, path = _file_system(place)
+        found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return sorted(each.base_name for each in found)
 
 
 def copy_folder(folder: Path, place: str, last: str) -> None:

@@ -6,10 +6,8 @@ which names every file with its digest, comes last.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -17,7 +15,9 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.corpus.conversation_column import original_messages
-from mira_spark.errors import InputError, ReconciliationError
+from mira_spark.errors import ArtefactError, InputError, ReconciliationError
+from mira_spark.lake import storage
+from mira_spark.lake.storage import Root
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import counted
@@ -27,7 +27,6 @@ from mira_spark.selection.record import Selection
 
 Format = Literal["parquet", "jsonl"]
 _MANIFEST, BEGUN = "manifest.json", "manifest.json.begun"
-PART = ".part"
 _OTHER = "choose another folder"
 FILE_TOKENS = 25_000_000
 """About 100 MB of text: the driver holds one file at a time."""
@@ -74,29 +73,30 @@ def pieces(counts: Iterable[tuple[str, int, int, int]], most_tokens: int) -> lis
     return found
 
 
-def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> ExportSummary:
-    """Write the selection's documents into `folder`, in the order (source, bucket, doc_id); files
-    of an interrupted call stay.
+def export(lake: Lakehouse, one: Selection, format_: Format, folder: Root) -> ExportSummary:
+    """Write the selection's documents into the folder at a path or URI, in the order (source,
+    bucket, doc_id); files of an interrupted call stay.
 
     InputError when the folder holds anything else, or what the view reads is gone;
     ReconciliationError when the documents are not those that `selections` counted.
     """
     content = {"selection_id": one.selection_id, "format": format_, "order": list(ORDER)}
-    before = _digests_before(folder, content)
+    place = storage.location(folder)
+    before = _digests_before(place, content)
     lost_versions.check_readable(lake, [one])
     rows = _rows(lake, one)
     planned = _planned(rows, one)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / BEGUN, _json(content))
+    storage.write_content(_json(content), f"{place}/{BEGUN}")
     entries, found = [], 0
     with counted(len(planned), "export") as done:
         for number, piece in enumerate(planned):
-            path = folder / f"{number:06d}.{format_}"
-            entry = _entry(path, piece, format_)
-            if entry is None or before.get(path.name, entry["sha256"]) != entry["sha256"]:
-                _write(path, _encoded(_table(rows, piece), format_))
+            name = f"{number:06d}.{format_}"
+            entry = _entry(place, name, piece, format_)
+            if entry is None or before.get(name, entry["sha256"]) != entry["sha256"]:
+                encoded = _encoded(_table(rows, piece), format_)
+                storage.write_content(encoded, f"{place}/{name}")
                 reach("export.file")
-                entry = _entry(path, piece, format_)
+                entry = _entry(place, name, piece, format_)
             else:
                 found += 1
             entries.append(entry)
@@ -107,35 +107,36 @@ def export(lake: Lakehouse, one: Selection, format_: Format, folder: Path) -> Ex
              "scores_version": one.versions[1], "tables": dict(one.tables),
              "columns": list(WRITTEN)}  # fmt: skip
     named |= {f"{table}_version": version for table, version in one.further.items()}
-    _write(folder / _MANIFEST, _json(content | named | sums | {"files": entries}))
-    (folder / BEGUN).unlink()
+    whole = content | named | sums | {"files": entries}
+    storage.write_content(_json(whole), f"{place}/{_MANIFEST}")
+    storage.remove_file(f"{place}/{BEGUN}")
     return ExportSummary(len(planned), found, **sums)
 
 
-def _digests_before(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
+def _digests_before(place: str, content: Mapping[str, Any]) -> dict[str, str]:
     """File to SHA-256 where the export was finished before; InputError when the folder holds
     something else than this export."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, should be a folder")
-    if not folder.exists() or not any(folder.iterdir()):
+    if storage.has_file(place):
+        raise InputError(f"{place} is a file, should be a folder")
+    if not storage.file_names(place):
         return {}
     for name in (_MANIFEST, BEGUN):
         try:
-            there = json.loads((folder / name).read_text(encoding="utf-8"))
+            there = json.loads(storage.read_file(f"{place}/{name}"))
             before = {key: there[key] for key in content}
             digests = {entry["file"]: entry["sha256"] for entry in there.get("files", ())}
-        except FileNotFoundError:
+        except ArtefactError:  # it is not there
             continue
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder / name} is not of an export: {_OTHER}") from error
+            raise InputError(f"{place}/{name} is not of an export: {_OTHER}") from error
         if before != content:
             raise InputError(
-                f"{folder} holds an export of selection {before['selection_id']} as "
+                f"{place} holds an export of selection {before['selection_id']} as "
                 f"{before['format']}, not of {content['selection_id']} as {content['format']}: "
                 f"{_OTHER}"
             )
         return digests
-    raise InputError(f"{folder} holds files that are not of an export: {_OTHER}")
+    raise InputError(f"{place} holds files that are not of an export: {_OTHER}")
 
 
 def _rows(lake: Lakehouse, one: Selection) -> DataFrame:
@@ -192,37 +193,27 @@ def _line(row: dict[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _documents_in(path: Path, format_: Format) -> int | None:
-    """Documents in a file that is there; None when it cannot be read."""
-    if not path.exists():
-        return None
+def _documents_in(content: bytes, format_: Format) -> int | None:
+    """Documents in a file; None when it cannot be read."""
     if format_ == "jsonl":
-        with path.open("rb") as file:
-            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+        return content.count(b"\n")
     try:
-        return int(pq.read_metadata(path).num_rows)
+        return int(pq.read_metadata(pa.BufferReader(content)).num_rows)
     except (OSError, pa.ArrowInvalid):
         return None
 
 
-def _entry(path: Path, piece: Piece, format_: Format) -> dict[str, Any] | None:
+def _entry(place: str, name: str, piece: Piece, format_: Format) -> dict[str, Any] | None:
     """What the manifest says of a file; None when it is not there or not of so many documents."""
-    if _documents_in(path, format_) != piece.documents:
+    try:
+        content = storage.read_file(f"{place}/{name}")
+    except ArtefactError:
         return None
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "sha256": digest, "bytes": path.stat().st_size} | asdict(piece)
+    if _documents_in(content, format_) != piece.documents:
+        return None
+    digest = hashlib.sha256(content).hexdigest()
+    return {"file": name, "sha256": digest, "bytes": len(content)} | asdict(piece)
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The file is there whole or not at all, whenever this ends."""
-    part = path.with_name(path.name + PART)
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

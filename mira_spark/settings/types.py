@@ -41,14 +41,15 @@ LocalPath = Annotated[Path, BeforeValidator(local_path)]
 """A path on this machine or on what is mounted there; `s3://…` would become a folder `s3:`."""
 
 
-def root_folder(value: object) -> object:
+def root_folder(value: object) -> Path | str:
     """The URI as text, a path as a path; ValueError for what is neither."""
     text = str(value)
     if not storage.is_uri(text):
         if _URI.match(text):
             known = ", ".join(storage.SCHEMES)
             raise ValueError(f"should be a path, or a URI of {known}")
-        return Path(text) if local_path(value) else value
+        local_path(value)
+        return Path(text)
     if re.search(r"[\0?#]|//.*//|/\.\.?(/|$)", text.removesuffix("/")):
         raise ValueError("should be a URI as s3://bucket/prefix, without // or .. in it")
     return text.rstrip("/")
