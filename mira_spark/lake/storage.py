@@ -81,14 +81,14 @@ def _opened(place: str) -> Iterator[BinaryIO]:
         with system.open_output_stream(path) as stream:
             yield stream
         return
-    path = Path(place)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + PART)
+    target = Path(place)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + PART)
     with part.open("wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
+    part.replace(target)
 
 
 def remove_file(place: str) -> None:
