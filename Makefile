@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; each installs what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pipeline test-steps test-modules test-long check bench dist lock clean
+.PHONY: help setup demo test test-pipeline test-steps test-modules test-long test-s3 test-floor check bench dist lock clean
 
 # Packages are installed without bytecode: Python writes it when it first imports them.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,6 +47,13 @@ test-modules: $(INSTALLED)
 
 test-long: $(INSTALLED)  ## the suite and its long repetitions
 	@$(PYTEST)
+
+test-s3: $(INSTALLED)  ## tables and root on S3, a server on loopback; fetches 690 MB the first time
+	@$(PYTEST) tests/lake/test_storage.py tests/integration/test_s3.py
+
+test-floor: $(INSTALLED)  ## the suite with the oldest Spark and Delta, and with those of EMR
+	@.ci/floor 4.0.0 4.0.0
+	@.ci/floor 4.1.1 4.2.0
 
 check: $(INSTALLED)  ## formatting, lint and types
 	@$(BIN)/ruff format --check .

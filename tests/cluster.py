@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyspark
+from delta import configure_spark_with_delta_pip
+from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[1]
 EXECUTOR = "CoarseGrainedExecutorBackend"
@@ -16,7 +18,7 @@ EXECUTOR = "CoarseGrainedExecutorBackend"
 def conf(folder: Path) -> dict[str, str]:
     """Spark's configuration over the lake in `folder`, as a platform would give it."""
     return {
-        "spark.jars.packages": "io.delta:delta-spark_4.2_2.13:4.4.0",
+        "spark.jars.packages": delta_package(),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.catalogImplementation": "hive",
@@ -28,6 +30,12 @@ def conf(folder: Path) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "2",  # the default of 50 is for large tables
     }
+
+
+def delta_package() -> str:
+    """Delta's jar for this Spark, as Spark's resolver names it."""
+    builder = configure_spark_with_delta_pip(SparkSession.builder.master("local"))
+    return str(builder._options["spark.jars.packages"])
 
 
 def options(master: str, conf: Mapping[str, str]) -> list[str]:

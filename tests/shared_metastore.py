@@ -13,10 +13,13 @@ import socket
 import subprocess
 import sys
 import traceback
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyspark
+
+from tests import cluster
 
 DERBY = "10.16.1.1"
 JARS = Path(pyspark.__file__).parent / "jars"
@@ -86,7 +89,7 @@ class Platform:
         """A driver whose Spark is configured from outside, as on a platform."""
         jars = f"{self.log_store()}:{_storage()}:{self.folder}/jars/derbyclient.jar"
         conf = {
-            "spark.jars.packages": "io.delta:delta-spark_4.2_2.13:4.4.0",
+            "spark.jars.packages": cluster.delta_package(),
             "spark.driver.extraClassPath": jars,
             "spark.driver.memory": "1g",
             "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -159,7 +162,9 @@ class Driver:
 
 def _storage() -> Path:
     """The jar of Delta's log stores, where Spark's own client of Maven laid it."""
-    (jar,) = (Path.home() / ".ivy2.5.2" / "jars").glob("io.delta_delta-storage-4.4.0.jar")
+    (jar,) = (Path.home() / ".ivy2.5.2" / "jars").glob(
+        f"io.delta_delta-storage-{version('delta-spark')}.jar"
+    )
     return jar
 
 
