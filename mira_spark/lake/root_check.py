@@ -1,9 +1,7 @@
 """Whether driver and executors share the root folder, before anything is done."""
 
-import tempfile
 import uuid
 from functools import partial
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
@@ -18,10 +16,7 @@ def check_root(spark: SparkSession, root: Root) -> None:
     place = storage.location(root, f".probe-{uuid.uuid4().hex}")
     content = uuid.uuid4().bytes
     try:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            storage.write_file(Path(file.name), place)
+        storage.write_content(content, place)
     except OSError as error:
         raise ConfigError(f"folder: the driver cannot write to {root}: {error}") from error
     try:
