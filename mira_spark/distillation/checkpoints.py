@@ -1,11 +1,10 @@
-"""A training's progress as files, from which an interrupted one goes on.
-
-Every file is written beside its place and then moved there, so what is found is whole.
-"""
+"""A training's progress as files below the root, from which an interrupted one goes on, on this
+machine or another."""
 
 import hashlib
 import json
 import math
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from mira_spark.lake import storage
 
 STATE, BEST, PROGRESS = "state.safetensors", "best.safetensors", "progress.json"
 
@@ -41,19 +42,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The folder of one training, and the model and optimiser that are written to it and read."""
+    """The folder of one training, by path or URI, and the model and optimiser that are written to
+    it and read."""
 
-    folder: Path
+    place: str
     model: nn.Module
     optimiser: torch.optim.Optimizer
 
     def resumed(self) -> Progress:
         """Where the training stands, model and optimiser set to it; a new one is left as it is."""
-        if not (self.folder / PROGRESS).is_file():
+        if not storage.has_file(f"{self.place}/{PROGRESS}"):
             return Progress()
-        progress = Progress(**json.loads((self.folder / PROGRESS).read_text()))
-        state = load_file(self.folder / f"{progress.epoch}.{STATE}")
-        self._load(
+        progress = Progress(**json.loads(storage.read_file(f"{self.place}/{PROGRESS}")))
+        state = _load(f"{self.place}/{progress.epoch}.{STATE}")
+        self._set_parameters(
             {n.removeprefix("model."): t for n, t in state.items() if n.startswith("model.")}
         )
         values: dict[int, dict[str, Tensor]] = {}
@@ -69,31 +71,37 @@ class Checkpoints:
         state = {f"model.{name}": tensor for name, tensor in self.model.named_parameters()}
         for i, values in self.optimiser.state_dict()["state"].items():
             state |= {f"optimiser.{i}.{name}": tensor for name, tensor in values.items()}
-        _save(self.folder / f"{progress.epoch}.{STATE}", state)
+        name = f"{progress.epoch}.{STATE}"
+        _save(f"{self.place}/{name}", state)
         # Progress after the state that it names.
-        partial = self.folder / f"{PROGRESS}.part"
-        partial.write_text(json.dumps(vars(progress)))
-        partial.replace(self.folder / PROGRESS)
-        for old in self.folder.glob(f"*.{STATE}"):
-            if old.name != f"{progress.epoch}.{STATE}":
-                old.unlink()
+        storage.write_content(json.dumps(vars(progress)).encode(), f"{self.place}/{PROGRESS}")
+        for old in storage.file_names(self.place):
+            if old.endswith(f".{STATE}") and old != name:
+                storage.remove_file(f"{self.place}/{old}")
 
     def keep_best(self) -> None:
         """Write the model as the best there was."""
-        _save(self.folder / BEST, dict(self.model.named_parameters()))
+        _save(f"{self.place}/{BEST}", dict(self.model.named_parameters()))
 
     def load_best(self) -> None:
         """Set the model to the best there was; one must have been kept."""
-        self._load(load_file(self.folder / BEST))
+        self._set_parameters(_load(f"{self.place}/{BEST}"))
 
-    def _load(self, tensors: dict[str, Tensor]) -> None:
+    def _set_parameters(self, tensors: dict[str, Tensor]) -> None:
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(tensors[name])
 
 
-def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial)
-    partial.replace(path)
+def _save(place: str, tensors: Mapping[str, Tensor]) -> None:
+    """Whole or not there, whenever this ends."""
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "tensors"
+        save_file(on_cpu, file)
+        storage.write_file(file, place)
+
+
+def _load(place: str) -> dict[str, Tensor]:
+    with tempfile.TemporaryDirectory() as temporary:
+        return load_file(storage.fetched_file(place, Path(temporary)))

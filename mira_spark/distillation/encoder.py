@@ -4,13 +4,12 @@ Legend: D labelled documents, H the encoder's width, S slots. Targets are standa
 source of n rows counts as much as sqrt(n) rows, as for the linear student.
 """
 
-from pathlib import Path
-
 import torch
 
 from mira_spark.distillation import fine_tuning, frozen_heads, pretrained
 from mira_spark.distillation.checkpoints import AfterEpoch
 from mira_spark.distillation.shards import Labelled
+from mira_spark.lake.storage import Root
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import architecture, encoder, windows
 from mira_spark.students.configs import EncoderConfig
@@ -21,7 +20,7 @@ def train_encoder(
     labelled: Labelled,
     slots: int,
     settings: EncoderSettings,
-    checkpoints: Path,
+    checkpoints: Root,
     after_epoch: AfterEpoch | None = None,
 ) -> EncoderStudent:
     """The student of the labelled rows.

@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,8 @@ from mira_spark.distillation import descent, shards
 from mira_spark.distillation.checkpoints import AfterEpoch, Checkpoints, Progress, identity
 from mira_spark.distillation.shards import Labelled
 from mira_spark.errors import InputError
+from mira_spark.lake import storage
+from mira_spark.lake.storage import Root
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.settings.types import SEEDS
 from mira_spark.students import encoder, packing, windows
@@ -62,7 +63,7 @@ def fine_tune(
     student: EncoderStudent,
     labelled: Labelled,
     settings: EncoderSettings,
-    checkpoints: Path,
+    checkpoints: Root,
     after_epoch: AfterEpoch | None,
 ) -> EncoderStudent:
     """The student with all weights trained on the labelled rows, those of its best epoch.
@@ -74,9 +75,8 @@ def fine_tune(
     packing.unpack(student.model)
     model = _Tuned(student).to(student.heads.device).float()
     optimiser = descent.adamw(model, _BETAS)
-    saved = Checkpoints(
-        checkpoints / identity(settings, student.config, labels.digest), model, optimiser
-    )
+    place = storage.location(checkpoints, identity(settings, student.config, labels.digest))
+    saved = Checkpoints(place, model, optimiser)
     progress = saved.resumed()
     while progress.epoch < settings.epochs and progress.worse <= settings.patience:
         _epoch(model, optimiser, student, labelled, labels, settings, progress)

@@ -23,6 +23,8 @@ from mira_spark.distillation.checkpoints import AfterEpoch, Checkpoints, identit
 from mira_spark.distillation.generative_examples import REASON, SCORE, Examples
 from mira_spark.distillation.shards import Labelled
 from mira_spark.errors import InputError
+from mira_spark.lake import storage
+from mira_spark.lake.storage import Root
 from mira_spark.settings.students import GenerativeSettings
 from mira_spark.settings.types import SEEDS
 from mira_spark.students import architecture, windows
@@ -41,7 +43,7 @@ def train_generative(
     labelled: Labelled,
     anchors: Sequence[str],
     settings: GenerativeSettings,
-    checkpoints: Path,
+    checkpoints: Root,
     after_epoch: AfterEpoch | None = None,
 ) -> GenerativeStudent:
     """The student of the labelled rows.
@@ -72,7 +74,7 @@ def train_generative(
         torch.random.fork_rng(forked),
     ):
         examples = generative_examples.store_examples(student, labelled, Path(temporary))
-        place = checkpoints / identity(settings, student.config, examples.digest)
+        place = storage.location(checkpoints, identity(settings, student.config, examples.digest))
         _train(student, examples, settings, place, after_epoch)
     return assembled(config, placed(model), tokenizer)
 
@@ -81,7 +83,7 @@ def _train(
     student: GenerativeStudent,
     examples: Examples,
     settings: GenerativeSettings,
-    place: Path,
+    place: str,
     after_epoch: AfterEpoch | None,
 ) -> None:
     """Change the student's model, in float32; it is left in training mode."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from mira_spark.distillation import shards
 from mira_spark.distillation.shards import FOLDS, Floats, Labelled
+from mira_spark.lake.storage import Root
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.settings.students import DistillationSettings
 from mira_spark.students.configs import ServedConfig
@@ -72,7 +72,7 @@ class Distilled:
 
 
 def distill(
-    labelled: Labelled, rubric: Rubric, settings: DistillationSettings, checkpoints: Path
+    labelled: Labelled, rubric: Rubric, settings: DistillationSettings, checkpoints: Root
 ) -> Distilled:
     """The student of the labelled rows.
 

@@ -12,8 +12,14 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from mira_spark.errors import ConfigError
+from mira_spark.lake import storage
 from mira_spark.lake.arrow_rows import arrow_table
+from mira_spark.lake.storage import Root
 
+_OTHERS = (
+    "is a link or holds files that mira_spark did not make, and what is in it would be "
+    "overwritten: move it, or give another folder with --set folder=PATH"
+)
 _ROWS_AT_ONCE = 64
 """Of a text may be 20 MB."""
 _MARK = ".made_by_mira_spark"
@@ -30,22 +36,40 @@ def own_folder(root: Path, kind: str, name: str) -> Path:
     mark = home / _MARK
     if home.is_symlink() or not mark.is_file():
         if home.is_symlink() or any(home.iterdir()):
-            raise ConfigError(
-                f"{home}: is a link or holds files that mira_spark did not make, and what is in it "
-                "would be overwritten: move it, or give another folder with --set folder=PATH"
-            )
+            raise ConfigError(f"{home}: {_OTHERS}")
         mark.touch()
     return home / name
 
 
-def remove(folder: Path) -> None:
-    """Remove what is at a path of `own_folder`; nothing where nothing is.
+def shared_folder(root: Root, kind: str, name: str) -> Root:
+    """As `own_folder`, below a root that may be a URI."""
+    if isinstance(root, Path):
+        return own_folder(root, kind, name)
+    home = storage.location(root, kind)
+    if not storage.has_file(f"{home}/{_MARK}"):
+        if storage.file_names(home):
+            raise ConfigError(f"{home}: {_OTHERS}")
+        storage.write_content(b"", f"{home}/{_MARK}")
+    return f"{home}/{name}"
+
+
+def remove(folder: Root) -> None:
+    """Remove what is at a path of `own_folder`, or a path or URI of `shared_folder`; nothing where
+    nothing is.
 
     ConfigError when it is a link, or lies in no folder of ours.
     """
-    if folder.is_symlink() or not (folder.parent / _MARK).is_file() or folder.name in ("", ".."):
+    if isinstance(folder, Path):
+        is_ours = not folder.is_symlink() and (folder.parent / _MARK).is_file()
+        is_ours = is_ours and folder.name not in ("", "..")
+    else:
+        is_ours = storage.has_file(f"{folder.rpartition('/')[0]}/{_MARK}")
+    if not is_ours:
         raise ConfigError(f"{folder}: was not made by mira_spark and is not removed")
-    shutil.rmtree(folder, ignore_errors=True)
+    if isinstance(folder, Path):
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        storage.remove_folder(folder)
 
 
 def write_shards(rows: DataFrame, folder: Path) -> None:

@@ -99,12 +99,32 @@ def remove_file(place: str) -> None:
             system.delete_file(path)
 
 
+def remove_folder(place: str) -> None:
+    """Remove the folder at this URI with all that is in it; nothing where there is none."""
+    with _as_our_errors(place):
+        system, path = _file_system(place)
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_dir(path)
+
+
 def read_file(place: str) -> bytes:
     """The file's content; ArtefactError where there is none, other errors as `write_file`."""
     with _as_our_errors(place):
         system, path = _file_system(place)
         with system.open_input_stream(path, compression=None) as file:
             return bytes(file.read())
+
+
+def fetched_file(place: str, folder: Path) -> Path:
+    """The file itself at a path, else a copy in the local folder; errors as `read_file`."""
+    if not is_uri(place):
+        return Path(place)
+    with _as_our_errors(place):
+        system, path = _file_system(place)
+        copy = folder / "fetched"
+        with system.open_input_stream(path, compression=None) as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target, _PIECE)
+    return copy
 
 
 def file_names(place: str) -> list[str]:

@@ -103,8 +103,8 @@ class Settings(BaseModel):
 
     @property
     def driver_files(self) -> Path:
-        """The folder of what the driver alone uses, on a disk of its own: the journal, trainings
-        under way, and of a local session all there is."""
+        """The folder of what the driver alone uses, on a disk of its own: the journal, labels that
+        are learnt, and of a local session all there is."""
         if self.session == "local":
             return Path(self.folder)
         return self.driver_folder or DEFAULT_FOLDER

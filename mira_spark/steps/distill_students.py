@@ -25,6 +25,7 @@ from mira_spark.labels import forms, usable_labels
 from mira_spark.labels.labelling import labelling_ids
 from mira_spark.lake import own_folders, runs
 from mira_spark.lake.runs import Outcome, package_version
+from mira_spark.lake.storage import Root
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, track
 from mira_spark.rubrics.current import signed_rubrics
@@ -285,9 +286,9 @@ def _manifest(rubric: Rubric, assessment: Assessment, labels_version: int) -> Ma
     )
 
 
-def _checkpoints(settings: Settings, group: str) -> Path:
-    """Where an interrupted training leaves what it goes on from."""
-    return own_folders.own_folder(settings.driver_files, "checkpoints", group)
+def _checkpoints(settings: Settings, group: str) -> Root:
+    """Where an interrupted training leaves what it goes on from, on whatever machine."""
+    return own_folders.shared_folder(settings.folder, "checkpoints", group)
 
 
 def _signed_rubrics(lake: Lakehouse, settings: Settings) -> dict[str, Rubric]:

@@ -15,6 +15,7 @@ from mira_spark.errors import ArtefactError, InputError
 from mira_spark.settings.students import EncoderSettings
 from mira_spark.students import encoder, packing
 from tests.encoders import an_encoder
+from tests.object_store import BUCKET, object_store
 from tests.staging import HELD_OUT, TRAIN, Row, held_out, learnt, staged
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
@@ -200,6 +201,21 @@ def test_a_training_goes_on_from_no_other_labels(
 
     assert epochs(others) == [1, 2]
     assert epochs(shards) == [2]
+
+
+def test_a_training_goes_on_from_object_storage(folder: Path, shards: Path) -> None:
+    settings = EncoderSettings(model=str(folder), frozen=False, epochs=2)
+    seen: list[int] = []
+
+    def stop(epoch: int, loss: float) -> None:
+        raise Interrupted
+
+    with object_store():
+        place = f"s3://{BUCKET}/checkpoints"
+        with pytest.raises(Interrupted):
+            train_encoder(learnt(shards), 3, settings, place, stop)
+        train_encoder(learnt(shards), 3, settings, place, lambda n, _: seen.append(n))
+    assert seen == [2]
 
 
 def test_a_training_without_a_finite_loss_says_what_to_change(

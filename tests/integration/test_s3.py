@@ -93,6 +93,6 @@ def test_a_pipeline_on_object_storage_is_killed_goes_on_and_selects_what_a_disk_
     assert {line["doc_id"] for line in lines} == here
     roots = client.list_objects_v2(Bucket=BUCKET, Prefix="root/", Delimiter="/")
     assert {each["Prefix"] for each in roots["CommonPrefixes"]} == {
-        "root/students/", "root/mlartifacts/",
+        "root/students/", "root/mlartifacts/", "root/checkpoints/",
     }  # fmt: skip
     assert [each["Key"] for each in roots["Contents"]] == ["root/report.html"]

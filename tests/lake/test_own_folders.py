@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from mira_spark.errors import ConfigError
-from mira_spark.lake.own_folders import own_folder, remove
+from mira_spark.lake import storage
+from mira_spark.lake.own_folders import own_folder, remove, shared_folder
+from tests.object_store import BUCKET, object_store
 
 
 def test_a_folder_of_ours_is_removed_and_its_neighbours_stay(tmp_path: Path) -> None:
@@ -74,3 +76,21 @@ def test_what_lies_in_no_folder_of_ours_stays(name: str) -> None:
         assert thesis.is_dir()
         assert root.is_dir()
         assert home.is_dir()
+
+
+def test_below_a_uri_only_what_is_ours_is_removed(tmp_path: Path) -> None:
+    with object_store():
+        root = f"s3://{BUCKET}/{tmp_path.name}"
+        storage.write_content(b"x", f"{root}/staging/thesis")
+        with pytest.raises(ConfigError, match="holds files that mira_spark did not make"):
+            shared_folder(root, "staging", "group_a")
+        with pytest.raises(ConfigError, match="was not made by mira_spark and is not removed"):
+            remove(f"{root}/staging/thesis")
+        folder, other = (shared_folder(root, "checkpoints", name) for name in ("a", "b"))
+        for each in (folder, other):
+            storage.write_content(b"x", f"{each}/one/part")
+        remove(folder)
+        remove(folder)
+        assert storage.file_names(f"{root}/checkpoints") == [".made_by_mira_spark", "b"]
+        assert storage.read_file(f"{other}/one/part") == b"x"
+        assert storage.read_file(f"{root}/staging/thesis") == b"x"
