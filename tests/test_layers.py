@@ -44,7 +44,8 @@ SPARK_FREE = ("mira_spark.lake.record_*", "mira_spark.lake.parquet_files",
               "mira_spark.rubrics.discovery", "mira_spark.labels.labelling",
               "mira_spark.labels.canaries", "mira_spark.labels.verdict",
               "mira_spark.distillation.trained",
-              "mira_spark.scoring.units", "mira_spark.scoring.pyfunc",
+              "mira_spark.scoring.units", "mira_spark.scoring.sizes",
+              "mira_spark.scoring.pyfunc",
               "mira_spark.scoring.baselines.*")  # fmt: skip
 """Whole folders, and of the others what runs on executors, trains, makes a page, or is a rule of
 the method; with all that these import."""

@@ -42,7 +42,10 @@ FORBIDDEN = {
 }
 """Words that stand for one of the glossary's, and the glossary's."""
 FORBIDDEN_NAMES = {
-    ("mira_spark/(?!cli/|labels/planning)", "_?plan"): "a plan is what `mira plan` shows",
+    (
+        "mira_spark/(?!cli/|labels/planning|settings/root)",
+        "_?plan",
+    ): "a plan is what `mira plan` shows",
     ("mira_spark/(judges|labels)/", "_?[Bb]udget"): "a budget is of tokens; dollars are spending",
     ("mira_spark/scoring/", "_?windows?"): "a batch; a window is a piece of a long text",
 }

@@ -16,16 +16,13 @@ from mira_spark.cli import (
     selection as cli_selection,
     statements,
     steps,
-    student_figures,
     students,
     summary,
     what_if,
 )
 from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse, root_option
-from mira_spark.corpus.groups import source_groups
-from mira_spark.embedders import cost
 from mira_spark.errors import BusyError, MiraError
-from mira_spark.labels import desks, planning
+from mira_spark.labels import desks
 from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say, show_table
@@ -46,6 +43,7 @@ app.add_typer(scores.app, name="scores")
 app.add_typer(cli_selection.app, name="selection")
 app.add_typer(emr.app, name="emr")
 app.command("doctor")(doctor.doctor_command)
+app.command("plan")(plan.plan_command)
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
 app.add_typer(judge_app, name="judge")
 
@@ -107,33 +105,6 @@ def status_command(config: ConfigOption = None, overrides: Overrides = None) -> 
         lake, record.latest_by_name(record.all_selections(lake))
     ).values():
         say((line, "red"))
-
-
-@app.command("plan")
-def plan_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
-    """Calls, tokens, dollars and hours of what the judge is still to be asked, and how many labels
-    that gives each source; sends nothing."""
-    settings = load(config, overrides or ())
-    lake = open_lakehouse(settings)
-    create_tables(lake)
-    sections = planning.Sections(
-        settings.source_grouping, settings.discovery, settings.labelling, settings.judge
-    )
-    by, is_priced = settings.source_grouping, settings.embedder.kind == "openai"
-    if is_priced:  # before the rest, which waits for groups
-        first = cost.grouping_estimate(lake, by, settings.judge)
-        plan.show_embeddings([first])
-    estimates = planning.estimates(lake, sections)
-    if is_priced:
-        documents = sum(e.calls for e in estimates if e.kind == "discovery")
-        plan.show_embeddings([cost.discovery_estimate(by, settings.judge, documents)])
-    plan.show_plan(estimates)
-    plan.show_shown_rows(planning.shown_rows(lake, sections))
-    say()
-    groups = set(source_groups(lake, settings.source_grouping).values())
-    doublings = student_figures.next_doublings(lake, settings.student_registry, groups)
-    rows = planning.label_rows(lake, sections)
-    plan.show_label_rows(rows, settings.distillation.few_labels, doublings)
 
 
 @judge_app.command("retry")

@@ -1,109 +1,208 @@
-"""What `mira plan` prints: what the judge is still to be asked, and what its labels can decide."""
+"""`mira plan`: what the steps that are still to run will take, of the corpus that is there or of
+one that is supposed."""
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+import math
+from collections.abc import Sequence
+from typing import Annotated, get_args
 
-from mira_spark.embedders.cost import EmbeddingEstimate
-from mira_spark.labels.discovery_sample import shown_line
-from mira_spark.labels.planning import (
-    LATENCY_S,
-    OUTPUT_TOKENS_PER_DIMENSION,
-    CallEstimate,
-    LabelRows,
-    ShownRows,
-)
-from mira_spark.process.progress import say, show_table
+import typer
 
-SUPPOSED_SPEARMAN = 0.5
+from mira_spark.cli import plan_judge, plan_machines
+from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
+from mira_spark.cli.plan_work import corpus_size, open_units, student_kinds
+from mira_spark.cli.student_figures import next_doublings
+from mira_spark.corpus.corpus_size import CorpusSize
+from mira_spark.corpus.groups import source_groups
+from mira_spark.embedders import cost
+from mira_spark.errors import ConfigError
+from mira_spark.labels import call_estimates, planning
+from mira_spark.labels.planning import LabelRows
+from mira_spark.lake.columns import BUCKETS
+from mira_spark.lake.creation import create_tables
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import say
+from mira_spark.scoring import sizes
+from mira_spark.scoring.sizes import ScoringSize, TrainingSize
+from mira_spark.selection.histogram import MOST_ROWS_OF_SOURCE
+from mira_spark.selection.order import budget_tokens
+from mira_spark.settings.root import Settings, load
+from mira_spark.settings.students import StudentKind
+from mira_spark.students.rates import Rate, scoring_rates, training_rates
 
-
-def show_plan(estimates: Sequence[CallEstimate]) -> None:
-    """A line per task and group, the sum of them, and what the figures rest on."""
-    headings = ("for", "group", "judge", "calls", "input tokens", "cached", "output tokens",
-                "dollars", "cached", "hours")  # fmt: skip
-    rows = [(e.kind, e.source_group, e.judge, *_figures([e])) for e in estimates]
-    if len(estimates) > 1:
-        rows.append(("together", "", "", *_figures(estimates)))
-    show_table(headings, rows, texts=3)
-    if not estimates or not sum(e.calls for e in estimates):
-        say("nothing is left to ask")
-        return
-    say("dollars without and with the provider's prompt cache; tokens are characters / 4")
-    if not all(e.is_observed for e in estimates):
-        say(
-            f"where no answer was seen yet: {OUTPUT_TOKENS_PER_DIMENSION} output tokens for a "
-            f"dimension and {LATENCY_S:g} seconds for a call are assumed"
-        )
+KINDS: tuple[StudentKind, ...] = get_args(StudentKind)
 
 
-def show_embeddings(estimates: Sequence[EmbeddingEstimate]) -> None:
-    """A line for each part of the work of an endpoint that embeds."""
-    for one in estimates:
-        say(
-            f"embeddings for {one.task}: {one.texts:,} texts, {one.tokens:,} tokens, "
-            f"{one.dollars:,.2f} dollars"
-        )
+def _amount(text: str) -> float:
+    """Of an option: more than 0, finite."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 < amount < math.inf:
+        raise typer.BadParameter(f"should be a number above 0, found {text!r}")
+    return amount
 
 
-def _figures(estimates: Sequence[CallEstimate]) -> list[str]:
-    counts = [
-        sum(e.calls for e in estimates),
-        sum(e.input_tokens for e in estimates),
-        sum(e.cached_tokens for e in estimates),
-        sum(e.output_tokens for e in estimates),
-    ]
-    dollars = [sum(e.dollars(caching) for e in estimates) for caching in (False, True)]
-    hours = sum(e.hours for e in estimates)
-    return [*(f"{n:,}" for n in counts), *(f"{d:,.2f}" for d in dollars), f"{hours:.2f}"]
+def _count(text: str) -> int:
+    """Of an option: a whole number from 1 on, which may be written 10_000_000 or 1e7."""
+    amount = _amount(text)
+    if amount != int(amount):
+        raise typer.BadParameter(f"should be a whole number, found {text!r}")
+    return int(amount)
 
 
-def show_shown_rows(rows: Sequence[ShownRows]) -> None:
-    """A line per group that is still to be discovered: how many documents of each source its judge
-    is shown, and where that is too few."""
-    for group, of_group in groupby(rows, key=lambda row: row.source_group):
-        shown = {row.source: row.shown for row in of_group}
-        say(shown_line(group, list(shown), shown))
+_HELP = "of a corpus that is not taken in, planned without tables, with the other three"
+Count = Annotated[int | None, typer.Option(parser=_count, metavar="N", help=_HELP)]
 
 
-def show_label_rows(
-    rows: Sequence[LabelRows], few_labels: int, next_doublings: Mapping[str, float]
+def plan_command(
+    config: ConfigOption = None,
+    overrides: Overrides = None,
+    within: Annotated[
+        float | None,
+        typer.Option(parser=_amount, metavar="HOURS", help="executors that score in so many hours"),
+    ] = None,
+    documents: Count = None,
+    tokens: Count = None,
+    bytes_: Annotated[
+        int | None, typer.Option("--bytes", parser=_count, metavar="N", help=_HELP)
+    ] = None,
+    sources: Count = None,
 ) -> None:
-    """A line per source and one per group: how many labels there are and will be, and what so many
-    can decide. `next_doublings` is what twice the labels would add to a group's gain, where its
-    learning curve was measured."""
-    cells: list[Sequence[str] | None] = []
-    for group, of_group in groupby(rows, key=lambda row: row.source_group):
-        sources = list(of_group)
-        total = LabelRows(
-            group, "all", sum(s.planned for s in sources), sum(s.labelled for s in sources)
+    """What is still to do: the judge's calls, dollars and hours, labels, hours of distillation and
+    of scoring, units, what tables grow by; sends nothing."""
+    settings = load(config, overrides or ())
+    corpus = _supposed_corpus(documents, tokens, bytes_, sources)
+    if corpus is None:
+        _plan_lake(settings, within)
+    else:
+        _plan_supposed(settings, corpus, within)
+
+
+def _supposed_corpus(*counts: int | None) -> CorpusSize | None:
+    """None where nothing is supposed; ConfigError where some of it is missing or cannot be."""
+    given = [count for count in counts if count is not None]
+    if not given:
+        return None
+    if len(given) < len(counts):
+        named = zip(("documents", "tokens", "bytes", "sources"), counts, strict=True)
+        missing = ", ".join(f"--{name}" for name, count in named if count is None)
+        raise ConfigError(f"a corpus that is not taken in needs {missing}, too")
+    corpus = CorpusSize(*given)
+    if corpus.sources > corpus.documents:
+        raise ConfigError(
+            f"--sources: {corpus.sources:,} are more than --documents, {corpus.documents:,}"
         )
-        cells += [(*_counts(source), "") for source in sources]
-        more = next_doublings.get(group)
-        cells += [(*_counts(total), "" if more is None else f"{more:+.3f}"), None]
-        if total.planned < few_labels:
-            say(
-                f"{group}: {total.planned:,} labels are fewer than distillation.few_labels "
-                f"({few_labels:,}): it may have to borrow a student; "
-                "labelling.documents_per_source and labelling.documents_per_domain give more"
-            )
-    headings = ("group", "source", "labels planned", "there", "Spearman known to", "twice adds")
-    show_table(headings, cells[:-1], texts=2, title="Labels")
+    return corpus
+
+
+def _plan_supposed(settings: Settings, corpus: CorpusSize, within: float | None) -> None:
+    """Nothing is asked, trained or scored yet; sources are alike, documents as long as their
+    mean."""
     say(
-        "of different texts; Spearman with the verdict would be known so well at about "
-        f"{SUPPOSED_SPEARMAN:g}, were documents independent; twice the labels would add so much to "
-        "the gain at 40% of the tokens"
+        f"a corpus that is not taken in: {corpus.documents:,} documents, {corpus.tokens:,} tokens, "
+        f"{corpus.bytes:,} bytes, {corpus.sources:,} sources, all alike; at most, where domains, "
+        "groups and duplicates decide"
+    )
+    sections = _sections(settings)
+    plan_judge.show_plan(call_estimates.supposed_estimates(corpus, sections))
+    labels = call_estimates.supposed_labels(corpus, settings.labelling)
+    mean = corpus.tokens_per_document
+    share, distillation = settings.labelling.spoilt_share, settings.distillation
+    training, scoring = [], []
+    units = sizes.alike_units(corpus, settings.scoring.unit_tokens, BUCKETS)
+    for kind in KINDS:
+        as_kind = distillation.model_copy(update={"kind": kind})
+        training.append(sizes.training_size("all", labels, share, mean, as_kind))
+        of_source = sizes.scoring_size(kind, units, distillation)
+        documents, tokens = (count * corpus.sources for count in of_source[1:])
+        scoring.append(ScoringSize(kind, documents, tokens))
+    _show_machines(settings, corpus, training, scoring, within)
+    plan_machines.say_units(
+        len(units) * corpus.sources, corpus.tokens, corpus.bytes_per_token, within
+    )
+    _show_tables(settings, corpus, corpus.documents)
+
+
+def _plan_lake(settings: Settings, within: float | None) -> None:
+    lake = open_lakehouse(settings)
+    create_tables(lake)
+    labels = _plan_judge(lake, settings)
+    corpus = corpus_size(lake)
+    units, kinds = open_units(lake, settings), student_kinds(lake, settings)
+    scoring = [
+        sizes.scoring_size(kind, of_kind, settings.distillation)
+        for kind in KINDS
+        if (of_kind := [unit for unit in units if kinds[unit.source_group] == kind])
+    ]
+    share, mean = settings.labelling.spoilt_share, corpus.tokens_per_document
+    training = [
+        sizes.training_size(group, planned, share, mean, settings.distillation)
+        for group, planned in labels.items()
+    ]
+    _show_machines(settings, corpus, training, scoring, within)
+    tokens = sum(unit.tokens for unit in units)
+    plan_machines.say_units(len(units), tokens, corpus.bytes_per_token, within)
+    _show_tables(settings, corpus, sum(unit.documents for unit in units))
+
+
+def _plan_judge(lake: Lakehouse, settings: Settings) -> dict[str, int]:
+    """Print what is asked and labelled; the labels that each group will have."""
+    sections = _sections(settings)
+    by, is_priced = settings.source_grouping, settings.embedder.kind == "openai"
+    if is_priced:  # before the rest, which waits for groups
+        first = cost.grouping_estimate(lake, by, settings.judge)
+        plan_judge.show_embeddings([first])
+    estimates = planning.estimates(lake, sections)
+    if is_priced:
+        documents = sum(e.calls for e in estimates if e.kind == "discovery")
+        plan_judge.show_embeddings([cost.discovery_estimate(by, settings.judge, documents)])
+    plan_judge.show_plan(estimates)
+    plan_judge.show_shown_rows(planning.shown_rows(lake, sections))
+    say()
+    groups = set(source_groups(lake, settings.source_grouping).values())
+    doublings = next_doublings(lake, settings.student_registry, groups)
+    rows = planning.label_rows(lake, sections)
+    plan_judge.show_label_rows(rows, settings.distillation.few_labels, doublings)
+    return _labels_by_group(rows)
+
+
+def _labels_by_group(rows: Sequence[LabelRows]) -> dict[str, int]:
+    labels: dict[str, int] = {}
+    for row in rows:
+        labels[row.source_group] = labels.get(row.source_group, 0) + row.planned
+    return labels
+
+
+def _sections(settings: Settings) -> call_estimates.Sections:
+    return call_estimates.Sections(
+        settings.source_grouping, settings.discovery, settings.labelling, settings.judge
     )
 
 
-def _counts(row: LabelRows) -> tuple[str, ...]:
-    error = _spearman_error(row.planned)
-    known = "nothing" if error is None else f"± {error:.2f}"
-    return row.source_group, row.source, f"{row.planned:,}", f"{row.labelled:,}", known
+def _show_machines(
+    settings: Settings,
+    corpus: CorpusSize,
+    training: Sequence[TrainingSize],
+    scoring: Sequence[ScoringSize],
+    within: float | None,
+) -> None:
+    chosen, frozen = settings.plan, settings.distillation.encoder.frozen
+    compiled = settings.scoring.compile
+    learning = {kind: _or_unknown(training_rates(kind, chosen, frozen)) for kind in KINDS}
+    plan_machines.show_training(training, learning, chosen, corpus.bytes_per_token)
+    rates = {kind: _or_unknown(scoring_rates(kind, chosen, compiled)) for kind in KINDS}
+    plan_machines.show_scoring(scoring, rates, chosen, corpus.bytes_per_token, within)
 
 
-def _spearman_error(rows: int) -> float | None:
-    """Half of the 95 % interval (Bonett and Wright 2000); None where it is as wide as the scale."""
-    if rows < 4:
-        return None
-    error: float = 1.96 * ((1 + SUPPOSED_SPEARMAN**2 / 2) / (rows - 3)) ** 0.5
-    return error if error < 1 else None
+def _or_unknown(rates: Sequence[Rate]) -> Sequence[Rate | None]:
+    return rates or [None]
+
+
+def _show_tables(settings: Settings, corpus: CorpusSize, scored: int) -> None:
+    chosen = settings.selection
+    share = min(1.0, budget_tokens(chosen.budget, corpus.tokens, 1) / corpus.tokens)
+    listed = 0 if chosen.materialize == "view" else round(corpus.documents * share)
+    texts = corpus.bytes * share if chosen.materialize == "text" else 0.0
+    histogram_rows = corpus.sources * MOST_ROWS_OF_SOURCE
+    plan_machines.show_tables(sizes.table_sizes(scored, histogram_rows, listed, texts))

@@ -11,7 +11,7 @@ from mira_spark.corpus.grouping import WINDOW_TOKENS
 from mira_spark.corpus.groups import current_grouping_id, embedder_id
 from mira_spark.judges.calls.prices import NANOS, Usage, cost_nanos, price_of
 from mira_spark.labels import questions
-from mira_spark.labels.planning import OUTPUT_TOKENS_PER_DIMENSION
+from mira_spark.labels.call_estimates import OUTPUT_TOKENS_PER_DIMENSION
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.embedder import Grouping
 from mira_spark.settings.judge import JudgeSettings

@@ -1,59 +1,33 @@
-"""What discovery and labelling will cost, before anything is sent.
-
-Tokens are estimates: four characters to a token, as in an excerpt. The constant part of a prompt is
-read from the provider's cache by all calls of a group but the first, where caching is on.
-"""
+"""What discovery and labelling will cost, before anything is sent: how many calls the tables leave
+open, and how long the texts are; dollars and hours are as in `call_estimates`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, functions as F
 
-from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
 from mira_spark.corpus.groups import source_groups
 from mira_spark.errors import InputError
 from mira_spark.judges import prompts
-from mira_spark.judges.calls.prices import NANOS, Usage, cost_nanos
-from mira_spark.judges.protocol import Anchor, Purpose
+from mira_spark.judges.protocol import Anchor
 from mira_spark.labels import forms, labelling, questions
+from mira_spark.labels.call_estimates import (
+    PURPOSES,
+    CallEstimate,
+    CallKind,
+    MeanAnswer,
+    Sections,
+    assumed_anchors,
+    assumed_answer,
+    call_estimate,
+    call_task,
+)
 from mira_spark.labels.discovery_calls import REVERSED_SHARE
 from mira_spark.labels.discovery_sample import discovery_sample
 from mira_spark.labels.forms import Task
 from mira_spark.labels.label_sample import label_sample
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics import current
-from mira_spark.settings.embedder import Grouping
-from mira_spark.settings.judge import JudgeSettings, Price
-from mira_spark.settings.labels import LabellingSettings
-from mira_spark.settings.rubrics import MAX_DIMENSIONS, DiscoverySettings
-
-OUTPUT_TOKENS_PER_DIMENSION = 45
-"""Where no answer was seen yet: a slot, a score and a reason of 25 words with JSON around them."""
-LATENCY_S = 2.0
-"""Of a call, where none was seen yet."""
-TYPICAL_DEFINITION = "d" * 120
-"""Stands for the definition of a dimension that is not known yet."""
-
-
-CallKind = Literal["discovery", "merge", "pilot", "labelling"]
-"""What the calls are for: the first three are a discovery's."""
-PURPOSES: dict[CallKind, tuple[Purpose, ...]] = {
-    "discovery": ("discover",),
-    "merge": ("merge",),
-    "pilot": ("pilot",),
-    "labelling": ("label", "repeat", "reversed", "spoilt", "canary"),
-}
-
-
-class Sections(NamedTuple):
-    """The settings that a plan depends on."""
-
-    grouping: Grouping
-    discovery: DiscoverySettings
-    labelling: LabellingSettings
-    judge: JudgeSettings
 
 
 class LabelRows(NamedTuple):
@@ -71,42 +45,6 @@ class ShownRows(NamedTuple):
     source_group: str
     source: str
     shown: int
-
-
-@dataclass(frozen=True)
-class CallEstimate:
-    """The calls for one thing in one group that have no answer yet.
-
-    `constant_tokens` is the part of every prompt that is the same, `document_tokens` the sum of the
-    others'. `is_observed` says that output and latency are means of this judge's earlier answers.
-    """
-
-    kind: CallKind
-    source_group: str
-    judge: str
-    calls: int
-    constant_tokens: int
-    document_tokens: int
-    output_tokens: int
-    hours: float
-    is_observed: bool
-    price: Price
-
-    @property
-    def input_tokens(self) -> int:
-        """Tokens of all prompts."""
-        return self.calls * self.constant_tokens + self.document_tokens
-
-    @property
-    def cached_tokens(self) -> int:
-        """Tokens that a prefix cache would serve."""
-        return max(0, self.calls - 1) * self.constant_tokens
-
-    def dollars(self, caching: bool) -> Decimal:
-        """Price in US dollars."""
-        cached = self.cached_tokens if caching else 0
-        usage = Usage(self.input_tokens, self.output_tokens, cached)
-        return Decimal(cost_nanos(self.price, usage)) / NANOS
 
 
 def estimates(lake: Lakehouse, settings: Sections) -> list[CallEstimate]:
@@ -161,7 +99,7 @@ def _discoveries(
     for group, sample in _discovery_samples(lake, settings, by_group):
         yield _estimate(lake, settings, "discovery", group, sample, (), 1.0, 0)
         if chosen.selection == "separating":
-            candidates = _assumed_anchors(chosen.candidates)
+            candidates = assumed_anchors(chosen.candidates)
             lines = prompts.dimension_list(candidates)
             listed = sample.limit(1).withColumn("text", F.lit(lines))
             yield _estimate(lake, settings, "merge", group, listed, candidates, 1.0, 0)
@@ -178,11 +116,6 @@ def _discovery_samples(
     for group in sorted(by_group.keys() - done):
         documents = _documents(lake, settings, by_group[group], "discovery")
         yield group, discovery_sample(documents, settings.discovery, len(by_group[group]))
-
-
-def _assumed_anchors(n: int) -> tuple[Anchor, ...]:
-    """Stand for dimensions that are not known yet."""
-    return tuple(Anchor(slot, "dimension", TYPICAL_DEFINITION) for slot in range(n))
 
 
 def _labellings(
@@ -216,7 +149,7 @@ def _samples(
         signed, known = {}, []
     asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
     ids = {labelling.labelling_id(rubric.rubric_id, asking_id): rubric for rubric in known}
-    assumed = _assumed_anchors(settings.discovery.dimensions)
+    assumed = assumed_anchors(settings.discovery.dimensions)
     for group, sources in by_group.items():
         documents = _documents(lake, settings, sources, "labelling")
         sample = label_sample(documents, settings.labelling)
@@ -252,48 +185,23 @@ def _estimate(
     askings: float,
     more: int,
 ) -> CallEstimate:
-    task: Task = "labelling" if kind == "labelling" else "discovery"
-    model = forms.task_model(settings.judge, task)
-    judge = forms.judge_name(model)
+    judge = forms.judge_name(forms.task_model(settings.judge, call_task(kind)))
     excerpt = questions.excerpt_of_text(settings.judge.window_tokens).alias("excerpt")
     shown = sample.select(excerpt).distinct()  # of the same words the judge is asked once
     characters = F.sum(F.length("excerpt")).alias("characters")
     (row,) = shown.agg(F.count("*").alias("n"), characters).collect()
     calls = round(row["n"] * askings) + (min(more, row["n"]))
-    loaded = prompts.load(settings.judge.prompts)
-    system = dict(
-        prompts.merge_messages(loaded, "", "", len(anchors))
-        if kind == "merge"
-        else prompts.messages(loaded, "", "", anchors)
-    )["system"]
-    schema = str(prompts.schema(anchors, PURPOSES[kind][0]))
-    per_document = (row["characters"] or 0) / max(1, row["n"]) / CHARACTERS_PER_TOKEN
-    output, latency_s, is_observed = _mean_answer(lake, judge, kind, len(anchors))
-    return CallEstimate(
-        kind=kind,
-        source_group=group,
-        judge=judge,
-        calls=calls,
-        constant_tokens=(len(system) + len(schema)) // CHARACTERS_PER_TOKEN,
-        document_tokens=round(calls * per_document),
-        output_tokens=round(calls * output),
-        hours=calls * latency_s / settings.judge.pacing.in_flight / 3600,
-        is_observed=is_observed,
-        price=forms.model_price(settings.judge, model),
-    )
+    per_document = (row["characters"] or 0) / max(1, row["n"])
+    answer = _mean_answer(lake, judge, kind, len(anchors))
+    return call_estimate(settings.judge, kind, group, calls, per_document, anchors, answer)
 
 
-def _mean_answer(
-    lake: Lakehouse, judge: str, kind: CallKind, slots: int
-) -> tuple[float, float, bool]:
-    """Mean output tokens and seconds of this judge's answers for such work; or assumed ones."""
+def _mean_answer(lake: Lakehouse, judge: str, kind: CallKind, slots: int) -> MeanAnswer:
+    """Of this judge's answers for such work; or an assumed one."""
     calls = lake.read("judge_calls").filter(F.col("judge") == judge)
     calls = calls.filter(F.col("purpose") != "embed")
     calls = calls.filter(
         F.col("purpose").isin(list(PURPOSES[kind])) & (F.col("outcome") == "answered")
     )
     row = calls.agg(F.avg("output_tokens"), F.avg("latency_ms"), F.count("*")).collect()[0]
-    if row[2]:
-        return row[0], row[1] / 1000, True
-    dimensions = slots or MAX_DIMENSIONS
-    return float(OUTPUT_TOKENS_PER_DIMENSION * dimensions), LATENCY_S, False
+    return MeanAnswer(row[0], row[1] / 1000, True) if row[2] else assumed_answer(slots)

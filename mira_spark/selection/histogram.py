@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, functions as F
 
 from mira_spark.errors import InputError, ReconciliationError, joined
+from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import positions
 from mira_spark.selection.candidates import OVERSIZED
@@ -22,6 +23,9 @@ WRITES = ("score_histogram",)
 KEYS = ("student_id", "source_group", "source", "quality", "set_aside", "document_tokens")
 SUMS = ("documents", "tokens")
 QUARANTINED = "quarantined"
+MOST_ROWS_OF_SOURCE = FULL_SCALE + int(1 / SMALLEST_DOCUMENT_SHARE)
+"""Where none of its documents is set aside: one for each quality, 0 to FULL_SCALE, and one for each
+document of more than SMALLEST_DOCUMENT_SHARE of its tokens, of which there are fewer than fit."""
 
 
 class Part(NamedTuple):

@@ -25,6 +25,7 @@ from mira_spark.settings.evaluation import EvaluationSettings
 from mira_spark.settings.gate import GateSettings
 from mira_spark.settings.judge import JudgeSettings
 from mira_spark.settings.labels import LabellingSettings
+from mira_spark.settings.plan import PlanSettings
 from mira_spark.settings.report import ReportSettings
 from mira_spark.settings.rubrics import DiscoverySettings
 from mira_spark.settings.scoring import ScoringSettings
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     baselines: BaselinesSettings = BaselinesSettings()
     selection: SelectionSettings = SelectionSettings()
     report: ReportSettings = ReportSettings()
+    plan: PlanSettings = PlanSettings()
 
     @model_validator(mode="after")
     def _without_keys(self) -> Self:

@@ -12,6 +12,7 @@ from mira_spark.settings.types import RootFolder, Seed
 from mira_spark.settings.urls import checked_url
 
 Rule = Literal["shrunk", "paper"]
+StudentKind = Literal["linear", "encoder", "generative", "served"]
 
 
 class ServedSettings(BaseModel):
@@ -104,7 +105,7 @@ class DistillationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["linear", "encoder", "generative", "served"] = "linear"
+    kind: StudentKind = "linear"
     linear: LinearSettings = LinearSettings()
     encoder: EncoderSettings = EncoderSettings()
     generative: GenerativeSettings = GenerativeSettings()

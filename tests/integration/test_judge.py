@@ -20,7 +20,7 @@ from mira_spark import pipeline
 from mira_spark.errors import ConfigError, InputError, JudgeError, UnsignedError
 from mira_spark.judges.calls.pacing import JudgeUnavailable
 from mira_spark.judges.calls.spending import CapReached
-from mira_spark.labels import forms, label_rows, planning, questions
+from mira_spark.labels import call_estimates, forms, label_rows, planning, questions
 from mira_spark.labels.canaries import JudgeDrift
 from mira_spark.labels.checks import parse
 from mira_spark.labels.verdict import verdicts
@@ -101,9 +101,9 @@ def with_judge(judged: Settings, **changes: object) -> Settings:
     return load(None, [f"{k}={json.dumps(v)}" for k, v in (tree | {"judge": judge}).items()])
 
 
-def plan_sections(judged: Settings) -> planning.Sections:
+def plan_sections(judged: Settings) -> call_estimates.Sections:
     by = judged.source_grouping
-    return planning.Sections(by, judged.discovery, judged.labelling, judged.judge)
+    return call_estimates.Sections(by, judged.discovery, judged.labelling, judged.judge)
 
 
 def label(lake: Lakehouse, judged: Settings, run_id: str) -> Outcome:

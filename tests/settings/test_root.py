@@ -20,7 +20,7 @@ CONF = Path(__file__).parents[2] / "conf"
 SECTIONS = (
     "baselines, corpus, discovery, distillation, driver_folder, duplicates, embedder, evaluation, "
     "folder, gate, grouping, judge, "
-    "labelling, local_cores, local_memory, namespace, quality, registry, report, scoring, "
+    "labelling, local_cores, local_memory, namespace, plan, quality, registry, report, scoring, "
     "selection, session"
 )
 CORPUS = "corpus: {input: python_environment}\n"

@@ -16,7 +16,7 @@ from pyspark.sql import Row, SparkSession, functions as F
 
 from mira_spark.errors import ConfigError, JudgeError, MiraError
 from mira_spark.judges.calls.pacing import JudgeUnavailable
-from mira_spark.labels import planning
+from mira_spark.labels import call_estimates, planning
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
@@ -96,8 +96,8 @@ def discover(lake: Lakehouse, settings: Settings, run_id: str = "r") -> Outcome:
         return discover_rubrics.run(lake, settings, run_id)
 
 
-def sections(settings: Settings) -> planning.Sections:
-    return planning.Sections(
+def sections(settings: Settings) -> call_estimates.Sections:
+    return call_estimates.Sections(
         settings.source_grouping, settings.discovery, settings.labelling, settings.judge
     )
 
