@@ -27,7 +27,10 @@ def show_training(
     headings = ("group", "student", "rate", "labels", "M tokens", *_headings(settings))
     if cells:
         show_table(headings, cells, texts=3, title="Distillation, where a group's student is stale")
-        say("labels with spoilt copies; tokens over all epochs, at most; one group after the other")
+        say(
+            "labels with spoilt copies; tokens over all epochs, of documents as long as the "
+            "corpus' mean; hours of one device, one group after the other"
+        )
         _say_unknown((row.kind for row in trained), rates, "training_tokens_per_second")
 
 

@@ -39,8 +39,11 @@ MEASURED_SCORING = (
 )
 """`linear` from Delta to Delta; encoders through the engine, with 16 cores beside the GPU, on
 documents of 453 tokens."""
-MEASURED_TRAINING = (Rate("encoder", "BERT-base", _H200, 121_000, "tokens", _ON),)
-"""An encoder with `frozen: false`."""
+MEASURED_TRAINING = (
+    Rate("linear", "", _CORE, 0.37e6, "bytes", "measured 2026-11-29"),
+    Rate("encoder", "BERT-base", _H200, 121_000, "tokens", _ON),
+)
+"""`linear` with the students of its folds, at labels of 4 to 8 MB; encoders not `frozen`."""
 CONFIGURED = "configured"
 
 

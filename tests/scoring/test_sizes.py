@@ -22,7 +22,7 @@ def unit(documents: int, tokens: int, *scored: int) -> Unit:
     return Unit("web", "g", 0, 3, Tally(documents, tokens), Tally(*scored), Scorer("", "", ""))
 
 
-@given(counts, counts, st.integers(1, 40), st.integers(1, 10**5), st.integers(1, 64))
+@given(counts, counts, st.integers(1, 6), st.integers(1, 10**5), st.integers(1, 24))
 def test_units_of_a_supposed_corpus_are_those_that_scoring_would_cut_of_one_like_it(
     documents: int, tokens: int, sources: int, unit_tokens: int, buckets: int
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
+from mira_spark.cli import plan_work
 from mira_spark.distillation import champions, mlflow_runs, registry
 from mira_spark.errors import BusyError, InputError
 from mira_spark.lake import leases, runs
@@ -54,9 +55,13 @@ def test_a_run_that_fails_anywhere_goes_on_from_there(
         recorded(lake, settings, "first")
     monkeypatch.delenv("MIRA_FAILPOINTS")
     before = scoring_lake.rows(lake)
+    planned = plan_work.open_units(lake, settings)
     again = recorded(lake, settings, "second")
     after = scoring_lake.rows(lake)
-    assert again.rows_in == len(TEXTS) - len(before)
+    assert again.rows_in == len(TEXTS) - len(before) == sum(unit.documents for unit in planned)
+    assert plan_work.student_kinds(lake, settings) == {"group_a": "linear"}
+    assert plan_work.open_units(lake, settings) == []
+    assert plan_work.corpus_size(lake)[:2] == (len(TEXTS), 100 * len(TEXTS))
     assert set(map(str, before)) <= set(map(str, after))
     assert [row[0] for row in after] == sorted(TEXTS)
     assert lake.read("scored_documents").count() == len(TEXTS)
