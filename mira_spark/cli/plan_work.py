@@ -5,8 +5,8 @@ from pyspark.sql import functions as F
 from mira_spark.corpus.corpus_size import CorpusSize
 from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.scoring.batches import Scorer
 from mira_spark.scoring.current_scores import current_scores
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.scoring.units import Unit, cut_units
 from mira_spark.scoring.work import tallies

@@ -63,18 +63,18 @@ def write_file(file: Path, place: str) -> None:
 
     ConfigError where the place or the rights are wrong, OutsideError where another try may do.
     """
-    with _as_our_errors(place), _opened(place) as target, file.open("rb") as source:
+    with _as_our_errors(place), _new_file(place) as target, file.open("rb") as source:
         shutil.copyfileobj(source, target, _PIECE)
 
 
 def write_content(content: bytes, place: str) -> None:
     """As `write_file`, of what is in memory."""
-    with _as_our_errors(place), _opened(place) as target:
+    with _as_our_errors(place), _new_file(place) as target:
         target.write(content)
 
 
 @contextlib.contextmanager
-def _opened(place: str) -> Iterator[BinaryIO]:
+def _new_file(place: str) -> Iterator[BinaryIO]:
     """A file that is at this path or URI when the block ends."""
     if is_uri(place):
         system, path = _file_system(place)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mira_spark.corpus.corpus_size import CorpusSize
 from mira_spark.corpus.excerpts import CHARACTERS_PER_TOKEN
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.unit_jobs import UNITS_AT_ONCE
 from mira_spark.scoring.units import Tally, Unit, cut_units
 from mira_spark.settings.students import DistillationSettings, StudentKind

@@ -29,7 +29,7 @@ from mira_spark.lake.session import open_local
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.scoring import sizes
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.units import Bucket, Tally, Unit, cut_units
 from mira_spark.selection.allocation import Policy, boundaries, cuts, walks
 from mira_spark.selection.histogram import MOST_ROWS_OF_SOURCE, bins_from_rows

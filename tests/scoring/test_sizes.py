@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 
 from mira_spark.corpus.corpus_size import CorpusSize
 from mira_spark.scoring import sizes
-from mira_spark.scoring.batches import Scorer
+from mira_spark.scoring.scorer import Scorer
 from mira_spark.scoring.units import Tally, Unit, cut_units, total
 from mira_spark.settings.students import DistillationSettings, EncoderSettings, StudentKind
 from mira_spark.students.rates import Rate
