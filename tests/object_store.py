@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from urllib.request import Request, urlopen
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -23,6 +24,7 @@ def object_store() -> Iterator[str]:
     before = {name: os.environ.get(name) for name in named}
     os.environ.update(named)
     try:
+        urlopen(Request(f"{url}/moto-api/reset", method="POST"))  # servers of a process share it
         place = {"LocationConstraint": REGION}
         boto3.client("s3", region_name=REGION).create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration=place
