@@ -96,7 +96,10 @@ class Checkpoints:
 def _save(place: str, tensors: Mapping[str, Tensor]) -> None:
     """Whole or not there, whenever this ends."""
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with tempfile.TemporaryDirectory() as temporary:
+    beside = None if storage.is_uri(place) else Path(place).parent  # /tmp may be too small
+    if beside is not None:
+        beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside) as temporary:
         file = Path(temporary) / "tensors"
         save_file(on_cpu, file)
         storage.write_file(file, place)

@@ -134,7 +134,7 @@ class PacingSettings(BaseModel):
 class JudgeSettings(ModelSettings):
     """The judge, and what is set around it. `labelling` is another model for labelling than for
     discovery; `prompts` a folder with the user's own; `journal` a file on a local disk (null:
-    `judge.sqlite` in the folder); `licenses` those that may be sent (empty: all).
+    `judge.sqlite` in the driver's folder); `licenses` those that may be sent (empty: all).
     `unreadable_in_a_row`: so many new answers in a row that cannot be used stop the step, at its
     start or later; answers that were there before do not count."""
 

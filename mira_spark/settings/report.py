@@ -6,7 +6,7 @@ from mira_spark.settings.types import LocalPath
 
 
 class ReportSettings(BaseModel):
-    """`path`: the HTML file to write; None: `report.html` in the local folder."""
+    """`path`: the HTML file to write; None: `report.html` in the shared folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
