@@ -114,13 +114,9 @@ def _plan_supposed(settings: Settings, corpus: CorpusSize, within: float | None)
     for kind in KINDS:
         as_kind = distillation.model_copy(update={"kind": kind})
         training.append(sizes.training_size("all", labels, share, mean, as_kind))
-        of_source = sizes.scoring_size(kind, units, distillation)
-        documents, tokens = (count * corpus.sources for count in of_source[1:])
-        scoring.append(ScoringSize(kind, documents, tokens))
+        scoring.append(sizes.scoring_size(kind, units, distillation))
     _show_machines(settings, corpus, training, scoring, within)
-    plan_machines.say_units(
-        len(units) * corpus.sources, corpus.tokens, corpus.bytes_per_token, within
-    )
+    plan_machines.say_units(len(units), corpus.tokens, corpus.bytes_per_token, within)
     _show_tables(settings, corpus, corpus.documents)
 
 

@@ -63,7 +63,7 @@ def say_units(units: int, tokens: int, bytes_per_token: float, within_hours: flo
     """How many units these `tokens`, read or not, come to; where a deadline was asked for, how many
     devices can be busy at once."""
     mean = round(tokens / max(1, units))
-    say(f"{units:,} units, each one commit, of {mean:,} tokens in the mean")
+    say(f"units: {units:,}, each one commit, of {mean:,} tokens in the mean")
     if within_hours is not None and units:
         tasks = sizes.most_tasks(tokens, units, bytes_per_token)
         say(

@@ -10,7 +10,7 @@ from mira_spark.scoring.units import Unit
 
 @dataclass
 class Advance:
-    """What is to be scored and what is done, documents by source."""
+    """What is to be scored and what is done, documents by source, or by `Unit.name`."""
 
     wanted: Mapping[str, int]
     tokens: int
@@ -25,13 +25,13 @@ class Advance:
         wanted: dict[str, int] = {}
         tokens = 0
         for unit in units:
-            wanted[unit.source] = wanted.get(unit.source, 0) + unit.documents
+            wanted[unit.name] = wanted.get(unit.name, 0) + unit.documents
             tokens += unit.tokens
         return cls(wanted, tokens)
 
     def add(self, unit: Unit, quarantined: int) -> None:
         """The unit is done."""
-        self.done[unit.source] = self.done.get(unit.source, 0) + unit.documents
+        self.done[unit.name] = self.done.get(unit.name, 0) + unit.documents
         self.done_tokens += unit.tokens
         self.quarantined += quarantined
 

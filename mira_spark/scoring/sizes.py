@@ -75,18 +75,25 @@ def scoring_size(
 
 
 def alike_units(corpus: CorpusSize, unit_tokens: int, buckets: int) -> list[Unit]:
-    """The units of one of the corpus' sources, where all sources and all of their `buckets` are
-    alike and nothing is scored."""
+    """The units of the corpus, where all its sources and all of their `buckets` are alike, all
+    sources are in one group, and nothing is scored."""
     documents, tokens = corpus.documents // corpus.sources, corpus.tokens // corpus.sources
-    tallies = {
-        ("", bucket): Tally(
+    shares = [
+        Tally(
             documents * (bucket + 1) // buckets - documents * bucket // buckets,
             tokens * (bucket + 1) // buckets - tokens * bucket // buckets,
         )
         for bucket in range(buckets)
+    ]
+    sources = [str(number) for number in range(corpus.sources)]
+    there = {
+        (source, bucket): share
+        for source in sources
+        for bucket, share in enumerate(shares)
+        if share.documents
     }
-    there = {place: tally for place, tally in tallies.items() if tally.documents}
-    return cut_units(there, {}, {"": ""}, {"": Scorer("", "", "")}, unit_tokens)
+    student = {"": Scorer("", "", "")}
+    return cut_units(there, {}, dict.fromkeys(sources, ""), student, unit_tokens)
 
 
 def training_size(

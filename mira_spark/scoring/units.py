@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mira_spark.scoring.scorer import Scorer
@@ -30,18 +31,30 @@ Bucket = tuple[str, int]
 
 @dataclass(frozen=True)
 class Unit:
-    """The documents of one source with a bucket in [first, last], for one student.
+    """The documents of some sources with a bucket in [first, last], for one student: a part of a
+    large source, or several small ones, whole.
 
     `there` counts all of them, `scored` those that have a score already.
     """
 
-    source: str
+    sources: tuple[str, ...]
     source_group: str
     first: int
     last: int
     there: Tally
     scored: Tally
     scorer: Scorer
+
+    @property
+    def name(self) -> str:
+        """The source, or the first of several and how many others."""
+        first, *others = self.sources
+        return f"{first} and {len(others)} more" if others else first
+
+    @property
+    def place(self) -> str:
+        """Its sources and buckets in words."""
+        return f"{self.name}, buckets {self.first} to {self.last}"
 
     @property
     def documents(self) -> int:
@@ -61,7 +74,7 @@ class Unit:
         """
         what = [table, self.scorer.student_id, self.scorer.artefact_sha256, documents_version]
         before = [list(self.scored)] if self.scored.documents else []
-        content = json.dumps([*what, origin, self.source, self.first, self.last, *before])
+        content = json.dumps([*what, origin, *self.sources, self.first, self.last, *before])
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
@@ -74,8 +87,9 @@ def cut_units(
 ) -> list[Unit]:
     """Units of about `unit_tokens`, by source and bucket, with something to score in each.
 
-    Sources whose group has no student are left out. All documents decide where units are cut, not
-    those without a score: a unit that was interrupted is the same unit again.
+    Sources of a group that are smaller share a unit. Sources whose group has no student are left
+    out. All documents decide where units are cut, not those without a score: a unit that was
+    interrupted is the same unit again.
     """
     cut: list[Unit] = []
     for (source, bucket), tally in sorted(documents.items()):
@@ -83,13 +97,44 @@ def cut_units(
         if group not in scorers:
             continue
         scored = scores.get((source, bucket), Tally())
-        last = cut[-1] if cut else None
-        if last and last.source == source and last.there.tokens + tally.tokens <= unit_tokens:
-            there, scored = last.there.plus(tally), last.scored.plus(scored)
-            cut[-1] = Unit(source, group, last.first, bucket, there, scored, scorers[group])
+        unit = Unit((source,), group, bucket, bucket, tally, scored, scorers[group])
+        if cut and cut[-1].sources == unit.sources and _fit(cut[-1], unit, unit_tokens):
+            cut[-1] = _joined(cut[-1], unit)
         else:
-            cut.append(Unit(source, group, bucket, bucket, tally, scored, scorers[group]))
-    return [unit for unit in cut if unit.there != unit.scored]
+            cut.append(unit)
+    return [unit for unit in _shared(cut, unit_tokens) if unit.there != unit.scored]
+
+
+def _shared(cut: list[Unit], unit_tokens: int) -> list[Unit]:
+    """The same, but sources of a group that are one unit each together in units as large."""
+    parts = Counter(unit.sources for unit in cut)
+    shared: list[Unit] = []
+    latest: dict[str, int] = {}  # of each group, where the unit stands that others may join
+    for unit in cut:
+        at = latest.get(unit.source_group)
+        if parts[unit.sources] > 1:
+            shared.append(unit)
+        elif at is not None and _fit(shared[at], unit, unit_tokens):
+            shared[at] = _joined(shared[at], unit)
+        else:
+            latest[unit.source_group] = len(shared)
+            shared.append(unit)
+    return shared
+
+
+def _fit(unit: Unit, other: Unit, unit_tokens: int) -> bool:
+    return unit.there.tokens + other.there.tokens <= unit_tokens
+
+
+def _joined(unit: Unit, other: Unit) -> Unit:
+    return replace(
+        unit,
+        sources=tuple(dict.fromkeys(unit.sources + other.sources)),
+        first=min(unit.first, other.first),
+        last=max(unit.last, other.last),
+        there=unit.there.plus(other.there),
+        scored=unit.scored.plus(other.scored),
+    )
 
 
 def total(tallies: Iterable[Tally]) -> Tally:

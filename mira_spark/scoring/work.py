@@ -173,8 +173,8 @@ class UnscoredCounter:
 
 def unit_rows(rows: DataFrame, unit: Unit) -> DataFrame:
     """Those of the unit."""
-    here = (F.col("source") == unit.source) & F.col("bucket").between(unit.first, unit.last)
-    return rows.filter(here)
+    sources = F.col("source").isin(*unit.sources)
+    return rows.filter(sources & F.col("bucket").between(unit.first, unit.last))
 
 
 def tallies(rows: DataFrame) -> dict[Bucket, Tally]:

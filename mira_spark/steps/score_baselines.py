@@ -138,8 +138,7 @@ def _score(work: BaselineWork, unit: Unit) -> Done:
     found, quarantined = scoring_work.tally(unit_rows(work.scores(), unit))
     unscored = left.counted() if found != unit.there else UnscoredRows()
     if found.plus(unscored.tally) != unit.there:
-        buckets = f"{unit.source}, buckets {unit.first} to {unit.last}"
-        raise work.unlike(buckets, unit.there, found)
+        raise work.unlike(unit.place, unit.there, found)
     return Done(quarantined, unscored.tally.documents, unscored.reason)
 
 

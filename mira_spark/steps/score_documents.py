@@ -142,8 +142,7 @@ def _score(work: Work, unit: Unit) -> Done:
     scores, quarantined = scoring_work.tally(unit_rows(work.scores(), unit))
     unscored = left.counted() if scores != unit.there else UnscoredRows()
     if scores.plus(unscored.tally) != unit.there:
-        buckets = f"{unit.source}, buckets {unit.first} to {unit.last}"
-        raise ReconciliationError(_unlike(work, buckets, unit.there, scores))
+        raise ReconciliationError(_unlike(work, unit.place, unit.there, scores))
     reach("unit.reconciled")
     return Done(quarantined, unscored.tally.documents, unscored.reason)
 

@@ -57,7 +57,7 @@ def test_a_corpus_that_is_not_taken_in_is_planned_without_tables(tmp_path: Path)
     assert "labelling all heuristic:2 1,150,480" in text  # 10 sources, 100,000 labels and 15 %
     assert "linear measured 2026-11-27 on core 1,000,000 1,000 15,250,000 0.02 1" in text
     assert "BERT-base measured 2026-11-27 on H200 1,000,000 512.00 1,820,000 0.08 1" in text
-    assert "20 units, each one commit, of 50,000,000 tokens in the mean" in text
+    assert "units: 20, each one commit, of 50,000,000 tokens in the mean" in text
     assert "no more than 4 tasks are at work at once" in text
     assert "generative: no rate was measured, plan.tokens_per_second: {generative: …} says" in text
     assert "dollars without" in text

@@ -40,15 +40,16 @@ def scoring(folder: Path, **drill: str) -> Program:
 def until(running: Program, condition: Callable[[], bool]) -> None:
     while not condition():
         assert running.process.poll() is None, running.until("nothing more")
+        os.sched_yield()
 
 
 def commands(running: Program) -> list[str]:
     """The command lines of what it began."""
-    found = []
+    lines = []
     for child in descendants(running.process.pid):
-        file = Path(f"/proc/{child}/cmdline")
-        found.append(file.read_bytes().decode() if file.exists() else "")
-    return found
+        with contextlib.suppress(OSError):  # it may end meanwhile
+            lines.append(Path(f"/proc/{child}/cmdline").read_bytes().decode())
+    return lines
 
 
 @pytest.mark.long
