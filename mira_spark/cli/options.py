@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from mira_spark.errors import InputError
 from mira_spark.lake import adoption, session
+from mira_spark.lake.single_writer import check_single_writer
 from mira_spark.lake.storage import Root
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process import interruption
@@ -46,7 +47,8 @@ def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:
     """The tables of the configured namespace, over the platform's session or a local one.
 
     Raises InputError when there are none, unless the command `creates` them, and ConfigError for a
-    local folder that was copied or moved and not adopted.
+    local folder that was copied or moved and not adopted, and for tables on S3 that several drivers
+    may write.
     """
     place = f"schema {settings.namespace}"
     if settings.session == "local":
@@ -56,6 +58,8 @@ def open_lakehouse(settings: Settings, creates: bool = False) -> Lakehouse:
     lake = Lakehouse(_open_session(settings), settings.namespace)
     if not creates and not lake.exists():
         raise _no_tables(place)
+    if settings.session == "platform":
+        check_single_writer(lake, settings.single_writer)
     return lake
 
 

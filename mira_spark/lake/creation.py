@@ -48,9 +48,7 @@ def restore_files(lake: Lakehouse, names: Iterable[str]) -> None:
     """
     for name in names:
         if not _has_files(lake, name):
-            rows = lake.spark.sql(f"DESCRIBE SCHEMA {lake.namespace}").collect()
-            location = next(value for key, value in rows if key == "Location")
-            statement = create_statement(f"delta.`{location}/{name}`", TABLES[name])
+            statement = create_statement(f"delta.`{lake.location()}/{name}`", TABLES[name])
             _create(lake, statement, partial(_has_files, lake, name))
 
 

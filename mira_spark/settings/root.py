@@ -54,6 +54,7 @@ class Settings(BaseModel):
     session: Literal["local", "platform"] = "local"
     folder: RootFolder = DEFAULT_FOLDER
     driver_folder: LocalPath | None = None
+    single_writer: bool = False
     local_cores: int | None = Field(None, ge=1)
     local_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[gm]$")
     corpus: CorpusSettings = CorpusSettings()

@@ -51,7 +51,7 @@ def test_a_pipeline_on_object_storage_is_killed_goes_on_and_selects_what_a_disk_
     said = settings.model_dump(mode="json", exclude_defaults=True)
     said["corpus"]["path"] = f"s3a://{BUCKET}/corpus"
     said |= {"session": "platform", "folder": f"s3a://{BUCKET}/root", "namespace": "stored",
-             "driver_folder": str(tmp_path / "driver"),
+             "driver_folder": str(tmp_path / "driver"), "single_writer": True,
              "registry": {"prefix": "stored"}}  # fmt: skip
     (tmp_path / "mira.yaml").write_text(yaml.safe_dump(said))
     conf = cluster.conf(tmp_path) | s3a(url)
@@ -71,9 +71,12 @@ def test_a_pipeline_on_object_storage_is_killed_goes_on_and_selects_what_a_disk_
             env=os.environ | {"PYSPARK_SUBMIT_ARGS": submit} | drill, capture_output=True,
             check=False,
         )  # fmt: skip
-        assert ended.returncode == code, ended.stdout[-4_000:] + ended.stderr[-4_000:]
-        return ended.stdout
+        written = ended.stdout + ended.stderr
+        assert ended.returncode == code, written[-8_000:]
+        return " ".join(written.split())
 
+    refused = mira("run", "--set", "single_writer=false", code=2)
+    assert f"single_writer: stored lies on s3a://{BUCKET}/warehouse" in refused
     mira("run", code=_EXIT_CODE, MIRA_FAILPOINTS="unit.reconciled=exit")
     assert "score_documents done" in mira("run")
     out = f"s3a://{BUCKET}/out"

@@ -21,7 +21,7 @@ SECTIONS = (
     "baselines, corpus, discovery, distillation, driver_folder, duplicates, embedder, evaluation, "
     "folder, gate, grouping, judge, "
     "labelling, local_cores, local_memory, namespace, plan, quality, registry, report, scoring, "
-    "selection, session"
+    "selection, session, single_writer"
 )
 CORPUS = "corpus: {input: python_environment}\n"
 PLAIN = Settings.model_validate({"corpus": {"input": "python_environment"}})
