@@ -1,8 +1,8 @@
 """MLflow's registry: a registered model per group, a version per student, and the aliases
 `champion` and `challenger`."""
 
-import contextlib
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ from mira_spark.students.artefact import MANIFEST
 CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST_TAG = "artefact_sha256"
 DIGEST_LENGTH = 12
+_GONE = re.compile(r"No such (artifact|file)|NoSuchKey|404 Client Error|does not exist")
+"""What MLflow and its stores say of files that are not there."""
 
 
 def model_name(place: Registry, source_group: str) -> str:
@@ -130,25 +132,28 @@ def promote(place: Registry, student: str) -> None:
             client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def fetch_artefact(place: Registry, student: str, digest: str, uri: str) -> bool:
+def fetch_artefact(place: Registry, student: str, uri: str, digest: str) -> bool:
     """Lay the artefact of a registered student at this path or URI again; False where MLflow does
-    not have it, or has another."""
+    not have it, or has another. Raises what MLflow raises when it cannot be asked."""
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
 
     with mlflow_runs.quiet(), tempfile.TemporaryDirectory() as temporary:
         client = mlflow_runs.client(place)
         version = _registered_version(client, student)
         if version is None or _id_of(version) != student:
             return False
-        with contextlib.suppress(MlflowException, OSError):  # its files are gone there, too
+        try:
             folder = download_artifacts(
                 version.source, dst_path=temporary, tracking_uri=client.tracking_uri
             )
-            for manifest in Path(folder).rglob(MANIFEST):
-                if hashlib.sha256(manifest.read_bytes()).hexdigest() == digest:
-                    storage.copy_folder(manifest.parent, uri, MANIFEST)
-                    return True
+        except Exception as error:
+            if _GONE.search(str(error)):
+                return False
+            raise
+        for manifest in Path(folder).rglob(MANIFEST):
+            if hashlib.sha256(manifest.read_bytes()).hexdigest() == digest:
+                storage.copy_folder(manifest.parent, uri, MANIFEST)
+                return True
     return False
 
 

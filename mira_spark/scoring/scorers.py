@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 
 from pyspark.sql import Row, functions as F
 
-from mira_spark.distillation import registry
 from mira_spark.distillation.champions import champion_rows
 from mira_spark.errors import ArtefactError
 from mira_spark.lake.tables import Lakehouse
@@ -27,12 +26,6 @@ def champions_without_artefact(
     """Group to its champion, of those whose artefact is not where executors read it."""
     champions = champion_scorers(lake, place, source_groups)
     return {group: each for group, each in champions.items() if not each.is_there()}
-
-
-def was_fetched(place: Registry, scorer: Scorer) -> bool:
-    """Whether MLflow has the student's artefact: then it is where executors read it, again."""
-    named = (scorer.student_id, scorer.artefact_sha256, scorer.artefact_uri)
-    return registry.fetch_artefact(place, *named)
 
 
 def equal_students(lake: Lakehouse, scorers: Mapping[str, Scorer]) -> dict[str, str]:

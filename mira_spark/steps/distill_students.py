@@ -3,6 +3,7 @@ group in MLflow, `students`, `student_reliability`, `student_figures`, `student_
 `noise_checks`."""
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from mira_spark.corpus.groups import source_groups
-from mira_spark.distillation import borrowing, cells, planted_noise, staging, training
+from mira_spark.distillation import borrowing, cells, planted_noise, registry, staging, training
 from mira_spark.distillation.assessment import Assessment, assess, gain, measured_quality
 from mira_spark.distillation.champion_lead import lead_over
 from mira_spark.distillation.champions import latest_students
@@ -32,7 +33,7 @@ from mira_spark.rubrics.current import signed_rubrics
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.scoring import noise
 from mira_spark.scoring.scorer import load_student
-from mira_spark.scoring.scorers import champion_scorers, champions_without_artefact, was_fetched
+from mira_spark.scoring.scorers import champion_scorers, champions_without_artefact
 from mira_spark.settings.root import Settings
 from mira_spark.students.artefact import Manifest
 
@@ -86,7 +87,11 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     ids = _labelling_ids(settings, rubrics)
     counts = usable_labels.counts(lake, ids)
     lost = champions_without_artefact(lake, settings.student_registry, ids)
-    fetched = {g for g, each in lost.items() if was_fetched(settings.student_registry, each)}
+    fetched = {
+        group
+        for group, scorer in lost.items()
+        if registry.fetch_artefact(settings.student_registry, *astuple(scorer))
+    }
     unchanged = _unchanged_groups(lake, settings, ids, lost.keys() - fetched, bool(fetched))
     groups = sorted(rubrics.keys() - unchanged, key=lambda group: (-counts[group], group))
     few = settings.distillation.few_labels
@@ -119,14 +124,9 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
 
 
 def _borrow(
-    lake: Lakehouse,
-    settings: Settings,
-    group: str,
-    labelling_id: str,
-    labels: int,
-    reasons: list[str],
-    run_id: str,
-) -> str | None:
+    lake: Lakehouse, settings: Settings, group: str, labelling_id: str, labels: int,
+    reasons: list[str], run_id: str,
+) -> str | None:  # fmt: skip
     """Make the champion of the group that is most like this one its champion, too: its student_id
     there; None where the group has labels enough, a champion of its own, or nobody to lend."""
     groups = set(source_groups(lake, settings.source_grouping).values())
@@ -227,14 +227,9 @@ def _groups_without_champion(lake: Lakehouse, settings: Settings, ids: dict[str,
 
 
 def _trained(
-    lake: Lakehouse,
-    settings: Settings,
-    rubric: Rubric,
-    labelling_id: str,
-    shards: Path,
-    labels_version: int,
-    sources: set[str],
-) -> Trained:
+    lake: Lakehouse, settings: Settings, rubric: Rubric, labelling_id: str, shards: Path,
+    labels_version: int, sources: set[str],
+) -> Trained:  # fmt: skip
     """The student of the labels in `shards`, and what was measured of it on rows that it did not
     learn from."""
     group = rubric.source_group

@@ -13,7 +13,8 @@ import pytest
 
 from mira_spark.distillation import mlflow_runs, registry
 from mira_spark.distillation.registry import CHALLENGER, CHAMPION, Registration
-from mira_spark.errors import InputError
+from mira_spark.errors import InputError, OutsideError
+from mira_spark.process.failures import explained
 from mira_spark.settings.root import Settings, load
 from mira_spark.students import artefact
 from tests.scoring.test_batches import a_manifest, linear
@@ -70,6 +71,33 @@ def registered(settings: Settings, folder: Path, seed: int = 1) -> str:
     return registry.register(
         settings.student_registry, "group_a", *an_artefact(folder, seed), REGISTRATION
     )
+
+
+def test_an_artefact_comes_back_from_mlflow_unless_it_is_gone_or_cannot_be_asked_for(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = settings.student_registry
+    folder, digest = an_artefact(tmp_path / "student")
+    student = registry.register(place, "group_a", folder, digest, REGISTRATION)
+    again = tmp_path / "again"
+    assert registry.fetch_artefact(place, student, str(again), digest)
+    assert artefact.read_manifest(again, digest) == artefact.read_manifest(folder, digest)
+    assert not registry.fetch_artefact(place, student, str(tmp_path / "other"), "00" * 32)
+    assert not registry.fetch_artefact(place, f"{student[:-1]}!", str(again), digest)
+
+    client = mlflow_runs.client(place)
+    name = registry.model_name(place, "group_a")
+    server = "http://127.0.0.1:9/api/2.0/mlflow-artifacts/artifacts/files"
+    gone, unreachable = (
+        registry.student_id(name, registry.add_version(client, name, source, digest), digest)
+        for source in ((tmp_path / "no folder").as_uri(), server)
+    )
+    assert not registry.fetch_artefact(place, gone, str(tmp_path / "none"), digest)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(Exception, match=r"127\.0\.0\.1") as outage:
+        registry.fetch_artefact(place, unreachable, str(tmp_path / "none"), digest)
+    assert isinstance(explained(outage.value), OutsideError)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_student_is_registered_whatever_run_is_active_and_whatever_the_environment_says(
