@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+EXIT_CODES = {"done": 0, "degraded": 3, "stopped": 75}
+"""How a step may end without an error, and what a command then ends with."""
+
 
 class MiraError(Exception):
     """Something the user can mend. `exit_code` is what a command ends with when it meets one."""

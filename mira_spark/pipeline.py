@@ -7,7 +7,7 @@ from pyspark.sql import Row
 
 from mira_spark.corpus import input_rows
 from mira_spark.embedders.opening import check_embedder
-from mira_spark.errors import ConfigError, InputError
+from mira_spark.errors import EXIT_CODES, ConfigError, InputError
 from mira_spark.labels import forms
 from mira_spark.lake import leases, runs
 from mira_spark.lake.creation import create_tables
@@ -66,8 +66,6 @@ STEPS: dict[str, Step] = {
     "select_documents": select_documents,
     "report_selection": report_selection,
 }
-
-EXIT_CODES = {"done": 0, "degraded": 3, "stopped": 75}
 
 
 def check(settings: Settings, steps: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ import plotly.express as px
 import plotly.graph_objects as go
 from pyspark.sql import DataFrame
 
-from mira_spark.cli.options import open_lakehouse
+from mira_spark.cli.opening import open_lakehouse
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.root import load
 

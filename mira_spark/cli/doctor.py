@@ -4,11 +4,8 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import ConfigOption, Overrides, open_lakehouse
-from mira_spark.corpus import repeated
+from mira_spark.cli.options import ConfigOption, Overrides
 from mira_spark.errors import ConfigError, ReconciliationError
-from mira_spark.lake import adoption, leases, runs, session
-from mira_spark.lake.creation import create_tables
 from mira_spark.process.progress import say
 from mira_spark.settings.root import load
 
@@ -25,9 +22,13 @@ def doctor_command(
 ) -> None:
     """Check a lake: whether its tables lie in its folder, and whether documents are there twice."""
     settings = load(config, overrides or ())
+    if adopt and settings.session != "local":
+        raise ConfigError("--adopt is for a local folder; on a platform the catalog says where")
+    from mira_spark.cli.opening import open_tables
+    from mira_spark.corpus import repeated
+    from mira_spark.lake import adoption, leases, runs, session
+
     if adopt:
-        if settings.session != "local":
-            raise ConfigError("--adopt is for a local folder; on a platform the catalog says where")
         folder = settings.driver_files.absolute()
         session.hold(folder)
         before = adoption.adopt(folder)
@@ -36,8 +37,7 @@ def doctor_command(
             if before
             else f"{folder} is where it was made: nothing to adopt"
         )
-    lake = open_lakehouse(settings)
-    create_tables(lake)
+    lake = open_tables(settings)
     if repair:
         with leases.write_lease(lake, settings.session, repeated.WRITES) as claimed:
             removed = repeated.remove_repeated(claimed, runs.new_run_id())

@@ -1,33 +1,15 @@
-"""The command `mira`: every step, the whole pipeline, the demo, the state of things, and SQL."""
+"""The command `mira`: every step, the whole pipeline, the demo, the state of things, and SQL.
 
-import time
+The modules of commands hold their options alone. What does the work is imported in the command:
+Spark alone takes seconds, which neither `--help` nor a setting that is refused should cost.
+"""
+
 from typing import Annotated, Literal
 
 import typer
-from pyspark.errors import PySparkException
 
-from mira_spark import pipeline
-from mira_spark.cli import (
-    doctor,
-    emr,
-    plan,
-    rubrics,
-    scores,
-    selection as cli_selection,
-    statements,
-    steps,
-    students,
-    summary,
-    what_if,
-)
-from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse, root_option
-from mira_spark.errors import BusyError, MiraError
-from mira_spark.labels import desks
-from mira_spark.lake import runs
-from mira_spark.lake.creation import create_tables
-from mira_spark.process.progress import say, show_table
-from mira_spark.scoring import under_way
-from mira_spark.selection import explanation, export, lost_versions, record
+from mira_spark.cli import doctor, emr, plan, rubrics, scores, selection, steps, students
+from mira_spark.cli.options import ConfigOption, Overrides, RunId
 from mira_spark.settings.root import load
 
 app = typer.Typer(
@@ -40,7 +22,7 @@ app = typer.Typer(
 app.add_typer(rubrics.app, name="rubrics")
 app.add_typer(students.app, name="students")
 app.add_typer(scores.app, name="scores")
-app.add_typer(cli_selection.app, name="selection")
+app.add_typer(selection.app, name="selection")
 app.add_typer(emr.app, name="emr")
 app.command("doctor")(doctor.doctor_command)
 app.command("plan")(plan.plan_command)
@@ -55,12 +37,11 @@ DEMO = {
 """What the demo, like conf/local.yaml, does where neither file nor options say otherwise."""
 
 
-for _name, _step in pipeline.STEPS.items():
-    _says = (_step.__doc__ or "").split(" Reads ")[0]
+for _name, _says in steps.STEP_HELP.items():
     app.command(_name.replace("_", "-"))(steps.step_command([_name], _says))
 app.command("run")(
     steps.step_command(
-        tuple(pipeline.STEPS), "All steps in order, each only where something changed."
+        tuple(steps.STEP_HELP), "All steps in order, each only where something changed."
     )
 )
 
@@ -70,41 +51,19 @@ def demo_command(
     config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
 ) -> None:
     """The whole pipeline on the Python files of this machine, and what came out of it."""
-    started = time.monotonic()
     settings = load(config, overrides or (), DEMO)
-    lake = open_lakehouse(settings, creates=True)
-    code = pipeline.perform(lake, settings, run_id or runs.new_run_id())
-    if code in (0, 3):
-        summary.show(lake, settings)
-    say()
-    say(f"{time.monotonic() - started:.0f} seconds")
-    raise typer.Exit(code)
+    from mira_spark.cli.summary import run_demo
+
+    raise typer.Exit(run_demo(settings, run_id))
 
 
 @app.command("status")
 def status_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """What is done, what is stale and why, what waits for what."""
     settings = load(config, overrides or ())
-    try:
-        lake = open_lakehouse(settings)
-    except BusyError:
-        if line := under_way.read_note(settings.driver_files):
-            say(f"scoring: {line}")
-        raise
-    create_tables(lake)
-    finished = runs.last_finished(lake, settings.selection.name)
-    rows = []
-    for step, state in pipeline.status(lake, settings).items():
-        last = finished.get(step)
-        when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
-        rows.append((step, state, when, last["message"] if last else ""))
-    show_table(("step", "state", "last run", "what it did"), rows)
-    if line := under_way.progress_line(lake, settings.source_grouping, settings.student_registry):
-        say(f"scoring: {line}")
-    for line in lost_versions.lost_versions(
-        lake, record.latest_by_name(record.all_selections(lake))
-    ).values():
-        say((line, "red"))
+    from mira_spark.cli.status import show_status
+
+    show_status(settings)
 
 
 @judge_app.command("retry")
@@ -119,6 +78,11 @@ def retry_command(
 ) -> None:
     """Ask again what a labelling asked in vain."""
     settings = load(config, overrides or ())
+    from mira_spark import pipeline
+    from mira_spark.cli.opening import open_lakehouse
+    from mira_spark.labels import desks
+    from mira_spark.lake import runs
+
     lake = open_lakehouse(settings)
     if outcome == "unreadable":
         judge = desks.with_another_asking(lake, settings.judge)
@@ -136,65 +100,12 @@ def sql_command(
     write: Annotated[bool, typer.Option("--write", help="run what changes tables, too")] = False,
 ) -> None:
     """Ask the tables and views in SQL; without --write nothing that changes them is run."""
-    lake = open_lakehouse(load(config, overrides or ()))
-    lake.use()
-    if not write:
-        statements.check_reading(lake.spark, query)
-    try:
-        summary.show_rows(lake.spark.sql(query), rows)
-    except PySparkException as error:
-        raise MiraError((error.getMessage() or str(error)).strip()) from error
-
-
-@app.command("what-if")
-def what_if_command(
-    budget: Annotated[str, typer.Option(help="tokens or per cent, divided by commas")],
-    policy: Annotated[str, typer.Option(help="group, global, source, divided by commas")] = "group",
-    config: ConfigOption = None,
-    overrides: Overrides = None,
-    run_id: RunId = None,
-) -> None:
-    """What budgets and policies would keep, from the histogram of the scores alone."""
     settings = load(config, overrides or ())
-    lake = open_lakehouse(settings)
-    create_tables(lake)
-    what_if.show(lake, settings, budget, policy, run_id or runs.new_run_id())
+    from mira_spark.cli.statements import run_statement
+
+    run_statement(settings, query, rows, write)
 
 
-@app.command("explain")
-def explain_command(
-    doc_id: Annotated[str, typer.Argument(help="of a document")],
-    selection: Annotated[str | None, typer.Option(help="name or id; else the settings'")] = None,
-    config: ConfigOption = None,
-    overrides: Overrides = None,
-) -> None:
-    """Why a document is in a selection or not, by which scores and versions."""
-    settings = load(config, overrides or ())
-    lake = open_lakehouse(settings)
-    create_tables(lake)
-    one = record.selection_named(lake, selection or settings.selection.name)
-    cli_selection.show_explanation(explanation.explain(lake, one, doc_id))
-    cli_selection.say_unscored(lake, one)
-
-
-@app.command("export")
-def export_command(
-    name: Annotated[str, typer.Argument(help="of a selection, or its id")],
-    to: Annotated[
-        str, typer.Option(help="a folder by path or URI, new or of an interrupted export")
-    ],
-    format_: Annotated[export.Format, typer.Option("--format")] = "parquet",
-    config: ConfigOption = None,
-    overrides: Overrides = None,
-) -> None:
-    """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""
-    folder = root_option(to)
-    lake = open_lakehouse(load(config, overrides or ()))
-    create_tables(lake)
-    one = record.selection_named(lake, name)
-    done = export.export(lake, one, format_, folder)
-    say(
-        f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "
-        f"{to}; {done.found:,} of the files were there"
-    )
-    cli_selection.say_unscored(lake, one)
+app.command("what-if")(selection.what_if_command)
+app.command("explain")(selection.explain_command)
+app.command("export")(selection.export_command)

@@ -5,14 +5,27 @@ from typing import Annotated
 
 import typer
 
-from mira_spark import pipeline
-from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
-from mira_spark.lake import runs
+from mira_spark.cli.options import ConfigOption, Overrides, RunId
+from mira_spark.errors import EXIT_CODES
 from mira_spark.process import failures, interruption
 from mira_spark.process.progress import say_error
 from mira_spark.settings.root import load
 
-ENDINGS = {name: code for name, code in pipeline.EXIT_CODES.items() if code}
+STEP_HELP = {
+    "ingest_corpus": "Take new and changed documents in.",
+    "find_duplicates": "Find documents that nearly equal another.",
+    "find_contamination": "Find the documents that hold test data.",
+    "group_sources": "Put every source into a group.",
+    "discover_rubrics": "Let the judge name what quality means in each group.",
+    "label_documents": "Let the judge score a larger sample on each group's rubric.",
+    "distill_students": "Train one student for each group on its labels.",
+    "score_documents": "Score every document with its group's student.",
+    "score_baselines": "Score every document by the configured baselines.",
+    "select_documents": "Keep the best documents under the token budget.",
+    "report_selection": "Write the selection's report, one HTML file, also to MLflow.",
+}
+"""Name and help of each step, in order; here, for `mira --help` imports no step."""
+ENDINGS = {name: code for name, code in EXIT_CODES.items() if code}
 """How a step may end other than done, and the exit code of that."""
 
 
@@ -45,6 +58,10 @@ def run_steps(
 ) -> int:
     """Load the settings, do the steps; the exit code."""
     settings = load(config, overrides)
+    from mira_spark import pipeline
+    from mira_spark.cli.opening import open_lakehouse
+    from mira_spark.lake import runs
+
     pipeline.check(settings, steps)
     lake = open_lakehouse(settings, creates=True)
     return pipeline.perform(lake, settings, run_id or runs.new_run_id(), steps, force)

@@ -4,70 +4,55 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli import student_figures
-from mira_spark.cli.options import ConfigOption, Overrides, RunId, open_lakehouse
-from mira_spark.corpus.groups import source_groups
-from mira_spark.distillation import champions
-from mira_spark.distillation.planted_noise import PER_SOURCE, NoiseCheck
-from mira_spark.errors import InputError
-from mira_spark.labels.spoilers import MIN_CHARACTERS
-from mira_spark.lake import leases, runs
-from mira_spark.lake.creation import create_tables
-from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import say, show_table
-from mira_spark.scoring import noise
-from mira_spark.scoring.scorer import Scorer, load_student
-from mira_spark.scoring.scorers import champion_scorers
-from mira_spark.settings.root import Settings, load
-
-_NOTHING_TO_SPOIL = (
-    f"no document without a label of {MIN_CHARACTERS:,} characters to {noise.MAX_BYTES:,} bytes in"
-)
+from mira_spark.cli.options import ConfigOption, Overrides, RunId
+from mira_spark.settings.root import load
 
 app = typer.Typer(help="Students: what was trained, how well, and which one scores.")
+
+_Student = Annotated[str, typer.Argument(help="as in mira students list")]
 
 
 @app.command("list")
 def list_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
     """All registered students, the newest of each group first."""
     settings = load(config, overrides or ())
-    headings = ("student", "alias", "kind", "labels", "Spearman", "gate", "made")
-    show_table(
-        headings, champions.list_students(open_lakehouse(settings), settings.student_registry)
-    )
+    from mira_spark.cli.student_tables import show_students
+
+    show_students(settings)
 
 
 @app.command("show")
 def show_command(
-    student_id: Annotated[str, typer.Argument(help="as in mira students list")],
-    config: ConfigOption = None,
-    overrides: Overrides = None,
+    student_id: _Student, config: ConfigOption = None, overrides: Overrides = None
 ) -> None:
     """What a student's quality is worth: beside simple references, with its gate, planted noise
     and cells."""
-    lake = open_lakehouse(load(config, overrides or ()))
-    student_figures.show_student(lake, champions.student_row(lake, student_id))
+    settings = load(config, overrides or ())
+    from mira_spark.cli.student_tables import show_student
+
+    show_student(settings, student_id)
 
 
 @app.command("promote")
 def promote_command(
-    student_id: Annotated[str, typer.Argument(help="as in mira students list")],
+    student_id: _Student,
     force: Annotated[bool, typer.Option(help="although its gate failed; it is recorded")] = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Make a student its group's champion: the next scoring is by it."""
     settings = load(config, overrides or ())
-    with leases.write_lease(open_lakehouse(settings), settings.session, champions.WRITES) as lake:
-        say(champions.promote(lake, settings.student_registry, student_id, force))
+    from mira_spark.cli.student_tables import promote
+
+    promote(settings, student_id, force)
 
 
 @app.command("noise")
 def noise_command(
     group: Annotated[str | None, typer.Option(help="the group; all by default")] = None,
     documents: Annotated[
-        int, typer.Option(min=1, help="documents of each source that are spoilt")
-    ] = PER_SOURCE,
+        int | None, typer.Option(min=1, help="documents of each source that are spoilt")
+    ] = None,
     config: ConfigOption = None,
     overrides: Overrides = None,
     run_id: RunId = None,
@@ -75,45 +60,6 @@ def noise_command(
     """Spoil documents without a label, and see how often the champion scores them above their
     spoilt copies."""
     settings = load(config, overrides or ())
-    lake = open_lakehouse(settings)
-    create_tables(lake, noise.WRITES)
-    run_id = run_id or runs.new_run_id()
-    groups = source_groups(lake, settings.source_grouping)
-    scorers = _champions(lake, settings, set(groups.values()), group)
-    is_checked = False
-    with leases.write_lease(lake, settings.session, noise.WRITES) as claimed:
-        for name, scorer in sorted(scorers.items()):
-            sources = {source for source, of_group in groups.items() if of_group == name}
-            student, manifest = load_student(scorer)
-            checks = noise.student_checks(claimed, student, manifest, sources, documents)
-            if left_out := sorted(sources - {check.source for check in checks}):
-                say(f"{name}: {_NOTHING_TO_SPOIL} {', '.join(left_out)}: not checked")
-            if checks:
-                is_checked = True
-                noise.record_checks(claimed, scorer.student_id, checks, run_id)
-                title = f"{name}: {scorer.student_id}, documents above their spoilt copies"
-                headings = ("source", "spoilt", "pairs", "AUC", "95 %")
-                show_table(headings, map(_table_row, checks), 2, title)
-    if not is_checked:
-        raise InputError(f"{_NOTHING_TO_SPOIL} any source: ingest more documents than are labelled")
+    from mira_spark.cli.student_tables import check_noise
 
-
-def _champions(
-    lake: Lakehouse, settings: Settings, groups: set[str], group: str | None
-) -> dict[str, Scorer]:
-    """The champions of all groups, or of the one; InputError where there is none."""
-    scorers = champion_scorers(lake, settings.student_registry, groups)
-    if not scorers:
-        raise InputError("no group has a champion: run mira distill-students first")
-    if group is not None and group not in scorers:
-        raise InputError(
-            f"{group} has no champion; --group names one of {', '.join(sorted(scorers))}"
-        )
-    return {name: scorer for name, scorer in scorers.items() if group in (None, name)}
-
-
-def _table_row(check: NoiseCheck) -> tuple[str, ...]:
-    auc = check.auc
-    interval = "" if auc.low is None or auc.high is None else f"{auc.low:.3f} to {auc.high:.3f}"
-    value = "none" if auc.value is None else f"{auc.value:.3f}"
-    return check.source or "all", check.kind, f"{check.pairs:,}", value, interval
+    check_noise(settings, group, documents, run_id)

@@ -2,18 +2,31 @@
 worst, and where to go on."""
 
 import shlex
+import time
 from collections.abc import Sequence
-from typing import Any
 
-from pyspark.sql import DataFrame
-
+from mira_spark import pipeline
 from mira_spark.cli import student_figures
+from mira_spark.cli.opening import open_lakehouse
 from mira_spark.corpus.groups import source_groups
 from mira_spark.labels import forms
+from mira_spark.lake import runs
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
 from mira_spark.settings.root import Settings
+
+
+def run_demo(settings: Settings, run_id: str | None) -> int:
+    """The pipeline's exit code; prints what came out of it, and how long it took."""
+    started = time.monotonic()
+    lake = open_lakehouse(settings, creates=True)
+    code = pipeline.perform(lake, settings, run_id or runs.new_run_id())
+    if code in (0, 3):
+        show(lake, settings)
+    say()
+    say(f"{time.monotonic() - started:.0f} seconds")
+    return code
 
 
 def show(lake: Lakehouse, settings: Settings) -> None:
@@ -25,22 +38,6 @@ def show(lake: Lakehouse, settings: Settings) -> None:
     _shares(lake)
     _examples(lake)
     _next(lake, settings)
-
-
-def show_rows(rows: DataFrame, most: int) -> None:
-    """Print the first `most` rows as a table; says when there are more."""
-    found = rows.limit(most + 1).collect()
-    show_table(rows.columns, [tuple(map(_value_text, row)) for row in found[:most]])
-    if len(found) > most:
-        say(f"… more than {most} rows; --rows shows more")
-
-
-def _value_text(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
 
 
 def _shares(lake: Lakehouse) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mira_spark.lake.scale import POINT, POINTS
-from mira_spark.lake.schemas import TABLES
 from mira_spark.settings.types import Name, Seed
 
 _SHARE = re.compile(r"\d{1,18}(\.\d{1,18})?%?|\d{1,18}/[1-9]\d{0,17}", re.ASCII)
@@ -123,6 +122,8 @@ class Exclusion(_Settings):
     by: Literal["doc_id", "content_hash"] = "doc_id"
 
 
+_TAKEN = frozenset({"documents"})
+"""Names of selections whose view, `selected_<name>`, would be a table of ours."""
 BaselineName = Literal["dsir", "perplexity", "heuristics", "educational"]
 """Of the section `baselines`."""
 
@@ -166,7 +167,7 @@ class SelectionSettings(_Settings):
     @field_validator("name")
     @classmethod
     def _is_no_table(cls, name: str) -> str:
-        if f"selected_{name}" in TABLES:
+        if name in _TAKEN:
             raise ValueError(f"selected_{name} is a table of ours, not a view: use another name")
         return name
 

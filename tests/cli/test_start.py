@@ -1,18 +1,45 @@
-"""A command starts with what every command needs; what one step needs is imported by that step."""
+"""A command starts with what every command needs; what does its work is imported by that work."""
 
 import subprocess
 import sys
+from pathlib import Path
 
-SLOW = ("torch", "transformers", "sklearn", "mlflow", "plotly", "openai", "boto3")
-"""What no command needs before it does its work."""
+from mira_spark import pipeline
+from mira_spark.cli import steps
+
+SLOW = (
+    "pyspark", "pandas", "pyarrow", "numpy", "numba", "scipy", "sklearn", "torch", "transformers",
+    "mlflow", "plotly", "openai", "boto3",
+)  # fmt: skip
+"""What neither a help nor a refusal of settings needs."""
 
 
-def test_a_command_starts_without_the_slow_packages() -> None:
+def imported(*arguments: str) -> tuple[int, list[str]]:
+    """The exit code of `mira` with these arguments, and which slow packages it imported."""
     script = (
-        "import sys; import mira_spark.cli.main; "
-        f"print(*(name for name in {SLOW!r} if name in sys.modules))"
-    )
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print(*({SLOW!r} & sys.modules.keys()), file=sys.stderr))\n"
+        "from mira_spark.__main__ import main\n"
+        f"main({list(arguments)!r})"
+    ).replace(f"({SLOW!r} & ", f"(set({SLOW!r}) & ")
     ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
-    assert ended.stdout.split() == []
+    return ended.returncode, ended.stderr.splitlines()[-1].split()
+
+
+def test_help_imports_nothing_slow() -> None:
+    assert imported("--help") == (0, [])
+    assert imported("selection", "export", "--help") == (0, [])
+
+
+def test_a_setting_is_refused_before_anything_slow_is_imported(tmp_path: Path) -> None:
+    file = tmp_path / "mira.yaml"
+    file.write_text("corpus: {input: json, path: /data}\nselection: {budget: much}\n")
+    for command in (["run"], ["status"], ["selection", "list"], ["sql", "select 1"], ["plan"]):
+        assert imported(*command, "--config", str(file)) == (2, []), command
+
+
+def test_the_help_of_a_step_is_the_first_sentence_of_its_module() -> None:
+    said = {name: (step.__doc__ or "").split(" Reads ")[0] for name, step in pipeline.STEPS.items()}
+    assert list(steps.STEP_HELP.items()) == list(said.items())

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark.cli import main
-from mira_spark.cli.options import open_lakehouse
+from mira_spark.cli.opening import open_lakehouse
 from mira_spark.errors import InputError, MiraError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console

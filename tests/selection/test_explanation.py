@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession, functions as F
 
-from mira_spark.cli.selection import show_explanation
+from mira_spark.cli.selection_tables import show_explanation
 from mira_spark.errors import InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console

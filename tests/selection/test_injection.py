@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pyspark.sql import SparkSession, functions as F
 
 from mira_spark import pipeline
-from mira_spark.cli.selection import show_explanation
+from mira_spark.cli.selection_tables import show_explanation
 from mira_spark.corpus import grouping
 from mira_spark.errors import InputError
 from mira_spark.lake.creation import create_tables

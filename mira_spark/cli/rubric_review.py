@@ -1,0 +1,68 @@
+"""What commands about rubrics do: export, import and approve them, print an audit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mira_spark.cli.audit import show_audit
+from mira_spark.cli.opening import open_lakehouse, open_tables
+from mira_spark.errors import InputError
+from mira_spark.labels import forms, labelling
+from mira_spark.labels.scored_documents import audits
+from mira_spark.lake import leases, runs
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import say, say_text
+from mira_spark.rubrics import current, signing
+from mira_spark.settings.root import Settings
+
+
+def export_rubrics(settings: Settings, out: Path | None) -> None:
+    """Write the rubrics with their evidence as YAML into a file, or to the terminal."""
+    lake = open_lakehouse(settings)
+    text = signing.export(lake, _discoveries(lake, settings))
+    if out is None:
+        say_text(text)
+        return
+    out.write_text(text, encoding="utf-8")
+    say(f"the rubrics are in {out}: edit them, then mira rubrics import {out}")
+
+
+def import_rubrics(settings: Settings, file: Path) -> None:
+    """Take edited rubrics in as drafts. InputError when the file cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    with leases.write_lease(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
+        for line in signing.import_drafts(
+            lake, _discoveries(lake, settings), text, runs.new_run_id()
+        ):
+            say(line)
+
+
+def approve_rubrics(settings: Settings, ids: Sequence[str], by: str) -> None:
+    """Sign the rubrics, by default all that wait, in this name."""
+    with leases.write_lease(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
+        for line in signing.approve(lake, _discoveries(lake, settings), ids, by):
+            say(line)
+
+
+def audit_rubrics(settings: Settings) -> None:
+    """Print whether the rubrics tell documents apart."""
+    lake = open_tables(settings)
+    discoveries = _discoveries(lake, settings)
+    rubrics = current.latest_rubrics(lake, discoveries)
+    asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
+    ids = {r.rubric_id: labelling.labelling_id(r.rubric_id, asking_id) for r in rubrics}
+    audited = set()
+    for found in audits(lake, rubrics, ids, discoveries):
+        show_audit(found)
+        audited.add(found.source_group)
+    for group in sorted(set(discoveries) - audited):
+        say(
+            f"{group}: no document was scored on a rubric yet: run label_documents first, or "
+            "discover with discovery.selection=separating"
+        )
+
+
+def _discoveries(lake: Lakehouse, settings: Settings) -> dict[str, str]:
+    return forms.discoveries(lake, settings.source_grouping, settings.discovery, settings.judge)

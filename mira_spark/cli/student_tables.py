@@ -1,0 +1,92 @@
+"""What commands about students print: which there are, what one is worth, planted noise."""
+
+from mira_spark.cli import student_figures
+from mira_spark.cli.opening import open_lakehouse
+from mira_spark.corpus.groups import source_groups
+from mira_spark.distillation import champions
+from mira_spark.distillation.planted_noise import PER_SOURCE, NoiseCheck
+from mira_spark.errors import InputError
+from mira_spark.labels.spoilers import MIN_CHARACTERS
+from mira_spark.lake import leases, runs
+from mira_spark.lake.creation import create_tables
+from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import say, show_table
+from mira_spark.scoring import noise
+from mira_spark.scoring.scorer import Scorer, load_student
+from mira_spark.scoring.scorers import champion_scorers
+from mira_spark.settings.root import Settings
+
+_NOTHING_TO_SPOIL = (
+    f"no document without a label of {MIN_CHARACTERS:,} characters to {noise.MAX_BYTES:,} bytes in"
+)
+
+
+def show_students(settings: Settings) -> None:
+    """All registered students, the newest of each group first."""
+    headings = ("student", "alias", "kind", "labels", "Spearman", "gate", "made")
+    show_table(
+        headings, champions.list_students(open_lakehouse(settings), settings.student_registry)
+    )
+
+
+def show_student(settings: Settings, student_id: str) -> None:
+    """What a student's quality is worth."""
+    lake = open_lakehouse(settings)
+    student_figures.show_student(lake, champions.student_row(lake, student_id))
+
+
+def promote(settings: Settings, student_id: str, force: bool) -> None:
+    """Make a student its group's champion."""
+    with leases.write_lease(open_lakehouse(settings), settings.session, champions.WRITES) as lake:
+        say(champions.promote(lake, settings.student_registry, student_id, force))
+
+
+def check_noise(
+    settings: Settings, group: str | None, documents: int | None, run_id: str | None
+) -> None:
+    """Spoil so many documents without a label of each source, by default PER_SOURCE; print how
+    often the champion scores them above their spoilt copies."""
+    lake = open_lakehouse(settings)
+    create_tables(lake, noise.WRITES)
+    run_id = run_id or runs.new_run_id()
+    groups = source_groups(lake, settings.source_grouping)
+    scorers = _champions(lake, settings, set(groups.values()), group)
+    is_checked = False
+    with leases.write_lease(lake, settings.session, noise.WRITES) as claimed:
+        for name, scorer in sorted(scorers.items()):
+            sources = {source for source, of_group in groups.items() if of_group == name}
+            student, manifest = load_student(scorer)
+            checks = noise.student_checks(
+                claimed, student, manifest, sources, documents or PER_SOURCE
+            )
+            if left_out := sorted(sources - {check.source for check in checks}):
+                say(f"{name}: {_NOTHING_TO_SPOIL} {', '.join(left_out)}: not checked")
+            if checks:
+                is_checked = True
+                noise.record_checks(claimed, scorer.student_id, checks, run_id)
+                title = f"{name}: {scorer.student_id}, documents above their spoilt copies"
+                headings = ("source", "spoilt", "pairs", "AUC", "95 %")
+                show_table(headings, map(_table_row, checks), 2, title)
+    if not is_checked:
+        raise InputError(f"{_NOTHING_TO_SPOIL} any source: ingest more documents than are labelled")
+
+
+def _champions(
+    lake: Lakehouse, settings: Settings, groups: set[str], group: str | None
+) -> dict[str, Scorer]:
+    """The champions of all groups, or of the one; InputError where there is none."""
+    scorers = champion_scorers(lake, settings.student_registry, groups)
+    if not scorers:
+        raise InputError("no group has a champion: run mira distill-students first")
+    if group is not None and group not in scorers:
+        raise InputError(
+            f"{group} has no champion; --group names one of {', '.join(sorted(scorers))}"
+        )
+    return {name: scorer for name, scorer in scorers.items() if group in (None, name)}
+
+
+def _table_row(check: NoiseCheck) -> tuple[str, ...]:
+    auc = check.auc
+    interval = "" if auc.low is None or auc.high is None else f"{auc.low:.3f} to {auc.high:.3f}"
+    value = "none" if auc.value is None else f"{auc.value:.3f}"
+    return check.source or "all", check.kind, f"{check.pairs:,}", value, interval
