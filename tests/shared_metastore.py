@@ -82,7 +82,10 @@ class Platform:
             libraries = os.pathsep.join(
                 map(str, [_storage(), *JARS.glob("hadoop-client-api-*.jar")])
             )
-            subprocess.run(["javac", "-cp", libraries, "-d", str(classes), str(source)], check=True)
+            command = ["javac", "-cp", libraries, "-d", str(classes), str(source)]
+            # The options of the tests' Spark are too much for the compiler's small memory.
+            environment = {k: v for k, v in os.environ.items() if k != "JAVA_TOOL_OPTIONS"}
+            subprocess.run(command, env=environment, check=True)
         return classes
 
     def driver(self) -> "Driver":
