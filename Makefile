@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; each installs what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pipeline test-steps test-modules test-long test-s3 test-floor check bench dist lock clean
+.PHONY: help setup demo test test-pipeline test-steps test-modules test-long test-ways test-s3 test-floor check bench dist lock clean
 
 # Packages are installed without bytecode: Python writes it when it first imports them.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,6 +47,9 @@ test-modules: $(INSTALLED)
 
 test-long: $(INSTALLED)  ## the suite and its long repetitions
 	@$(PYTEST)
+
+test-ways: $(INSTALLED)  ## the pipeline by the wheel, by the zip on executors of their own, by Connect
+	@$(PYTEST) tests/integration/test_wheel.py tests/integration/test_platform.py tests/integration/test_connect.py
 
 test-s3: $(INSTALLED)  ## tables and root on S3, a server on loopback; fetches 690 MB the first time
 	@$(PYTEST) tests/lake/test_storage.py tests/integration/test_s3.py

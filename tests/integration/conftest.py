@@ -54,6 +54,18 @@ def settings(files: Path, home: Path) -> Settings:
     )
 
 
+@pytest.fixture
+def first_lake(spark: SparkSession, settings: Settings, first_run: str) -> Lakehouse:
+    """The tables of the first run."""
+    return Lakehouse(spark, settings.namespace)
+
+
+@pytest.fixture
+def selected_here(first_lake: Lakehouse) -> set[str]:
+    """The ids that the first run selected."""
+    return {row["doc_id"] for row in first_lake.read("selected").select("doc_id").collect()}
+
+
 @pytest.fixture(scope="session")
 def first_run(spark: SparkSession, settings: Settings) -> str:
     """What the first run printed."""

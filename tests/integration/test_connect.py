@@ -50,7 +50,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_a_pipeline_through_connect_selects_what_one_machine_selects(
-    remote: str, settings: Settings, lake: Lakehouse, first_run: str, tmp_path: Path
+    remote: str, settings: Settings, first_lake: Lakehouse, tmp_path: Path
 ) -> None:
     said = settings.model_dump(mode="json", exclude_defaults=True)
     said |= {"session": "platform", "folder": str(tmp_path / "root"), "namespace": "connected",
@@ -67,7 +67,7 @@ def test_a_pipeline_through_connect_selects_what_one_machine_selects(
         return ended.stdout
 
     mira("run")
-    here = lake.read("selected")
+    here = first_lake.read("selected")
     count, ids = here.count(), here.selectExpr("sum(xxhash64(doc_id) % 1000003)").collect()[0][0]
     query = "select count(*) as n, sum(xxhash64(doc_id) % 1000003) as ids from selected"
     shown = mira("sql", query)
