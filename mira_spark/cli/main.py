@@ -4,12 +4,13 @@ The modules of commands hold their options alone. What does the work is imported
 Spark alone takes seconds, which neither `--help` nor a setting that is refused should cost.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from mira_spark.cli import doctor, emr, plan, rubrics, scores, selection, steps, students
-from mira_spark.cli.options import ConfigOption, Overrides, RunId
+from mira_spark.cli.options import ConfigOption, Overrides, RunId, ShownAs, read_text
 from mira_spark.settings.root import load
 
 app = typer.Typer(
@@ -93,17 +94,33 @@ def retry_command(
 
 @app.command("sql")
 def sql_command(
-    query: Annotated[str, typer.Argument(help="one statement; tables need no schema in front")],
+    query: Annotated[
+        str | None, typer.Argument(help="one statement; tables need no schema in front")
+    ] = None,
     config: ConfigOption = None,
     overrides: Overrides = None,
-    rows: Annotated[int, typer.Option(help="the most rows to show")] = 100,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="the most rows; else 100, and all as JSON or CSV")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="that has the statement")] = None,
+    vertical: Annotated[bool, typer.Option("--vertical", help="a line for each value")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="an object a line")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="comma-separated values")] = False,
     write: Annotated[bool, typer.Option("--write", help="run what changes tables, too")] = False,
 ) -> None:
     """Ask the tables and views in SQL; without --write nothing that changes them is run."""
+    if (query is None) == (file is None):
+        raise typer.BadParameter("a statement is asked for, as an argument or with --file")
+    if vertical + as_json + as_csv > 1:
+        raise typer.BadParameter("one of --vertical, --json and --csv")
     settings = load(config, overrides or ())
+    statement = query if file is None else read_text(file)
     from mira_spark.cli.statements import run_statement
 
-    run_statement(settings, query, rows, write)
+    shown_as: ShownAs = "vertical" if vertical else "json" if as_json else "table"
+    if as_csv:
+        shown_as = "csv"
+    run_statement(settings, statement or "", shown_as, rows, write)
 
 
 app.command("what-if")(selection.what_if_command)

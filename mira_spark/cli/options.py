@@ -1,10 +1,12 @@
 """The options that commands have in common."""
 
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
+from mira_spark.errors import InputError
 from mira_spark.lake.storage import Root
 from mira_spark.settings.types import NAME, root_folder
 
@@ -28,9 +30,21 @@ RunId = Annotated[
 ]
 
 
+ShownAs = Literal["table", "vertical", "json", "csv"]
+"""How rows are printed: the first two for people, the others for programs."""
+
+
 def root_option(text: str) -> Root:
     """The folder that an option names by path or URI; BadParameter for what is neither."""
     try:
         return root_folder(text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}, found {text!r}") from error
+
+
+def read_text(file: Path) -> str:
+    """What a file of a person's says. InputError when it cannot be read as UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error

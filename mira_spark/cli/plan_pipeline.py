@@ -5,7 +5,7 @@ from typing import get_args
 
 from mira_spark.cli import plan_judge, plan_machines
 from mira_spark.cli.opening import open_tables
-from mira_spark.cli.plan_work import corpus_size, open_units, student_kinds
+from mira_spark.cli.plan_work import corpus_size, open_units, sources_without_group, student_kinds
 from mira_spark.cli.student_figures import next_doublings
 from mira_spark.corpus.corpus_size import CorpusSize
 from mira_spark.corpus.groups import source_groups
@@ -70,6 +70,9 @@ def plan_lake(settings: Settings, within: float | None) -> None:
     tokens = sum(unit.tokens for unit in units)
     plan_machines.say_units(len(units), tokens, corpus.bytes_per_token, within)
     _show_tables(settings, corpus, sum(unit.documents for unit in units))
+    if without := sources_without_group(lake, settings):
+        some = f"{', '.join(without[:5])}{' and others' * (len(without) > 5)}"
+        say(f"not counted, for they have no group yet: {some}; mira group-sources gives them one")
 
 
 def _plan_judge(lake: Lakehouse, settings: Settings) -> dict[str, int]:

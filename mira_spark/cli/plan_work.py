@@ -42,6 +42,13 @@ def open_units(lake: Lakehouse, settings: Settings) -> list[Unit]:
     return cut_units(documents, tallies(scores), groups, planned, settings.scoring.unit_tokens)
 
 
+def sources_without_group(lake: Lakehouse, settings: Settings) -> list[str]:
+    """Those that came in since sources were grouped, in order: `open_units` has none of theirs."""
+    groups = source_groups(lake, settings.source_grouping)
+    there = lake.read("documents").select("source").distinct().collect()
+    return sorted({row["source"] for row in there} - set(groups))
+
+
 def student_kinds(lake: Lakehouse, settings: Settings) -> dict[str, StudentKind]:
     """Of each group's champion; of a group without one the kind that would be distilled."""
     groups = source_groups(lake, settings.source_grouping)

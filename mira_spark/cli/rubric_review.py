@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mira_spark.cli.audit import show_audit
 from mira_spark.cli.opening import open_lakehouse, open_tables
-from mira_spark.errors import InputError
+from mira_spark.cli.options import read_text
 from mira_spark.labels import forms, labelling
 from mira_spark.labels.scored_documents import audits
 from mira_spark.lake import leases, runs
@@ -28,10 +28,7 @@ def export_rubrics(settings: Settings, out: Path | None) -> None:
 
 def import_rubrics(settings: Settings, file: Path) -> None:
     """Take edited rubrics in as drafts. InputError when the file cannot be read."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+    text = read_text(file)
     with leases.write_lease(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
         for line in signing.import_drafts(
             lake, _discoveries(lake, settings), text, runs.new_run_id()

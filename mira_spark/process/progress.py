@@ -78,6 +78,12 @@ def say_error(title: str, message: str) -> None:
         say_text(rest)
 
 
+def write_lines(lines: Iterable[str]) -> None:
+    """Lines for another program, as they are; on a terminal what cannot be seen is made visible."""
+    for line in lines:
+        sys.stdout.write(f"{visible(line) if console.is_terminal else line}\n")
+
+
 def say_text(text: str) -> None:
     """A text of several lines, each as it is."""
     for line in text.removesuffix("\n").split("\n"):
@@ -89,17 +95,24 @@ def show_table(
     rows: Iterable[Sequence[str] | None],
     texts: int | None = None,
     title: str = "",
+    is_cut: bool = False,
 ) -> None:
     """Print rows under their headings; None is a line between sections.
 
-    The first `texts` columns (None: all) are flush left, the others are numbers, flush right.
+    The first `texts` columns (None: all) are flush left, the others are numbers, flush right. With
+    `is_cut` a row is one line, and texts that are too long for the screen end in an ellipsis.
     """
     if title:
         say()
     table = Table(title=visible(title) or None, title_justify="left", box=None)
     for place, heading in enumerate(headings):
         is_text = texts is None or place < texts
-        table.add_column(visible(heading), justify="left" if is_text else "right")
+        table.add_column(
+            visible(heading),
+            justify="left" if is_text else "right",
+            no_wrap=is_cut,
+            overflow="ellipsis" if is_cut else "fold",
+        )
     for row in rows:
         if row is None:
             table.add_section()

@@ -1,9 +1,14 @@
-"""`mira sql` without --write: what reads runs, and nothing that changes a table does."""
+"""`mira sql`: without --write what reads runs, and nothing that changes a table does; how rows are
+shown to people and given to programs."""
 
+import csv
+import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from pyspark.sql import SparkSession
 
 from mira_spark.cli import main
@@ -172,3 +177,60 @@ def test_a_command_that_only_reads_makes_no_tables(
         open_lakehouse(load(None, [f"folder={home}", f"namespace={name}"]))
     assert str(refused.value).startswith(f"{home}, schema {name}: there are no tables")
     assert not spark.catalog.databaseExists(name)
+
+
+TEXTS = (
+    "SELECT 1 AS n, 'a\\nb' AS text, cast(null AS string) AS none, repeat('x', 500) AS long"
+    " UNION ALL SELECT 2, '\u202e', 'it, \"is\"', 'y' ORDER BY n"
+)
+
+
+def printed(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    main.app(["sql", *arguments], standalone_mode=False)
+    return capfd.readouterr().out
+
+
+def test_a_row_is_a_line_on_a_screen_and_a_value_is_one_where_it_is_vertical(
+    sql: tuple[str, ...],
+) -> None:
+    lines = run(TEXTS, *sql).splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= console.width
+    assert lines[1].rstrip().endswith("…")
+    lines = run(TEXTS, *sql, "--vertical").splitlines()
+    assert lines[:4] == ["row 1", "n: 1", "text: a\\nb", "none: null"]
+    assert lines[4] == f"long: {'x' * 500}"
+    assert lines[5] == "row 2"
+
+
+def test_other_programs_get_all_rows_as_they_are(
+    sql: tuple[str, ...], capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "query.sql"
+    file.write_text(TEXTS)
+    rows = [json.loads(line) for line in
+            printed(capfd, *sql, "--json", "--file", str(file)).splitlines()]  # fmt: skip
+    wanted = [
+        {"n": 1, "text": "a\nb", "none": None, "long": "x" * 500},
+        {"n": 2, "text": "\u202e", "none": 'it, "is"', "long": "y"},
+    ]
+    assert rows == wanted
+    read = list(csv.DictReader(io.StringIO(printed(capfd, *sql, "--csv", TEXTS))))
+    assert read == [{k: "" if v is None else str(v) for k, v in row.items()} for row in wanted]
+    many = "SELECT id FROM range(250)"
+    assert len(printed(capfd, *sql, "--csv", many).splitlines()) == 251
+    assert len(printed(capfd, *sql, "--json", "--rows", "7", many).splitlines()) == 7
+    assert "more than 100 rows" in run(many, *sql)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--json", "--csv", "select 1"), ("--file", "f.sql", "select 1")]
+)
+def test_one_statement_and_one_way_to_show_it_are_asked_for(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(typer.BadParameter):
+        main.app(["sql", *arguments], standalone_mode=False)
+
+
+def test_a_file_of_a_statement_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.sql cannot be read"):
+        main.app(["sql", "--file", str(tmp_path / "none.sql")], standalone_mode=False)

@@ -65,6 +65,10 @@ def test_a_run_that_fails_anywhere_goes_on_from_there(
     assert set(map(str, before)) <= set(map(str, after))
     assert [row[0] for row in after] == sorted(TEXTS)
     assert lake.read("scored_documents").count() == len(TEXTS)
+    later = scoring_lake.document("later", "a text") | {"source": "a new source"}
+    lake.append_rows([later], "documents", "r")
+    assert plan_work.open_units(lake, settings) == []
+    assert plan_work.sources_without_group(lake, settings) == ["a new source"]
 
 
 def recorded(lake: Lakehouse, settings: Any, run_id: str, do: Any = None) -> Any:
