@@ -40,6 +40,13 @@ def create_tables(lake: Lakehouse, names: Iterable[str] = tuple(TABLES)) -> None
         _drop_views_at_versions(lake, missing)
 
 
+def schema_location(lake: Lakehouse) -> str:
+    """Where the schema, which must be there, has its tables: a URI; empty where the catalog does
+    not say."""
+    rows = lake.spark.sql(f"DESCRIBE SCHEMA {lake.namespace}").collect()
+    return str(next((value for key, value in rows if key == "Location"), None) or "")
+
+
 def restore_files(lake: Lakehouse, names: Iterable[str]) -> None:
     """Make the tables that have no files whole again, empty; for tables of a new schema alone.
 
@@ -48,7 +55,7 @@ def restore_files(lake: Lakehouse, names: Iterable[str]) -> None:
     """
     for name in names:
         if not _has_files(lake, name):
-            statement = create_statement(f"delta.`{lake.location()}/{name}`", TABLES[name])
+            statement = create_statement(f"delta.`{schema_location(lake)}/{name}`", TABLES[name])
             _create(lake, statement, partial(_has_files, lake, name))
 
 

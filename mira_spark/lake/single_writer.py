@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pyspark.errors import PySparkException
 
 from mira_spark.errors import ConfigError
+from mira_spark.lake.creation import schema_location
 from mira_spark.lake.tables import Lakehouse
 
 _S3 = ("s3", "s3a", "s3n")
@@ -21,7 +22,7 @@ def check_single_writer(lake: Lakehouse, is_single_writer: bool) -> None:
     """`check_place` for where the lake's schema lies, or a new one would lie, unless the settings
     say that one driver at a time writes it."""
     if not is_single_writer:
-        place = lake.location() if lake.exists() else _option(lake, "spark.sql.warehouse.dir")
+        place = schema_location(lake) if lake.exists() else _option(lake, "spark.sql.warehouse.dir")
         check_place(lake.namespace, place or "", partial(_option, lake))
 
 

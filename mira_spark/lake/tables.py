@@ -43,12 +43,6 @@ class Lakehouse:
         """Whether the schema is there."""
         return self.spark.catalog.databaseExists(self.namespace)
 
-    def location(self) -> str:
-        """Where the schema, which must be there, has its tables: a URI; empty where the catalog
-        does not say."""
-        rows = self.spark.sql(f"DESCRIBE SCHEMA {self.namespace}").collect()
-        return str(next((value for key, value in rows if key == "Location"), None) or "")
-
     @contextlib.contextmanager
     def _change(self, table: str | None, trusted_s: float = 0) -> Iterator[None]:
         """Around a change of `table`; None: of a view. BusyError when the claim has ended;

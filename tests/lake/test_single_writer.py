@@ -4,6 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark.errors import ConfigError
+from mira_spark.lake.creation import schema_location
 from mira_spark.lake.single_writer import (
     _DATABRICKS,
     _SHARED_LOG,
@@ -64,7 +65,7 @@ def test_a_schema_that_is_there_or_not_is_looked_at_where_it_lies(spark: SparkSe
     check_single_writer(lake, False)
     spark.sql("CREATE SCHEMA single_writer")
     try:
-        assert lake.location().endswith("/single_writer.db")
+        assert schema_location(lake).endswith("/single_writer.db")
         check_single_writer(lake, False)
     finally:
         spark.sql("DROP SCHEMA single_writer")
