@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mira_spark.cli import doctor, emr, plan, rubrics, scores, selection, steps, students
+from mira_spark.cli import doctor, emr, init, plan, rubrics, scores, selection, steps, students
 from mira_spark.cli.options import ConfigOption, Overrides, RunId, ShownAs, read_text
 from mira_spark.settings.root import load
 
@@ -25,6 +25,7 @@ app.add_typer(students.app, name="students")
 app.add_typer(scores.app, name="scores")
 app.add_typer(selection.app, name="selection")
 app.add_typer(emr.app, name="emr")
+app.command("init")(init.init_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("plan")(plan.plan_command)
 judge_app = typer.Typer(help="The judge: what it was asked in vain.")
