@@ -56,15 +56,19 @@ def run_steps(
     run_id: str | None,
     force: bool = False,
 ) -> int:
-    """Load the settings, do the steps; the exit code."""
+    """Load the settings, do the steps; the exit code. A run of all of them says what it left."""
     settings = load(config, overrides)
     from mira_spark import pipeline
+    from mira_spark.cli import summary
     from mira_spark.cli.opening import open_lakehouse
     from mira_spark.lake import runs
 
     pipeline.check(settings, steps)
-    lake = open_lakehouse(settings, creates=True)
-    return pipeline.perform(lake, settings, run_id or runs.new_run_id(), steps, force)
+    lake, run_id = open_lakehouse(settings, creates=True), run_id or runs.new_run_id()
+    code = pipeline.perform(lake, settings, run_id, steps, force)
+    if code in (EXIT_CODES["done"], EXIT_CODES["degraded"]) and len(steps) == len(STEP_HELP):
+        summary.show_run(lake, settings, run_id, config)
+    return code
 
 
 def step_command(steps: Sequence[str], says: str) -> Callable[..., None]:

@@ -5,6 +5,8 @@ import shlex
 import time
 from collections.abc import Sequence
 
+from pyspark.sql import functions as F
+
 from mira_spark import pipeline
 from mira_spark.cli import student_figures
 from mira_spark.cli.opening import open_lakehouse
@@ -14,6 +16,7 @@ from mira_spark.lake import runs
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
+from mira_spark.selection import record
 from mira_spark.settings.root import Settings
 
 
@@ -29,26 +32,41 @@ def run_demo(settings: Settings, run_id: str | None) -> int:
     return code
 
 
+def show_run(lake: Lakehouse, settings: Settings, run_id: str, config: str | None) -> None:
+    """What a run of all steps ends with: what is kept, what the judge cost in it, and where to go
+    on."""
+    say()
+    _shares(lake, settings)
+    calls = lake.read("judge_calls").filter(F.col("run_id") == run_id)
+    failed = F.count_if(F.col("outcome") == "failed")
+    count, dollars, bad = calls.agg(F.count("*"), F.sum("cost_usd"), failed).collect()[0]
+    say()
+    line = f"{count:,} calls of the judge in this run, ${dollars or 0:,.2f}"
+    say(line + (f"; {bad:,} failed: mira judge retry asks them again" if bad else ""))
+    same = f" --config {shlex.quote(config)}" if config else ""
+    say(f"Next: mira selection show {settings.selection.name}{same}")
+
+
 def show(lake: Lakehouse, settings: Settings) -> None:
     """Print what the qualities are worth, the kept shares, six documents of one source with their
     dimensions, and what next; leaves the settings in `demo.yaml` in their folder for that."""
     groups = sorted(set(source_groups(lake, settings.source_grouping).values()))
     student_figures.show_champions(lake, settings.student_registry, groups)
     say()
-    _shares(lake)
+    _shares(lake, settings)
     _examples(lake)
     _next(lake, settings)
 
 
-def _shares(lake: Lakehouse) -> None:
+def _shares(lake: Lakehouse, settings: Settings) -> None:
+    latest = record.selection_named(lake, settings.selection.name)
     rows = lake.execute(
         f"""SELECT c.source_group, c.source, c.total_documents, c.total_tokens, c.kept_documents,
                c.kept_tokens, h.quality, c.quality_cut
         FROM {lake.name("selection_cutoffs")} AS c
-        JOIN (SELECT selection_id FROM {lake.name("selections")}
-              ORDER BY created_at DESC, selection_id LIMIT 1) USING (selection_id)
         LEFT JOIN (SELECT source, avg(quality) AS quality FROM {lake.name("scored_documents")}
                    GROUP BY source) AS h ON h.source = c.source
+        WHERE c.selection_id = '{latest.selection_id}'
         ORDER BY c.source_group, c.total_tokens DESC"""
     ).collect()
     cells: list[Sequence[str] | None] = [

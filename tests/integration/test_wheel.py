@@ -42,7 +42,10 @@ def test_the_wheel_alone_selects_what_the_checkout_selects(
         assert ended.returncode == 0, ended.stdout[-4_000:] + ended.stderr[-4_000:]
         return ended.stdout
 
-    mira("run")
+    said = mira("run")
+    assert "What was kept" in said
+    assert "of the judge in this run, $0.00" in said
+    assert "Next: mira selection show default --config mira.yaml" in said
     table = folder / "a lake" / "warehouse" / "wheel.db" / "selected_documents"
     rows = deltalake.DeltaTable(str(table)).to_pyarrow_table(columns=["doc_id"])
     assert set(rows["doc_id"].to_pylist()) == selected_here
