@@ -124,6 +124,15 @@ def sql_command(
     run_statement(settings, statement or "", shown_as, rows, write)
 
 
+@app.command("shell")
+def shell_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
+    """Commands and SQL, one a line: Spark starts once, and each answers in a second or two."""
+    load(config, overrides or ())
+    from mira_spark.cli.shell import run_shell
+
+    run_shell(app, config, overrides or ())
+
+
 app.command("what-if")(selection.what_if_command)
 app.command("explain")(selection.explain_command)
 app.command("export")(selection.export_command)

@@ -234,3 +234,26 @@ def test_one_statement_and_one_way_to_show_it_are_asked_for(arguments: tuple[str
 def test_a_file_of_a_statement_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.sql cannot be read"):
         main.app(["sql", "--file", str(tmp_path / "none.sql")], standalone_mode=False)
+
+
+def test_a_shell_runs_commands_and_sql_and_goes_on_after_what_fails(
+    sql: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        "select n + 40 as answer from t order by n", "", "sql --json \"select 'an object' as it\"",
+        "select nothing_like_it from t", "drop table t", "sql --rows", "sql 'not closed",
+        "select 7", "exit", "select 8",
+    ]  # fmt: skip
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    with console.capture() as capture:
+        main.app(["shell", *sql], standalone_mode=False)
+    said = capture.get().splitlines()
+    assert [line.split()[0] for line in said if line.strip()] == [
+        "a", "answer", "41", "42", "MiraError:", "InputError:", "UsageError:", "UsageError:", "7",
+        "7",
+    ]  # fmt: skip
+
+
+def test_a_shell_without_tables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there are no tables"):
+        main.app(["shell", "--set", f"folder={tmp_path}"], standalone_mode=False)
