@@ -2,9 +2,10 @@
 
 Nothing here reads a table and nothing the page shows comes from elsewhere than `ReportData`.
 Every name and text in it is untrusted: the template escapes, and so does `report_plots`. The page
-forbids the browser to load anything.
+forbids the browser to load anything, and to run a script that it was not written with.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -12,6 +13,7 @@ from typing import Any
 
 from mira_spark.errors import ConfigError
 from mira_spark.report import groups as report_groups, plots
+from mira_spark.report.warnings import warning_lines
 from mira_spark.rubrics.audit import Audit
 
 _Row = Mapping[str, Any]
@@ -19,6 +21,8 @@ _Rows = Sequence[_Row]
 
 HEURISTIC = "heuristic:"
 NOTHING = "\N{EN DASH}"
+_PLOTLY_SCRIPT = "<script>"
+"""How plotly begins the scripts of its figures."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class ReportData:
     `histogram`: documents, tokens and quality_sum (over its documents) by source_group, source,
     `bin` (lower edge, thousandths, BIN wide; None: quarantined) and `place` (above, at, below the
     cut). `judge_calls`: summed by judge, purpose and outcome, with `calls`. `examples`: see
-    `groups.examples`. `student_figures` and `noise_checks`: those of whole groups.
+    `groups.examples`. `student_figures` and `noise_checks`: those of whole groups. `budgets`: see
+    `budgets.budget_rows`.
     """
 
     package_version: str
@@ -48,6 +53,7 @@ class ReportData:
     noise_checks: _Rows = field(default=())
     judge_calls: _Rows = field(default=())
     examples: _Rows = field(default=())
+    budgets: _Rows = field(default=())
     runs: _Rows = field(default=())
 
 
@@ -77,23 +83,47 @@ def render(data: ReportData) -> str:
     }
     page = resources.files("mira_spark.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     groups = report_groups.groups(data.groups, data.cutoffs, data.histogram)
-    return environment.from_string(page).render(
+    total = report_groups.total(groups)
+    counting = {row["student_id"] for row in data.cutoffs}
+    nonce = secrets.token_urlsafe(16)
+    written = environment.from_string(page).render(
         data=data,
+        nonce=nonce,
         groups=groups,
-        total=report_groups.total(groups),
+        total=total,
+        warnings=warning_lines(groups, data.students, data.student_figures, counting),
+        slider=_slider(data.budgets, groups),
+        frontier=plots.frontier(data.budgets, data.selection["budget_tokens"], total.tokens),
         heuristic=any(judge.startswith(HEURISTIC) for judge in data.judges),
         histograms=plots.histograms(groups, data.histogram),
         rubrics=report_groups.by(data.rubrics, "source_group"),
         audits={audit.source_group: audit for audit in data.audits},
         agreement=report_groups.by(data.agreement, "source_group"),
         students=report_groups.by(data.students, "source_group"),
-        counting={row["student_id"] for row in data.cutoffs},
+        counting=counting,
         figures=report_groups.figures(data.student_figures),
         noise=report_groups.by(data.noise_checks, "student_id"),
         heatmaps=plots.heatmaps(data.students, data.student_reliability),
         examples=report_groups.examples(data.examples),
         plotly_js=get_plotlyjs(),
     )
+    return written.replace(_PLOTLY_SCRIPT, f'<script nonce="{nonce}">')
+
+
+def _slider(budgets: _Rows, groups: Sequence[report_groups.GroupFigures]) -> dict[str, Any]:
+    """What the slider shows, in the order of `budgets`; `kept` by source in the order of `groups`,
+    documents and then tokens. No names are in it."""
+    sources = [source.name for group in groups for source in group.sources]
+    nothing = (0, 0)
+    return {
+        "percents": [row["percent"] for row in budgets],
+        "tokens": [row["budget_tokens"] for row in budgets],
+        "means": [row["mean_quality"] for row in budgets],
+        "kept": [
+            [[row["kept"].get(source, nothing)[place] for row in budgets] for place in (0, 1)]
+            for source in sources
+        ],
+    }
 
 
 def count(number: int | None) -> str:

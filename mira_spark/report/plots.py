@@ -32,6 +32,31 @@ def histograms(groups: Sequence[GroupFigures], histogram: Sequence[ReportRow]) -
     }
 
 
+def frontier(budgets: Sequence[ReportRow], budget_tokens: int, total_tokens: int) -> Any:
+    """The mean quality of what each budget would keep, the selection's budget marked; empty where
+    no budget is given."""
+    from plotly import graph_objects as go
+
+    shown = [row for row in budgets if row["mean_quality"] is not None]
+    if not shown:
+        return ""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[row["percent"] for row in shown],
+        y=[row["mean_quality"] / 1000 for row in shown],
+        mode="lines",
+        line={"color": plots.COLOUR, "width": 2},
+        hovertemplate="%{x} % of the tokens<br>mean quality %{y:.2f}<extra></extra>",
+    )
+    line = {"color": plots.CUT_COLOUR, "width": 1.5, "dash": "dash"}
+    figure.add_vline(x=100 * budget_tokens / max(1, total_tokens), line=line)
+    plots.lay_out(figure, height=260, margin={"l": 64, "r": 16, "t": 16, "b": 48})
+    figure.update_xaxes(range=[0, 100], ticksuffix=" %", showgrid=False, ticks="outside")
+    figure.update_xaxes(title={"text": "budget, share of the corpus' tokens", "standoff": 8})
+    figure.update_yaxes(title="mean quality of what is kept", gridcolor=plots.GRID)
+    return _fragment(figure, "frontier")
+
+
 def heatmaps(students: Sequence[ReportRow], reliability: Sequence[ReportRow]) -> dict[str, str]:
     """Student to the plot of its agreement with the judge; none where nothing is recorded."""
     cells_of = by(reliability, "student_id")

@@ -13,11 +13,13 @@ from mira_spark.lake import runs, storage
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.report import page, rows as report_rows
+from mira_spark.report.budgets import budget_rows
 from mira_spark.report.page import ReportData
 from mira_spark.rubrics.audit import Audit
 from mira_spark.rubrics.current import rubric_from_rows
 from mira_spark.scoring.current_scores import current_scores
 from mira_spark.selection import record, unscored
+from mira_spark.selection.histogram import KEYS, SUMS, bins_from_rows
 from mira_spark.settings.root import Settings
 
 SETTINGS = ("report", "selection")
@@ -86,11 +88,15 @@ def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
     for name, version in versions.items():
         histogram = histogram.filter(F.col(name) == version)
     histogram = histogram.filter(F.col("candidates") == selection["candidates"])
+    by_students = F.col("student_id").isin([c["student_id"] for c in cutoff_rows])
+    bins = bins_from_rows(histogram.filter(by_students).select(*KEYS, *SUMS).toArrow())
+    chosen = record.selection_named(lake, selection["selection_id"]).settings
+    sizes = _groups(lake, settings, selection["documents_version"])
     return ReportData(
         package_version=runs.package_version(),
         selection=selection,
         judges=_judges(lake, rubrics),
-        groups=_groups(lake, settings, selection["documents_version"]),
+        groups=sizes,
         cutoffs=cutoff_rows,
         histogram=_rows(report_rows.binned(histogram, cutoffs)),
         rubrics=_rows(report_rows.anchors(rubrics)),
@@ -103,6 +109,7 @@ def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
         judge_calls=_rows(report_rows.summed_calls(lake.read("judge_calls"))),
         examples=_examples(lake, settings, versions, cutoff_rows, students, reliability),
         runs=_rows(report_rows.last_runs(lake.read("runs"))),
+        budgets=list(budget_rows(bins, chosen, sum(row["tokens"] for row in sizes))),
     )
 
 

@@ -1,6 +1,7 @@
 """The report shows what it is given, whole and escaped, and loads nothing."""
 
 import dataclasses
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -37,6 +38,7 @@ PARTS = (
     "judge_calls",
     "examples",
     "runs",
+    "budgets",
 )
 
 
@@ -114,6 +116,19 @@ def _students() -> list[dict[str, Any]]:
             "gate_reasons": [f"gain of {g} is 0.83, needed above 0.50"],
         }
         for g in GROUPS
+    ]
+
+
+def _budgets() -> list[dict[str, Any]]:
+    """Of three budgets of the corpus' tokens."""
+    return [
+        {
+            "percent": percent,
+            "budget_tokens": 37_037 * percent,
+            "mean_quality": 9_000.0 - 10 * percent,
+            "kept": {s: (10 * percent, 12_345 * percent) for _, s in _sources()},
+        }
+        for percent in (20, 40, 60)
     ]
 
 
@@ -235,6 +250,7 @@ def _data(**changes: Any) -> ReportData:
             }
         ],
         examples=[_example("highest"), _example("lowest")],
+        budgets=_budgets(),
         runs=[
             {
                 "run_id": "20260304T050607-abc123",
@@ -321,7 +337,7 @@ def test_what_a_rubric_separates_is_shown_with_its_warnings() -> None:
     scored = ScoredDocuments("labels", ids, ["web"] * 60, scores, np.full_like(scores, np.nan))
     group = _data().cutoffs[0]["source_group"]
     page = render(_data(audits=[audit(group, "r", names, scored)]))
-    assert page.count("<h3>What the rubric separates</h3>") == 1
+    assert page.count("<summary>What the rubric separates</summary>") == 1
     assert "By 60 documents of its labels, within sources." in page
     assert "clear &lt;b&gt;" in page
     assert "<li>slot 2, &#39;new&#39;, separates nothing" in page
@@ -353,7 +369,7 @@ def test_a_source_without_a_score_is_said_to_have_none() -> None:
     page = _Page(render(_data(cutoffs=cutoffs, histogram=histogram)))
     assert f"stdlib 1,000 1,234,567 {NOTHING} not scored 0 0 0.0%" in page.text
     assert "No document of this group has a score." in page.text
-    assert "group_b has no scores: its 1,000 documents took no part" in page.text
+    assert "group_b has no scores: its 1,000 documents took no part in the selection" in page.text
     assert "40.0% of the corpus' 3,703,701 tokens" in page.text
 
 
@@ -479,12 +495,38 @@ def test_hostile_names_are_text_in_the_plots() -> None:
 def test_nothing_is_loaded() -> None:
     page = render(_data())
     for tag, attributes in _Page(page).elements:
-        assert not {"src", "href", "srcset", "data", "action"} & set(attributes), tag
+        assert not {"src", "srcset", "data", "action"} & set(attributes), tag
+        assert (attributes.get("href") or "#").startswith("#"), tag
         assert tag not in ("link", "iframe", "img", "object", "embed", "base")
     assert "default-src 'none'" in page
     style = page[page.index("<style>") : page.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
+
+
+def test_only_scripts_of_the_page_itself_may_run() -> None:
+    page = _Page(render(_hostile()))
+    (policy,) = [found["content"] or "" for _, found in page.elements
+                 if found.get("http-equiv") == "Content-Security-Policy"]  # fmt: skip
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'", policy)
+    assert nonce is not None
+    for tag, found in page.elements:
+        if tag == "script":
+            assert found == {"nonce": nonce[1]} or found["type"] == "application/json"
+        assert not any(name.startswith("on") for name in found)
+    assert nonce[1] not in render(_hostile()), "another page, another number"
+
+
+def test_the_slider_has_the_figures_of_each_budget_in_the_order_of_the_table() -> None:
+    page = _Page(render(_data()))
+    slider = json.loads(next(script for script in page.scripts if '"percents"' in script[:200]))
+    assert slider["percents"] == [20, 40, 60]
+    assert slider["tokens"] == [37_037 * percent for percent in (20, 40, 60)]
+    assert slider["kept"] == [[[200, 400, 600], [246_900, 493_800, 740_700]]] * 3
+    rows = [found for tag, found in page.elements if tag == "tr" and "data-source" in found]
+    assert [row["data-source"] for row in rows] == ["0", "1", "2"]
+    assert [row["data-tokens"] for row in rows] == ["1234567"] * 3
+    assert "What other budgets would keep" not in _Page(render(_data(budgets=()))).text
 
 
 def test_plotly_is_there_once() -> None:
