@@ -65,7 +65,7 @@ def status_command(config: ConfigOption = None, overrides: Overrides = None) -> 
     settings = load(config, overrides or ())
     from mira_spark.cli.status import show_status
 
-    show_status(settings)
+    show_status(settings, config)
 
 
 @judge_app.command("retry")

@@ -1,5 +1,7 @@
 """`mira status`: what is done, what is stale and why."""
 
+import shlex
+
 from mira_spark import pipeline
 from mira_spark.cli.opening import open_tables
 from mira_spark.errors import BusyError
@@ -10,8 +12,9 @@ from mira_spark.selection import lost_versions, record
 from mira_spark.settings.root import Settings
 
 
-def show_status(settings: Settings) -> None:
-    """A line for each step, how far a scoring is, and selections whose tables are lost."""
+def show_status(settings: Settings, config: str | None) -> None:
+    """A line for each step, how far a scoring is, selections whose tables are lost, and the next
+    command."""
     try:
         lake = open_tables(settings)
     except BusyError:
@@ -20,7 +23,8 @@ def show_status(settings: Settings) -> None:
         raise
     finished = runs.last_finished(lake, settings.selection.name)
     rows = []
-    for step, state in pipeline.status(lake, settings).items():
+    states = pipeline.status(lake, settings)
+    for step, state in states.items():
         last = finished.get(step)
         when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
         rows.append((step, state, when, last["message"] if last else ""))
@@ -31,3 +35,6 @@ def show_status(settings: Settings) -> None:
         lake, record.latest_by_name(record.all_selections(lake))
     ).values():
         say((line, "red"))
+    is_done = all(state.partition(":")[0] in ("done", "degraded") for state in states.values())
+    command = f"mira selection show {settings.selection.name}" if is_done else "mira run"
+    say(f"Next: {command}{f' --config {shlex.quote(config)}' if config else ''}")

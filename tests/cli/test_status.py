@@ -7,11 +7,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark import pipeline
+from mira_spark.cli.status import show_status
 from mira_spark.corpus.groups import source_groups
 from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.progress import console
 from mira_spark.scoring import checks
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.root import Settings
@@ -61,7 +63,9 @@ def test_a_second_selection_leaves_the_first_done(made: Made) -> None:
     assert lake.version("selections") == before
 
 
-def test_a_degraded_step_is_shown_as_degraded_with_its_message(made: Made) -> None:
+def test_a_degraded_step_is_shown_as_degraded_with_its_message_and_the_next_command(
+    made: Made, home: Path
+) -> None:
     """Also after it was asked for again and had nothing to do."""
     lake, settings = made
     scorers = champion_scorers(
@@ -76,3 +80,7 @@ def test_a_degraded_step_is_shown_as_degraded_with_its_message(made: Made) -> No
     lake.append_rows([runs.idle_row(plan, last, "later")], "runs", "later")
     state = pipeline.status(lake, settings)["score_documents"]
     assert state == "degraded: no champion for group_c"
+    with console.capture() as capture:
+        show_status(settings.model_copy(update={"folder": home}), "my file.yaml")
+    assert "no champion for group_c" in capture.get()
+    assert capture.get().splitlines()[-1] == "Next: mira run --config 'my file.yaml'"
