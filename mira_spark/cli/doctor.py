@@ -1,4 +1,4 @@
-"""`mira doctor`: what is wrong with a lake, and mending it."""
+"""`mira doctor`: what is wrong with the machine, the settings or a lake, and mending it."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from mira_spark.cli.options import ConfigOption, Overrides
 from mira_spark.errors import ConfigError, ReconciliationError
-from mira_spark.process.progress import say
+from mira_spark.process.progress import say, show_table
 from mira_spark.settings.root import load
 
 
@@ -20,14 +20,24 @@ def doctor_command(
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
-    """Check a lake: whether its tables lie in its folder, and whether documents are there twice."""
+    """Check what a run needs: Java, packages, room, the judge, MLflow; and of a lake that is there
+    whether its tables lie in its folder and whether documents are there twice."""
     settings = load(config, overrides or ())
     if adopt and settings.session != "local":
         raise ConfigError("--adopt is for a local folder; on a platform the catalog says where")
+    from mira_spark.cli.machine_checks import machine_checks
     from mira_spark.cli.opening import open_tables
     from mira_spark.corpus import repeated
     from mira_spark.lake import adoption, leases, runs, session
 
+    checks = [] if adopt or repair else list(machine_checks(settings))
+    if checks:
+        rows = [(check.what, check.state, check.remedy or "") for check in checks]
+        show_table(("", "", "what mends it"), rows)
+    ending = typer.Exit(3 if any(check.remedy for check in checks) else 0)
+    if checks and settings.session == "local" and not session.has_catalog(settings.driver_files):
+        say("there are no tables yet: mira run makes them")
+        raise ending
     if adopt:
         folder = settings.driver_files.absolute()
         session.hold(folder)
@@ -48,3 +58,4 @@ def doctor_command(
         say(str(error))
         raise typer.Exit(3) from error
     say("every document is there once")
+    raise ending

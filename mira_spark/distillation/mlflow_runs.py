@@ -41,16 +41,22 @@ def quiet() -> Iterator[None]:
 
 
 def client(place: Registry) -> Any:
-    """A client of the tracking server and registry that the settings name; where they name none,
-    of the platform's, or of SQLite in the driver's folder where the platform has none."""
+    """A client of the tracking server and registry of `tracking_uri`."""
     from mlflow.tracking import MlflowClient
 
-    uri = place.settings.tracking_uri
-    if uri is None and _has_own_server(place):
-        uri = f"sqlite:///{place.driver_files.absolute()}/mlflow.db"
+    uri = tracking_uri(place)
     # On Databricks the registry is not the tracking server; which one it is, is the platform's.
     own = uri is not None and not uri.startswith("databricks")
     return MlflowClient(uri, uri if own else None)
+
+
+def tracking_uri(place: Registry) -> str | None:
+    """The server that the settings name; where they name none, the platform's (None), or SQLite in
+    the driver's folder where the platform has none."""
+    uri = place.settings.tracking_uri
+    if uri is None and _has_own_server(place):
+        return f"sqlite:///{place.driver_files.absolute()}/mlflow.db"
+    return uri
 
 
 def experiment(client: Any, place: Registry) -> str:
