@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from mira_spark.cli.options import ConfigOption, Overrides, RunId
-from mira_spark.errors import EXIT_CODES
+from mira_spark.errors import EXIT_CODES, ConfigError
 from mira_spark.process import failures, interruption
 from mira_spark.process.progress import say_error
+from mira_spark.settings.corpus import NO_INPUT
 from mira_spark.settings.root import load
 
 STEP_HELP = {
@@ -58,6 +59,8 @@ def run_steps(
 ) -> int:
     """Load the settings, do the steps; the exit code. A run of all of them says what it left."""
     settings = load(config, overrides)
+    if "ingest_corpus" in steps and not settings.corpus.inputs and settings.corpus.input is None:
+        raise ConfigError(NO_INPUT)
     from mira_spark import pipeline
     from mira_spark.cli import summary
     from mira_spark.cli.opening import open_lakehouse
