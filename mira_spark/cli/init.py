@@ -1,6 +1,5 @@
 """`mira init`: a configuration for a corpus of one's own, after a look at its files."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -52,6 +51,6 @@ def init_command(
 
 def _ask(ours: str, likeliest: str | None) -> str | None:
     """The column that a person names; none for an empty line without a likeliest one."""
-    shown = re.sub("_", " ", ours)
+    shown = ours.replace("_", " ")
     answer = typer.prompt(f"which column has the {shown}", default=likeliest or "", type=str)
     return str(answer).strip() or None
