@@ -20,7 +20,7 @@ from mira_spark.students.artefact import MANIFEST
 CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST_TAG = "artefact_sha256"
 DIGEST_LENGTH = 12
-_GONE = re.compile(r"No such (artifact|file)|NoSuchKey|404 Client Error|does not exist")
+_GONE = re.compile(r"No such (artifact|file)|NoSuchKey|404 Client Error")
 """What MLflow and its stores say of files that are not there."""
 
 
