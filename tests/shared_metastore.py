@@ -21,7 +21,11 @@ import pyspark
 
 from tests import cluster
 
-DERBY = "10.16.1.1"
+ARTEFACTS = (
+    "org.apache.derby:derbynet:10.16.1.1",
+    "org.apache.derby:derbyclient:10.16.1.1",
+    f"io.delta:delta-storage:{version('delta-spark')}",  # whose log stores ours is made of
+)
 JARS = Path(pyspark.__file__).parent / "jars"
 LOG_STORE = """
 package drill;
@@ -58,9 +62,9 @@ class Platform:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         jars = folder / "jars"
-        for artefact in ("derbynet", "derbyclient"):
-            _java("-jar", next(JARS.glob("ivy-*.jar")), "-dependency", "org.apache.derby", artefact,
-                  DERBY, "-retrieve", f"{jars}/[artifact].[ext]")  # fmt: skip
+        for artefact in ARTEFACTS:  # by the client of Maven that Spark brings
+            _java("-jar", next(JARS.glob("ivy-*.jar")), "-dependency", *artefact.split(":"),
+                  "-confs", "default", "-retrieve", f"{jars}/[artifact].[ext]")  # fmt: skip
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -79,9 +83,8 @@ class Platform:
             source = self.folder / "drill" / "LinkLogStore.java"
             source.parent.mkdir()
             source.write_text(LOG_STORE)
-            libraries = os.pathsep.join(
-                map(str, [_storage(), *JARS.glob("hadoop-client-api-*.jar")])
-            )
+            jars = [self.folder / "jars" / "*", *JARS.glob("hadoop-client-api-*.jar")]
+            libraries = os.pathsep.join(map(str, jars))
             command = ["javac", "-cp", libraries, "-d", str(classes), str(source)]
             # The options of the tests' Spark are too much for the compiler's small memory.
             environment = {k: v for k, v in os.environ.items() if k != "JAVA_TOOL_OPTIONS"}
@@ -90,7 +93,8 @@ class Platform:
 
     def driver(self) -> "Driver":
         """A driver whose Spark is configured from outside, as on a platform."""
-        jars = f"{self.log_store()}:{_storage()}:{self.folder}/jars/derbyclient.jar"
+        names = ("delta-storage", "derbyclient")
+        jars = ":".join([str(self.log_store()), *(f"{self.folder}/jars/{n}.jar" for n in names)])
         conf = {
             "spark.jars.packages": cluster.delta_package(),
             "spark.driver.extraClassPath": jars,
@@ -161,14 +165,6 @@ class Driver:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(60)
-
-
-def _storage() -> Path:
-    """The jar of Delta's log stores, where Spark's own client of Maven laid it."""
-    (jar,) = (Path.home() / ".ivy2.5.2" / "jars").glob(
-        f"io.delta_delta-storage-{version('delta-spark')}.jar"
-    )
-    return jar
 
 
 def _java(*arguments: object) -> None:
