@@ -2,53 +2,22 @@
 # MAGIC %md
 # MAGIC # A corpus, its rubrics, its scores, and what a selection kept
 # MAGIC
-# MAGIC A walk through the tables that `make demo` leaves. Here, run it with
-# MAGIC `.venv/bin/python notebooks/01_explore_corpus.py`; arguments are settings that differ from
-# MAGIC the defaults (`namespace=mira`), a lone one is the folder. On Databricks: the widget.
+# MAGIC A walk through the tables that `make demo` leaves. After it, run this with
+# MAGIC
+# MAGIC ```
+# MAGIC .venv/bin/python notebooks/01_explore_corpus.py .mira/demo.yaml
+# MAGIC ```
+# MAGIC
+# MAGIC Arguments are a settings file and `key=value` over it. On Databricks the widget has them.
 
 # COMMAND ----------
 
-import sys
-from typing import Any
-
 import plotly.express as px
 import plotly.graph_objects as go
-from pyspark.sql import DataFrame
 
-from mira_spark.cli.opening import open_lakehouse
-from mira_spark.lake.tables import Lakehouse
-from mira_spark.settings.root import load
+from mira_spark.cli.notebook import open_notebook
 
-notebook: dict[str, Any] = globals()
-if "dbutils" in notebook:
-    notebook["dbutils"].widgets.text("settings", "session=platform namespace=main.mira")
-    arguments = notebook["dbutils"].widgets.get("settings").split()
-else:
-    arguments = sys.argv[1:]
-settings = load(None, [a if "=" in a else f"folder={a}" for a in arguments])
-if "spark" in notebook:
-    lake = Lakehouse(notebook["spark"], settings.namespace)
-else:
-    lake = open_lakehouse(settings)
-lake.use()
-
-
-def show(rows: DataFrame) -> None:
-    """A table: the notebook's own, or text."""
-    if "dbutils" in notebook:
-        notebook["display"](rows)
-    else:
-        rows.show(100, truncate=60)
-
-
-def plot(figure: go.Figure, name: str) -> None:
-    """A plot: in the notebook, or an HTML file beside the report."""
-    if "display" in notebook:
-        notebook["display"](figure)
-    else:
-        report = settings.report.path or settings.folder / "report.html"
-        figure.write_html(report.with_name(f"{name}.html"))
-
+notebook = open_notebook(globals())
 
 # COMMAND ----------
 
@@ -59,8 +28,8 @@ def plot(figure: go.Figure, name: str) -> None:
 
 # COMMAND ----------
 
-show(
-    lake.execute("""
+notebook.show(
+    notebook.sql("""
         SELECT source_group, source, count(*) AS documents, sum(n_tokens) AS tokens,
                any_value(nearest_source) AS nearest, round(any_value(nearest_cosine), 2) AS cosine
         FROM corpus JOIN (
@@ -80,14 +49,14 @@ show(
 
 # COMMAND ----------
 
-ranked = lake.execute("""
+ranked = notebook.sql("""
     SELECT source_group, name,
            row_number() OVER (PARTITION BY source_group ORDER BY document_share DESC, slot) AS place
     FROM rubrics WHERE rubric_id IN (
         SELECT max_by(rubric_id, approved_at) FROM rubrics
         WHERE status = 'approved' GROUP BY source_group)
 """)
-show(ranked.groupBy("place").pivot("source_group").agg({"name": "first"}).orderBy("place"))
+notebook.show(ranked.groupBy("place").pivot("source_group").agg({"name": "first"}).orderBy("place"))
 
 # COMMAND ----------
 
@@ -98,7 +67,7 @@ show(ranked.groupBy("place").pivot("source_group").agg({"name": "first"}).orderB
 
 # COMMAND ----------
 
-spread = lake.execute("""
+spread = notebook.sql("""
     SELECT source,
            transform(percentile(quality, array(0.1, 0.25, 0.5, 0.75, 0.9)), q -> q / 1000) AS points
     FROM scored_documents WHERE status = 'scored'
@@ -107,7 +76,7 @@ spread = lake.execute("""
 low, q1, median, q3, high = zip(*spread["points"], strict=True)
 box = go.Box(x=spread["source"], lowerfence=low, q1=q1, median=median, q3=q3, upperfence=high)
 figure = go.Figure(box).update_layout(title="Quality by source: 10, 25, 50, 75 and 90 %")
-plot(figure.update_yaxes(title="points of 0-10"), "quality_by_source")
+notebook.plot(figure.update_yaxes(title="points of 0-10"), "quality_by_source")
 
 # COMMAND ----------
 
@@ -118,15 +87,17 @@ plot(figure.update_yaxes(title="points of 0-10"), "quality_by_source")
 
 # COMMAND ----------
 
-kept = lake.execute("""
+kept = notebook.sql("""
     SELECT source_group, source, kept_documents, kept_tokens, quality_cut / 1000 AS cut,
            round(kept_tokens / total_tokens, 3) AS share_of_tokens
     FROM selection_cutoffs WHERE selection_id = (
         SELECT max_by(selection_id, created_at) FROM selections)
     ORDER BY source_group, source
 """)
-show(kept)
-best = lake.read("selected").selectExpr("source", "quality / 1000 AS quality", "doc_id")
-show(best.orderBy("quality", "doc_id", ascending=[False, True]).limit(10))
+notebook.show(kept)
+best = notebook.lake.read("selected").selectExpr("source", "quality / 1000 AS quality", "doc_id")
+notebook.show(best.orderBy("quality", "doc_id", ascending=[False, True]).limit(10))
 bars = px.bar(kept.toPandas(), x="source", y="share_of_tokens", color="source_group")
-plot(bars.update_layout(title="Share of each source's tokens that is kept"), "kept_by_source")
+notebook.plot(
+    bars.update_layout(title="Share of each source's tokens that is kept"), "kept_by_source"
+)

@@ -12,18 +12,23 @@ from mira_spark.lake import leases, runs
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, say_text
 from mira_spark.rubrics import current, signing
+from mira_spark.rubrics.audit import Audit
 from mira_spark.settings.root import Settings
 
 
 def export_rubrics(settings: Settings, out: Path | None) -> None:
     """Write the rubrics with their evidence as YAML into a file, or to the terminal."""
-    lake = open_lakehouse(settings)
-    text = signing.export(lake, _discoveries(lake, settings))
+    text = rubrics_yaml(open_lakehouse(settings), settings)
     if out is None:
         say_text(text)
         return
     out.write_text(text, encoding="utf-8")
     say(f"the rubrics are in {out}: edit them, then mira rubrics import {out}")
+
+
+def rubrics_yaml(lake: Lakehouse, settings: Settings) -> str:
+    """The rubrics that count now with their evidence, to be edited. InputError without any."""
+    return signing.export(lake, _discoveries(lake, settings))
 
 
 def import_rubrics(settings: Settings, file: Path) -> None:
@@ -46,19 +51,24 @@ def approve_rubrics(settings: Settings, ids: Sequence[str], by: str) -> None:
 def audit_rubrics(settings: Settings) -> None:
     """Print whether the rubrics tell documents apart."""
     lake = open_tables(settings)
-    discoveries = _discoveries(lake, settings)
-    rubrics = current.latest_rubrics(lake, discoveries)
-    asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
-    ids = {r.rubric_id: labelling.labelling_id(r.rubric_id, asking_id) for r in rubrics}
-    audited = set()
-    for found in audits(lake, rubrics, ids, discoveries):
-        show_audit(found)
-        audited.add(found.source_group)
-    for group in sorted(set(discoveries) - audited):
+    audited = rubric_audits(lake, settings)
+    for each in audited:
+        show_audit(each)
+    groups = {each.source_group for each in audited}
+    for group in sorted(set(_discoveries(lake, settings)) - groups):
         say(
             f"{group}: no document was scored on a rubric yet: run label_documents first, or "
             "discover with discovery.selection=separating"
         )
+
+
+def rubric_audits(lake: Lakehouse, settings: Settings) -> list[Audit]:
+    """The audit of the latest rubric of each group that has documents scored on it."""
+    discoveries = _discoveries(lake, settings)
+    rubrics = current.latest_rubrics(lake, discoveries)
+    asking_id = forms.asking_id(settings.judge, "labelling", settings.labelling.generation)
+    ids = {r.rubric_id: labelling.labelling_id(r.rubric_id, asking_id) for r in rubrics}
+    return list(audits(lake, rubrics, ids, discoveries))
 
 
 def _discoveries(lake: Lakehouse, settings: Settings) -> dict[str, str]:

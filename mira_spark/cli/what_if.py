@@ -14,8 +14,20 @@ from mira_spark.settings.root import Settings
 
 
 def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_id: str) -> None:
-    """Print what the budgets and policies would keep of the candidates there are now; counts them
-    first, and says so, where no histogram of them stands."""
+    """Print what the budgets and policies would keep."""
+    answered, notes = budget_answers(lake, settings, budgets, policies, run_id)
+    for answer in answered:
+        _show_answer(answer)
+    for note in notes:
+        say(note)
+
+
+def budget_answers(
+    lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_id: str
+) -> tuple[list[BudgetAnswer], list[str]]:
+    """What the budgets and policies, each divided by commas, would keep of the candidates there
+    are now, and lines of what is not in it. Counts the candidates first, and says so, where no
+    histogram of them stands. InputError for a budget or policy that is none."""
     chosen = settings.selection
     asked = alternatives(chosen, budgets, policies)
     candidates.check(chosen)
@@ -37,12 +49,9 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     groups = source_groups(lake, settings.source_grouping)
     left = unscored.count_unscored(lake, groups, state, bins)
     left.check(chosen)
-    for answer in answers(bins, asked, left.corpus_tokens):
-        _show_answer(answer)
-    for line in left.lines():
-        say(line)
     versions = "documents version {}, scores version {}".format(*state.versions)
-    say(f"from the histogram of {versions}; the documents at the cut are in proportion")
+    counted_from = f"from the histogram of {versions}; the documents at the cut are in proportion"
+    return answers(bins, asked, left.corpus_tokens), [*left.lines(), counted_from]
 
 
 def _show_answer(answer: BudgetAnswer) -> None:

@@ -1,6 +1,6 @@
 """Keep the best documents under the token budget. Reads `scores`, `near_duplicates` and
 `contaminated`; writes `score_histogram`, `selections`, `selection_cutoffs`, `selected_documents`
-and the views `selected`, `selected_<name>`."""
+and the views `selected`, `selected_<name>` and those of `helper_views`."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +16,15 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import reach
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.scoring.current_scores import current_scores
-from mira_spark.selection import candidates, choice, histogram, unscored, user_tables, views
+from mira_spark.selection import (
+    candidates,
+    choice,
+    helper_views,
+    histogram,
+    unscored,
+    user_tables,
+    views,
+)
 from mira_spark.selection.allocation import allocation_policy
 from mira_spark.selection.choice import Choice
 from mira_spark.selection.histogram import QUARANTINED, Bins
@@ -99,6 +107,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     lake.replace_rows([_row(selected, digest, now)], "selections", *here)
     reach("selection.written")
     views.replace_views(lake, current_grouping_id(lake, settings.source_grouping), selected)
+    helper_views.create_helper_views(lake)
     idle = _idle_exclusions(lake, settings, state)
     message = "; ".join([_message(selected, bins, left.corpus_tokens), *idle, *left.lines()])
     return Outcome(message, rows_in=bins.documents, rows_out=selected.documents)

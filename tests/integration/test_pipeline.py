@@ -4,13 +4,9 @@ The tests of this file share one schema and build on one another, in the order w
 """
 
 import json
-import re
-import runpy
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from unittest import mock
 
 import mlflow
 import pytest
@@ -29,9 +25,6 @@ from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import order
 from mira_spark.settings.root import Settings, load
 from tests.distillation.test_registry import tracked_at
-
-QUERIES = Path(__file__).parents[2] / "notebooks" / "queries.md"
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_explore_corpus.py"
 
 
 @pytest.fixture(scope="module")
@@ -222,28 +215,6 @@ def test_labels_are_readable_in_sql_with_names_and_reasons(lake: Lakehouse) -> N
     row = points.filter("score IS NOT NULL").orderBy("doc_id", "slot").limit(1).collect()[0]
     assert row["name"]
     assert row["reason"]
-
-
-def test_the_notebook_runs_and_leaves_its_plots(lake: Lakehouse, settings: Settings) -> None:
-    arguments = [f"folder={settings.folder}", f"namespace={settings.namespace}"]
-    try:
-        with mock.patch.object(sys, "argv", ["notebook", *arguments]):
-            runpy.run_path(str(NOTEBOOK), {"spark": lake.spark})
-    finally:
-        lake.spark.sql("USE default")
-    assert len(list(settings.folder.glob("*.html"))) == 3, "the report and two plots"
-
-
-def test_every_query_of_the_page_of_queries_runs(lake: Lakehouse) -> None:
-    queries = re.findall(r"```sql\n(.*?)```", QUERIES.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(queries) == 10
-    lake.use()
-    try:
-        rows = [len(lake.spark.sql(query).collect()) for query in queries]
-    finally:
-        lake.spark.sql("USE default")
-    empty = {place for place, count in enumerate(rows) if not count}
-    assert empty <= {6, 7}, "nothing may be quarantined or rejected"
 
 
 def test_a_second_run_does_nothing_and_asks_nothing(lake: Lakehouse, settings: Settings) -> None:
