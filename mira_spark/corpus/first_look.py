@@ -1,7 +1,6 @@
 """A first look at a user's files, without Spark: what they are, their columns, and which of ours
 each may be. Only the beginning of a few files is read."""
 
-import glob
 import json
 import os
 from collections import Counter
@@ -15,16 +14,15 @@ import pyarrow.parquet as pq
 from mira_spark.corpus.conversations import read_turns
 from mira_spark.errors import InputError
 from mira_spark.lake.compression import DAMAGED, decompressed
+from mira_spark.lake.local_files import OWN_SUFFIXES, files_below, is_hidden, suffix_of_format
 from mira_spark.lake.record_files import RecordFile, RecordFormat, UnusableFileError, file_records
 
 FILES_READ, ROWS_READ = 5, 200
 """Files that are opened, and rows that are read of them together."""
-SUFFIXES = {
-    "json": "json", "jsonl": "json", "ndjson": "json", "jsonlines": "json", "jl": "json",
-    "csv": "csv", "parquet": "parquet", "parq": "parquet", "pq": "parquet", "txt": "text",
-    "md": "text", "text": "text",
-}  # fmt: skip
-COMPRESSIONS = {"gz", "gzip", "zst", "zstd", "bz2", "xz", "lzma"}
+FORMATS = dict.fromkeys(("txt", "md", "text"), "text") | {
+    suffix: kind for kind, suffixes in OWN_SUFFIXES.items() for suffix in suffixes
+}
+"""Suffix to format."""
 NAMES = {
     "messages": ("messages", "conversations", "conversation", "chat", "dialog"),
     "text": ("text", "content", "body", "document", "raw_content", "page_content", "code"),
@@ -75,7 +73,7 @@ def look(path: str) -> FirstLook:
     if not files:
         raise InputError(f"{path}: there are no files")
     kind = _kind(path, files)
-    of_kind = [file for file in files if _suffix_kind(file) in (kind, None)]
+    of_kind = [file for file in files if FORMATS.get(suffix_of_format(file)) in (kind, None)]
     if kind == "delta":
         of_kind = [file for file in files if file.endswith(".parquet")]
     try:
@@ -124,31 +122,17 @@ def _may_be(ours: str, column: SeenColumn, seen: FirstLook) -> bool:
 
 
 def _files(path: str) -> list[str]:
-    """The files at the path that are not hidden, in order."""
-    starts = [path] if os.path.exists(path) else sorted(glob.glob(path, recursive=True))
-    found: list[str] = []
-    for start in starts:
-        if os.path.isfile(start):
-            found.append(start)
-        for folder, folders, names in os.walk(start):
-            folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "_delta_log")
-            found += [os.path.join(folder, n) for n in sorted(names) if n[0] not in "._"]
-    return [file for file in found if os.path.getsize(file)]
+    """The files at the path that are neither hidden nor empty, in order."""
+    found = sorted(files_below(path))
+    return [file for file, size, _ in found if size and not is_hidden(os.path.basename(file))]
 
 
 def _kind(path: str, files: Sequence[str]) -> str:
     """The format of most files, by name; where names say nothing by what the first one holds."""
     if os.path.isdir(os.path.join(path, "_delta_log")):
         return "delta"
-    kinds = Counter(kind for file in files if (kind := _suffix_kind(file)))
+    kinds = Counter(kind for file in files if (kind := FORMATS.get(suffix_of_format(file))))
     return kinds.most_common(1)[0][0] if kinds else _content_kind(files[0])
-
-
-def _suffix_kind(file: str) -> str | None:
-    parts = os.path.basename(file).lower().split(".")[1:]
-    while parts and parts[-1] in COMPRESSIONS:
-        parts.pop()
-    return SUFFIXES.get(parts[-1]) if parts else None
 
 
 def _content_kind(file: str) -> str:

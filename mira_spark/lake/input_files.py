@@ -1,11 +1,9 @@
 """The files of a user's input: which are read, which are left out and why, what folders say."""
 
-import glob
-import itertools
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -14,13 +12,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from mira_spark.errors import InputError
+from mira_spark.lake.local_files import OWN_SUFFIXES, files_below, is_hidden, suffix_of_format
 
-_OWN_SUFFIXES = {
-    "json": {"json", "jsonl", "ndjson", "jsonlines", "jl"},
-    "csv": {"csv", "tsv", "tab", "psv"},
-    "parquet": {"parquet", "parq", "pq"},
-}
-_COMPRESSIONS = {"gz", "gzip", "zst", "zstd", "bz2", "xz", "lzma"}
 _BINARY = {"zip", "tar", "tgz", "rar", "7z", "pdf", "png", "jpg", "jpeg", "gif", "xls", "xlsx",
            "doc", "docx", "orc", "avro", "arrow", "feather", "crc", "db", "sqlite", "so",
            "pyc"}  # fmt: skip
@@ -62,7 +55,7 @@ def list_files(spark: SparkSession, path: str, kind: str, key: str) -> Listing:
     InputError, which begins with `key`, where nothing is there or nothing of it can be read.
     """
     local = _local_path(spark, path)
-    found = _below_local(local) if local is not None else _below_remote(spark, path, key)
+    found = files_below(local) if local is not None else _below_remote(spark, path, key)
     root = _fixed_part(local or path)
     exact = os.path.isfile(local) if local is not None else False
     files, left_out = [], {}
@@ -115,38 +108,8 @@ def _default_is_local(spark: SparkSession) -> bool:
     return False
 
 
-def _below_local(path: str) -> Iterator[tuple[str, int, str]]:
-    """(path, length, times of change) of every file; of a hidden folder its name alone."""
-    for start in [path] if os.path.exists(path) else sorted(_matches(path)):
-        if os.path.isfile(start):
-            yield _described(start)
-        seen: set[str] = set()
-        for folder, folders, files in os.walk(start, followlinks=True):
-            real = os.path.realpath(folder)
-            inner = [] if real in seen else sorted(folders)  # links may lead in a circle
-            seen.add(real)
-            hidden = {name for name in inner if _is_hidden(name)}
-            folders[:] = [name for name in inner if name not in hidden]
-            yield from ((f"{folder}/{name}/", 0, "") for name in hidden)
-            yield from (_described(f"{folder}/{name}") for name in files)
-
-
-def _described(path: str) -> tuple[str, int, str]:
-    stat = os.stat(path)
-    return path, stat.st_size, f"{stat.st_mtime_ns} {stat.st_ctime_ns}"
-
-
-def _matches(pattern: str) -> set[str]:
-    """The paths that a pattern matches; `{a,b}` stands for either."""
-    braces = re.search(r"\{([^{}]*)\}", pattern)
-    if not braces:
-        return set(glob.glob(pattern, recursive=True))
-    before, after = pattern[: braces.start()], pattern[braces.end() :]
-    return set(itertools.chain(*(_matches(before + e + after) for e in braces[1].split(","))))
-
-
 def _below_remote(spark: SparkSession, path: str, key: str) -> list[tuple[str, int, str]]:
-    """As `_below_local`, by Spark, which does not list what is hidden."""
+    """As `files_below`, by Spark, which does not list what is hidden."""
     try:
         files = spark.read.format("binaryFile").option("recursiveFileLookup", True).load(path)
         rows = files.select("path", "length", "modificationTime").collect()
@@ -170,24 +133,16 @@ def _fixed_part(path: str) -> str:
     return os.path.dirname(path[: found.start()]) if found else path.rstrip("/")
 
 
-def _is_hidden(name: str) -> bool:
-    """As for Spark: a partition may begin with `_`."""
-    return name.startswith(".") or (name.startswith("_") and "=" not in name)
-
-
 def _reason_to_leave_out(relative: str, kind: str, pattern: str) -> str | None:
     parts = relative.rstrip("/").split("/")
-    if any(map(_is_hidden, parts)):
+    if any(map(is_hidden, parts)):
         return "hidden"
     name = parts[-1].lower()
-    suffixes = name.split(".")[1:]
-    while suffixes and suffixes[-1] in _COMPRESSIONS:
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes else ""
-    if pattern.lower().endswith(f".{suffix}") or suffix in _OWN_SUFFIXES.get(kind, ()):
+    suffix = suffix_of_format(name)
+    if pattern.lower().endswith(f".{suffix}") or suffix in OWN_SUFFIXES.get(kind, ()):
         return None
-    others = set().union(*(each for own, each in _OWN_SUFFIXES.items() if own != kind))
-    foreign = _BINARY | (_OWN_SUFFIXES["parquet"] if kind == "text" else others | _WRITING)
+    others = set().union(*(each for own, each in OWN_SUFFIXES.items() if own != kind))
+    foreign = _BINARY | (OWN_SUFFIXES["parquet"] if kind == "text" else others | _WRITING)
     foreign |= {"txt"} if kind == "parquet" else set()
     if suffix in foreign or (kind != "text" and not suffix and name in _WITHOUT_SUFFIX):
         return f"no {kind} by its name"
