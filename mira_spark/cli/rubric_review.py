@@ -57,7 +57,7 @@ def audit_rubrics(settings: Settings) -> None:
     groups = {each.source_group for each in audited}
     for group in sorted(set(_discoveries(lake, settings)) - groups):
         say(
-            f"{group}: no document was scored on a rubric yet: run label_documents first, or "
+            f"{group}: no document was scored on a rubric yet: run mira label-documents first, or "
             "discover with discovery.selection=separating"
         )
 

@@ -14,7 +14,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.settings.evaluation import EvaluationSettings
 
 _TABLES = ("documents", "contaminated")
-_RUN = "run find_contamination first"
+_RUN = "run mira find-contamination first"
 
 
 class Check(NamedTuple):

@@ -56,4 +56,6 @@ def _property(settings: EmbedderSettings) -> str:
 
 
 def _not_grouped(lake: Lakehouse) -> InputError:
-    return InputError(f"{lake.name('source_groups')} has no grouping yet: run group_sources first")
+    return InputError(
+        f"{lake.name('source_groups')} has no grouping yet: run mira group-sources first"
+    )

@@ -39,7 +39,7 @@ def signed_rubrics(lake: Lakehouse, discoveries: Mapping[str, str]) -> dict[str,
         f"{g}: its rubric waits to be signed: read it with mira rubrics export --out FILE, sign it "
         "with mira rubrics approve --by NAME"
         if g in drafts
-        else f"no rubric for {g}: run discover_rubrics first"
+        else f"no rubric for {g}: run mira discover-rubrics first"
         for g in missing
     ]
     kind = UnsignedError if drafts.issuperset(missing) else InputError

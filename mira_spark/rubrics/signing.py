@@ -24,7 +24,9 @@ def export(lake: Lakehouse, discoveries: Discoveries) -> str:
     for rows in _by_rubric(lake, discoveries, "draft", "approved").values():
         found[rows[0]["source_group"]] = rows  # the signed ones come last
     if not found:
-        raise InputError(f"{lake.name('rubrics')} has no rubric yet: run discover_rubrics first")
+        raise InputError(
+            f"{lake.name('rubrics')} has no rubric yet: run mira discover-rubrics first"
+        )
     return rubric_file.to_yaml([_rubric_export(rows) for _, rows in sorted(found.items())])
 
 

@@ -186,7 +186,7 @@ def _explained(known: _Known, doc_id: str) -> Explanation:
     found["cut"] = record.cut_from_row(cutoff)
     if doc_id not in known.candidates:
         because = f"{cutoff['student_id']} had not scored it at version {one.version('scores')}"
-        because += ": run score_documents, then select_documents"
+        because += ": run mira score-documents, then mira select-documents"
         return Explanation(**found, set_aside=NO_SCORE, because=because)
     return Explanation(**found, **_scored(known, cutoff, known.candidates[doc_id]))
 

@@ -24,7 +24,7 @@ def baseline_versions(lake: Lakehouse, name: str) -> dict[str, str]:
     if made is None:
         raise InputError(
             f"selection.score: there are no scores of {name}: set baselines.{name} and run "
-            "score_baselines first"
+            "mira score-baselines first"
         )
     version = str(lake.version(BASELINE_SCORES))
     return {BASELINE_SCORES: version, f"baseline {name}": made.scorer.student_id}

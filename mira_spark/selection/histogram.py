@@ -195,18 +195,18 @@ def _stamp(settings: SelectionSettings, state: Pinned) -> dict[str, int | str]:
 
 def _check(found: Bins, champions: Mapping[str, str]) -> None:
     if not found.parts:
-        raise InputError("scores has none of the champions: run score_documents first")
+        raise InputError("scores has none of the champions: run mira score-documents first")
     by_group: dict[str, set[str]] = {}
     for part in found.parts:
         by_group.setdefault(part.source_group, set()).add(part.student_id)
     problems = [
         f"{group} has scores of {' and '.join(sorted(students))}: they cannot be compared; "
-        "run score_documents"
+        "run mira score-documents"
         for group, students in sorted(by_group.items())
         if len(students) > 1
     ]
     problems += [
-        f"{group} has no scores of its champion {student}: run score_documents first"
+        f"{group} has no scores of its champion {student}: run mira score-documents first"
         for group, student in sorted(champions.items())
         if student not in by_group.get(group, ())
     ]

@@ -107,7 +107,7 @@ def further_tables(
         if last is None or last["inputs"].get("documents") != str(documents):
             raise InputError(
                 f"selection.duplicates: near needs {lake.name('near_duplicates')} of the documents "
-                "as they are now: run find_duplicates first"
+                "as they are now: run mira find-duplicates first"
             )
         further["near_duplicates"] = lake.snapshot("near_duplicates")
     if chosen.contaminated == "exclude":
@@ -121,10 +121,10 @@ def scored_champions(lake: Lakehouse, grouping: Grouping, place: Registry) -> di
     """Group to the champion whose scores count. InputError when nothing was scored yet, no group
     has a champion, or one never passed its gate and nobody forced it."""
     if lake.read("scores").isEmpty():
-        raise InputError(f"{lake.name('scores')} is empty: run score_documents first")
+        raise InputError(f"{lake.name('scores')} is empty: run mira score-documents first")
     found = champion_scorers(lake, place, source_groups(lake, grouping).values())
     if not found:
-        raise InputError("no group has a champion student: run distill_students first")
+        raise InputError("no group has a champion student: run mira distill-students first")
     ids = [scorer.student_id for scorer in found.values()]
     rows = lake.read("students").filter(F.col("student_id").isin(ids) & (F.col("gate") == "failed"))
     problems = [

@@ -132,7 +132,7 @@ def find_selection(found: Sequence[Selection], name_or_id: str) -> Selection:
 
 def _there_are(found: Sequence[Selection]) -> str:
     names = ", ".join(sorted({one.name for one in found}))
-    return f"there are {names}" if names else "there is none yet: run select_documents first"
+    return f"there are {names}" if names else "there is none yet: run mira select-documents first"
 
 
 def latest_by_name(found: Iterable[Selection]) -> list[Selection]:

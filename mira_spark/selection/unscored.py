@@ -37,7 +37,7 @@ class Unscored:
             count = sum(self.documents[source] for source in sources)
             more = f" and {len(sources) - _SHOWN:,} more" if len(sources) > _SHOWN else ""
             names = ", ".join(sources[:_SHOWN]) + more
-            found.append(f"{count:,} not scored ({names}): run {step}")
+            found.append(f"{count:,} not scored ({names}): run {_command(step)}")
         return found
 
     def check(self, settings: SelectionSettings) -> None:
@@ -45,7 +45,8 @@ class Unscored:
         score at all."""
         given = {"floors": settings.floors, "caps": settings.caps, "shares": settings.shares}
         problems = [
-            f"selection.{name}.{key}: no document of {key} is scored: run {self.absent[key]} first"
+            f"selection.{name}.{key}: no document of {key} is scored: "
+            f"run {_command(self.absent[key])} first"
             for name, shares in given.items()
             if not isinstance(shares, str)
             for key in shares
@@ -73,6 +74,10 @@ def count_unscored(
         if source in groups and groups[source] not in with_scores
     }
     return Unscored(sum(tokens for *_, tokens in there), documents, steps, by_key)
+
+
+def _command(step: str) -> str:
+    return f"mira {step.replace('_', '-')}"
 
 
 def _step(group: str | None, state: Pinned) -> str:

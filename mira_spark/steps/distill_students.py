@@ -52,7 +52,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     ids = _labelling_ids(settings, _signed_rubrics(lake, settings))
     counts = usable_labels.counts(lake, ids)
     if sum(counts.values()) == 0:
-        raise InputError(f"{lake.name('labels')} has no labels yet: run label_documents first")
+        raise InputError(f"{lake.name('labels')} has no labels yet: run mira label-documents first")
     latest = latest_students(lake, ids)
     grown = 1 + settings.distillation.retrain_after
     withdrawn = usable_labels.withdrawn_counts(lake, ids, counts)

@@ -43,7 +43,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     if not sets:
         return {}
     if lake.read("documents").isEmpty():
-        raise InputError(f"{lake.name('documents')} is empty: run ingest_corpus first")
+        raise InputError(f"{lake.name('documents')} is empty: run mira ingest-corpus first")
     states = {f"items of {s.name}": items_state(lake.spark, s) for s in sets}
     return {"documents": str(lake.snapshot("documents")), **states}
 

@@ -22,7 +22,7 @@ WRITES = ("text_bands", "near_pairs", "near_duplicates")
 def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The version of `documents`; InputError while there are none."""
     if lake.read("documents").isEmpty():
-        raise InputError(f"{lake.name('documents')} is empty: run ingest_corpus first")
+        raise InputError(f"{lake.name('documents')} is empty: run mira ingest-corpus first")
     return {"documents": str(lake.snapshot("documents"))}
 
 

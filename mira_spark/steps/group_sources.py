@@ -33,7 +33,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
         r["source"] for r in lake.read("documents").select("source").distinct().collect()
     )
     if not names:
-        raise InputError(f"{lake.name('documents')} is empty: run ingest_corpus first")
+        raise InputError(f"{lake.name('documents')} is empty: run mira ingest-corpus first")
     unknown = sorted(set(settings.grouping.mapping) - set(names))
     if unknown:
         raise InputError(

@@ -65,7 +65,8 @@ def _selection(lake: Lakehouse, settings: Settings) -> dict[str, Any]:
     latest = _rows(named.orderBy(F.col("created_at").desc(), "selection_id").limit(1))
     if not latest:
         raise InputError(
-            f"{lake.name('selections')} has no selection named {name}: run select_documents first"
+            f"{lake.name('selections')} has no selection named {name}: "
+            "run mira select-documents first"
         )
     return latest[0]
 

@@ -67,7 +67,7 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
     pinned = lake.snapshot("documents")
     documents = tallies(lake.read("documents", pinned.version))
     if not documents:
-        raise InputError(f"{lake.name('documents')} is empty: run ingest_corpus first")
+        raise InputError(f"{lake.name('documents')} is empty: run mira ingest-corpus first")
     made = [_current_baseline(lake, settings, name, pinned) for name in settings.baselines.sections]
     reach("baselines.made")
     outcomes = []

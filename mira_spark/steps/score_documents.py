@@ -32,7 +32,7 @@ def inputs(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """The version of `documents` and the champion of every group."""
     scorers = _scorers(lake, settings)
     if not scorers:
-        raise InputError("no group has a champion student: run distill_students first")
+        raise InputError("no group has a champion student: run mira distill-students first")
     students = {f"student of {g}": s.student_id for g, s in scorers.items()}
     return {"documents": str(lake.snapshot("documents"))} | students
 
@@ -88,7 +88,8 @@ def _check_grouped(lake: Lakehouse, sources: set[str], groups: Mapping[str, str]
     new = sorted(sources - set(groups))
     if new:
         raise InputError(
-            f"{lake.name('source_groups')} does not know {', '.join(new)}: run group_sources first"
+            f"{lake.name('source_groups')} does not know {', '.join(new)}: "
+            "run mira group-sources first"
         )
 
 

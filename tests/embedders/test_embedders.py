@@ -177,7 +177,7 @@ def test_sources_are_grouped_by_the_endpoint_once_and_what_may_not_leave_stays(
     assert asked(stub) == Counter(text_code(text) for text in [FIRST_TEXT, *CODE, *PROSE])
     assert set(source_groups(made, chosen.source_grouping)) == {"code", "prose"}
     hashed = Settings.model_validate({"folder": str(tmp_path)})
-    with pytest.raises(InputError, match="run group_sources first"):
+    with pytest.raises(InputError, match="run mira group-sources first"):
         source_groups(made, hashed.source_grouping)
     group_sources.run(made, hashed, "two")
     by = [current_grouping_id(made, each.source_grouping) for each in (chosen, hashed)]
@@ -231,7 +231,7 @@ def test_an_encoder_groups_once_and_is_needed_only_to_embed(
     folder = an_encoder(tmp_path / "encoder", [*CODE, *PROSE])
     tree = {"embedder": {"kind": "encoder", "model": str(folder)}, "folder": str(tmp_path)}
     chosen = Settings.model_validate(tree)
-    with pytest.raises(InputError, match="run group_sources first"):
+    with pytest.raises(InputError, match="run mira group-sources first"):
         source_groups(made, chosen.source_grouping)
     inputs = group_sources.inputs(made, chosen)
     group_sources.run(made, chosen, "one")

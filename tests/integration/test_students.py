@@ -209,6 +209,6 @@ def test_what_cannot_be_trained_leaves_the_champions(
 
     discovery = settings.discovery.model_copy(update={"seed": settings.discovery.seed + 5})
     another = settings.model_copy(update={"discovery": discovery})
-    with pytest.raises(InputError, match="no rubric for group_a: run discover_rubrics first"):
+    with pytest.raises(InputError, match="no rubric for group_a: run mira discover-rubrics first"):
         perform(lake, another, "another rubric")
     assert registry.champions(settings.student_registry, GROUPS) == champions

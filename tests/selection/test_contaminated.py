@@ -71,7 +71,7 @@ def refusal(made: Made) -> str:
 
 def test_a_selection_waits_until_all_documents_were_looked_through(made: Made) -> None:
     lake, settings = made
-    first = "run find_contamination first"
+    first = "run mira find-contamination first"
     assert refusal(made) == f"evaluation.sets.exam: was not looked for yet: {first}"
     find_contamination.run(lake, settings, "r")
     found = select_documents.inputs(lake, asked(made))

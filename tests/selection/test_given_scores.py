@@ -67,7 +67,7 @@ def test_a_baseline_that_was_not_computed_is_one_line(made: Made) -> None:
         select(made, score="educational")
     assert str(error.value) == (
         "selection.score: there are no scores of educational: set baselines.educational and run "
-        "score_baselines first"
+        "mira score-baselines first"
     )
 
 

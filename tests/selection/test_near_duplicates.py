@@ -73,7 +73,7 @@ def test_the_best_of_each_cluster_competes_and_the_others_are_counted_and_explai
     made: Made,
 ) -> None:
     lake, _ = made
-    first = "as they are now: run find_duplicates first"
+    first = "as they are now: run mira find-duplicates first"
     with pytest.raises(InputError, match=first):
         select_documents.inputs(lake, choose(made, **NEAR))
     find(made)

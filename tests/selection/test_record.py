@@ -47,7 +47,7 @@ def test_a_name_is_the_latest_of_it_and_an_id_is_itself() -> None:
 def test_another_name_is_refused_with_the_names_there_are(name: str) -> None:
     with pytest.raises(InputError, match=r"there are main, other$"):
         find_selection([NEW, OTHER, OLD], name)
-    with pytest.raises(InputError, match="run select_documents first"):
+    with pytest.raises(InputError, match="run mira select-documents first"):
         find_selection([], name)
 
 

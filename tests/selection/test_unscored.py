@@ -17,9 +17,9 @@ LEFT = Unscored(
 
 def test_each_step_to_run_has_a_line_with_its_count() -> None:
     assert LEFT.lines() == [
-        "9 not scored (alone): run distill_students",
-        "3 not scored (new): run group_sources",
-        "1,206 not scored (code, s0, s1, s2, s3 and 2 more): run score_documents",
+        "9 not scored (alone): run mira distill-students",
+        "3 not scored (new): run mira group-sources",
+        "1,206 not scored (code, s0, s1, s2, s3 and 2 more): run mira score-documents",
     ]
 
 
@@ -29,8 +29,9 @@ def test_shares_of_what_has_no_score_are_refused_with_the_step_to_run() -> None:
     with pytest.raises(InputError) as error:
         LEFT.check(SelectionSettings.model_validate(given))
     assert str(error.value).splitlines() == [
-        "selection.floors.web: no document of web is scored: run score_documents first",
-        "selection.caps.alone: no document of alone is scored: run distill_students first",
-        "selection.shares.group_c: no document of group_c is scored: run distill_students first",
+        "selection.floors.web: no document of web is scored: run mira score-documents first",
+        "selection.caps.alone: no document of alone is scored: run mira distill-students first",
+        "selection.shares.group_c: no document of group_c is scored: run mira "
+        "distill-students first",
     ]
     LEFT.check(SelectionSettings())

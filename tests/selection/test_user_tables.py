@@ -216,7 +216,7 @@ def test_missing_scores_are_told_with_the_step_to_run(made: Made) -> None:
     lake.delete("scores", F.expr("source = 'web' OR doc_id = 'code 1'"))
     try:
         said = run(made, name="partly", budget="30%")
-        assert said.endswith("; 41 not scored (code, web): run score_documents")
+        assert said.endswith("; 41 not scored (code, web): run mira score-documents")
         one = record.selection_named(lake, "partly")
         corpus = lake.read("documents").agg(F.sum("n_tokens")).collect()[0][0]
         assert one.budget_tokens == corpus * 30 // 100
@@ -225,14 +225,14 @@ def test_missing_scores_are_told_with_the_step_to_run(made: Made) -> None:
                 run(made, **changes)
             assert str(error.value) == (
                 f"selection.{next(iter(changes))}.web: no document of web is scored: "
-                "run score_documents first"
+                "run mira score-documents first"
             )
         assert unscored.unscored_when_made(lake, one) == (
             f"41 documents had no score when {one.title} was made: run mira score-documents, then "
             "mira select-documents"
         )
         assert explanation.explain(lake, one, "code 1").because.endswith(
-            ": run score_documents, then select_documents"
+            ": run mira score-documents, then mira select-documents"
         )
     finally:
         lake.spark.sql(f"RESTORE TABLE {lake.name('scores')} TO VERSION AS OF {version}")

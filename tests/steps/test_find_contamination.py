@@ -258,5 +258,5 @@ def test_without_a_set_nothing_is_looked_for_and_without_a_document_it_waits(
     )
     write_items(tmp_path, "one", {"a": TEN})
     assert refused(empty, settings_of(empty, tmp_path, {"name": "one"})) == (
-        f"{empty.namespace}.documents is empty: run ingest_corpus first"
+        f"{empty.namespace}.documents is empty: run mira ingest-corpus first"
     )

@@ -196,7 +196,7 @@ def test_a_band_of_many_texts_costs_no_more_than_a_few_pairs_of_each(
 
 def test_rows_that_others_removed_are_missed(empty: Lakehouse, tmp_path: Path) -> None:
     chosen = settings(empty, tmp_path)
-    with pytest.raises(InputError, match=r"documents is empty: run ingest_corpus first$"):
+    with pytest.raises(InputError, match=r"documents is empty: run mira ingest-corpus first$"):
         find_duplicates.inputs(empty, chosen)
     write(empty, {"a": "the same", "b": "the same"})
     current = pipeline.step_inputs(empty, chosen, "find_duplicates")

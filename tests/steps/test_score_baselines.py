@@ -239,5 +239,5 @@ def test_an_empty_corpus_is_told_with_the_step_to_run(
     spark: SparkSession, lake: Lakehouse, tmp_path: Path
 ) -> None:
     create_tables(lake, TABLES)
-    with pytest.raises(InputError, match="is empty: run ingest_corpus first"):
+    with pytest.raises(InputError, match="is empty: run mira ingest-corpus first"):
         run(lake, with_baselines(load(None, [f"folder={tmp_path}"]), heuristics=True))

@@ -301,6 +301,6 @@ def test_a_source_that_no_group_knows_is_an_error_before_anything(
 ) -> None:
     settings = prepared(lake, home, folder, TEXTS)
     lake.update("documents", F.col("doc_id") == "doc 1", {"source": F.lit("stranger")})
-    with pytest.raises(InputError, match="does not know stranger: run group_sources first"):
+    with pytest.raises(InputError, match="does not know stranger: run mira group-sources first"):
         run(lake, settings)
     assert scoring_lake.rows(lake) == []

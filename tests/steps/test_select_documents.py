@@ -304,7 +304,7 @@ def test_scores_that_cannot_count_are_refused(made: Made) -> None:
     for where, to, problem in (
         ("doc_id = 'code 1'", other, f"group_a has scores of {own} and {other}"),
         ("source_group = 'group_a'", "old/1", f"group_a has no scores of its champion {own}"),
-        ("true", "old/1", "scores has none of the champions: run score_documents first"),
+        ("true", "old/1", "scores has none of the champions: run mira score-documents first"),
     ):
         changed = lake.read("scores").filter(where).select("doc_id", "student_id").collect()
         lake.update("scores", F.expr(where), {"student_id": F.lit(to)})
@@ -323,7 +323,7 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
     settings = selection_lake.prepared(lake, home, tmp_path)
     lake.delete("scores", F.col("doc_id") == "code 1")
     assert select_documents.run(lake, settings, "r").message.endswith(
-        "; 1 not scored (code): run score_documents"
+        "; 1 not scored (code): run mira score-documents"
     )
     names = {name: lake.name(name) for name in ("scores", "copy")}
     for statement in ("CREATE TABLE {copy} USING delta AS SELECT * FROM {scores}",
@@ -333,8 +333,8 @@ def test_what_is_missing_is_told_and_a_dropped_table_selects_nothing(
     assert select_documents.inputs(lake, settings), "rows count, whatever the version"
     before, one = lake.version("selections"), record.selection_named(lake, "default")
     for table, problem in (
-        ("source_groups", "source_groups has no grouping yet: run group_sources first"),
-        ("scores", "scores is empty: run score_documents first"),
+        ("source_groups", "source_groups has no grouping yet: run mira group-sources first"),
+        ("scores", "scores is empty: run mira score-documents first"),
     ):
         lake.spark.sql(f"DROP TABLE {lake.name(table)}")
         create_tables(lake)
