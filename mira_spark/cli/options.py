@@ -8,7 +8,7 @@ import typer
 
 from mira_spark.errors import InputError
 from mira_spark.lake.storage import Root
-from mira_spark.settings.types import NAME, root_folder
+from mira_spark.settings.types import NAME, NAME_IN_WORDS, root_folder
 
 ConfigOption = Annotated[
     str | None, typer.Option("--config", help="the settings, a YAML file by path or URI")
@@ -21,7 +21,7 @@ Overrides = Annotated[
 
 def _name(run_id: str | None) -> str | None:
     if run_id is not None and not re.fullmatch(NAME, run_id):
-        raise typer.BadParameter(f"should be 1 to 64 of a to z, 0 to 9 and _, found {run_id!r}")
+        raise typer.BadParameter(f"should be {NAME_IN_WORDS}, found {run_id!r}")
     return run_id
 
 

@@ -16,6 +16,7 @@ from mira_spark.lake.scale import MAX_WEIGHT, WEIGHT
 from mira_spark.rubrics import lint
 from mira_spark.rubrics.rubric import MIN_DIMENSIONS, Rubric, rubric_id
 from mira_spark.settings import yaml_files
+from mira_spark.settings.problems import plain_words
 from mira_spark.settings.rubrics import MAX_DIMENSIONS
 
 _WIDTH = 96
@@ -225,9 +226,8 @@ def _invalid(error: ValidationError) -> Iterator[tuple[Place, str]]:
     for found in error.errors():
         place = found["loc"]
         key = next(part for part in reversed(place) if isinstance(part, str))
-        message = found["msg"].split(" or instance of")[0]
-        if found["type"] == "extra_forbidden":
-            message = "is not a key that belongs here"
+        is_unknown = found["type"] == "extra_forbidden"
+        message = "is not a key that belongs here" if is_unknown else plain_words(found)
         shown = f", found {found['input']!r:.60}" if isinstance(found["input"], str) else ""
         yield place, f"{key}: {message}{shown}"
 

@@ -12,6 +12,7 @@ from mira_spark.selection.candidates import OVERSIZED
 from mira_spark.selection.histogram import Bins
 from mira_spark.selection.oversized import most_tokens
 from mira_spark.selection.what_if import Kept, WhatIf, what_if
+from mira_spark.settings.problems import plain_words
 from mira_spark.settings.selection import SelectionSettings
 
 MORE = 10**9
@@ -53,8 +54,7 @@ def alternatives(chosen: SelectionSettings, budgets: str, policies: str) -> list
                 found.append(SelectionSettings.model_validate(changed))
             except ValidationError as error:
                 for e in error.errors():
-                    said = e["msg"].removeprefix("Value error, ")
-                    problems[f"--{e['loc'][0]} {e['input']}: {said}"] = None
+                    problems[f"--{e['loc'][0]} {e['input']}: {plain_words(e)}"] = None
     if problems:
         raise InputError(joined(problems))
     return found

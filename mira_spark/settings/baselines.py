@@ -39,7 +39,7 @@ class PerplexitySettings(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.target is None) == (self.model is None):
-            raise ValueError("either target (for n-grams) or model is needed, and not both")
+            raise ValueError("target: either it (for n-grams) or model is needed, and not both")
         return self
 
 

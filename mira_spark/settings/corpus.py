@@ -2,12 +2,12 @@
 
 import codecs
 from collections.abc import Mapping
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mira_spark.lake.names import table_identifier
-from mira_spark.settings.types import Name, Seed
+from mira_spark.settings.types import Name, Seed, spelt
 
 InputFormat = Literal["parquet", "json", "csv", "text", "delta", "table", "messages"]
 Input = Literal["python_environment", InputFormat]
@@ -43,11 +43,9 @@ class ColumnMapping(BaseModel):
     @model_validator(mode="after")
     def _text_or_messages(self) -> Self:
         if self.text is not None and self.messages is not None:
-            raise ValueError(
-                "text and messages are both named: set text to null, or leave messages"
-            )
+            raise ValueError("text: is named beside messages: set one of them to null")
         if self.text is None and self.messages is None:
-            raise ValueError("text (a column of texts) or messages (of conversations) is needed")
+            raise ValueError("text: is needed, a column of texts; or messages, of conversations")
         return self
 
     @property
@@ -62,15 +60,18 @@ OWN_COLUMNS = ColumnMapping(
 """The mapping of an input that has our columns already, as python_environment does."""
 
 
+_Character = Annotated[str, spelt(r"[^\r\n]", "one character, no line break")]
+
+
 class CsvSettings(BaseModel):
     """How fields are told apart. `escape` stands before a quote in quotes; where it is the quote, a
     quote is doubled. Spark's own writer needs `escape: "\\"`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sep: str = Field(",", min_length=1, max_length=8, pattern=r"^[^\r\n]+$")
-    quote: str = Field('"', pattern=r"^[^\r\n]$")
-    escape: str = Field('"', pattern=r"^[^\r\n]$")
+    sep: Annotated[str, spelt(r"[^\r\n]{1,8}", "1 to 8 characters without line breaks")] = ","
+    quote: _Character = '"'
+    escape: _Character = '"'
 
 
 class ReadableInput(BaseModel):
@@ -109,7 +110,7 @@ class ReadableInput(BaseModel):
     @model_validator(mode="after")
     def _has_a_table_s_name(self) -> Self:
         if self.format == "table":
-            table_identifier(self.path)
+            _check_table(self.path)
         return self
 
 
@@ -133,7 +134,7 @@ class InputSettings(ReadableInput):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.source is None and self.columns.source is None:
-            raise ValueError("source (a constant) or columns.source (a column) is needed")
+            raise ValueError("source: is needed, a constant; or columns.source, a column")
         _check_messages(self.format, self.columns)
         return self
 
@@ -148,9 +149,16 @@ def _with_messages(values: Any, key: str) -> Any:
     return {**values, "columns": {**columns, "messages": "messages"}}
 
 
+def _check_table(path: str) -> None:
+    try:
+        table_identifier(path)
+    except ValueError as error:
+        raise ValueError(f"path: {error}, found {path!r}") from None
+
+
 def _check_messages(chosen: str | None, columns: ColumnMapping) -> None:
     if chosen == "messages" and columns.messages is None:
-        raise ValueError("messages holds conversations: name columns.messages, or read it as json")
+        raise ValueError("columns.messages: is needed for conversations; or read them as json")
 
 
 class CorpusSettings(BaseModel):
@@ -185,21 +193,23 @@ class CorpusSettings(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.input == "python_environment" and self.path is not None:
-            raise ValueError("path is not for python_environment: name the kind of its files")
+            raise ValueError(
+                "path: is not for input: python_environment; input is the files' format"
+            )
         if self.input in get_args(InputFormat) and not self.path:
-            raise ValueError(f"path is needed with input: {self.input} (files, or a table's name)")
+            raise ValueError(f"path: is needed with input: {self.input}, files or a table's name")
         if self.input == "table":
-            table_identifier(self.path or "")
+            _check_table(self.path or "")
         if self.source is None and self.columns.source is None:
-            raise ValueError("source (a constant) or columns.source (a column) is needed")
+            raise ValueError("source: is needed, a constant; or columns.source, a column")
         _check_messages(self.input, self.columns)
         if self.inputs and any((self.input, self.path, self.source)):
-            raise ValueError("input, path and source are of a single input: with inputs leave them")
+            raise ValueError("inputs: leave input, path and source out beside it: each has its own")
         if self.inputs and self.columns != ColumnMapping():
-            raise ValueError("columns are of a single input: with inputs each has its own")
+            raise ValueError("columns: leave them out beside inputs: each has its own")
         names = [each.name for each in self.inputs]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"inputs: {', '.join(twice)} is the name of more than one")
+            raise ValueError(f"inputs: {', '.join(twice)} is the name of more than one; use others")
         return self
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mira_spark.errors import ConfigError
+from mira_spark.errors import ConfigError, joined
 from mira_spark.settings.corpus import GroupingSettings
 from mira_spark.settings.secrets import FORMS, is_reference
 from mira_spark.settings.urls import checked_url
@@ -41,23 +41,23 @@ class EmbedderSettings(BaseModel):
     def _complete(self) -> Self:
         # Here, not field by field: the message of a field would show the value, maybe a key.
         if problems := list(self._problems()):
-            raise ValueError("; ".join(problems))
+            raise ValueError(joined(problems))
         return self
 
     def _problems(self) -> Iterator[str]:
         if self.kind == "encoder" and self.model is None:
-            yield "encoder needs a model: a folder or a hub id"
+            yield "model: is needed with kind: encoder, a folder or a hub id"
         if self.kind == "openai" and self.model is None:
-            yield "openai needs a model"
+            yield "model: is needed with kind: openai"
         if self.kind == "openai" and self.url is None:
-            yield "openai needs a url, usually ending in /v1"
+            yield "url: is needed with kind: openai, usually ending in /v1"
         if self.url is not None:
             try:
                 checked_url(self.url, self.hosts)
             except ConfigError as error:
                 yield str(error)
         if not is_reference(self.secret):
-            yield f"secret should be {FORMS}; never the key itself"
+            yield f"secret: should be {FORMS}; never the key itself"
 
 
 class Grouping(NamedTuple):

@@ -1,9 +1,9 @@
 """What `mira emr` starts, and where: a file like conf/emr/cluster.yaml."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,8 +18,9 @@ from pydantic import (
 
 from mira_spark.errors import ConfigError, joined
 from mira_spark.settings import yaml_files
+from mira_spark.settings.problems import problem_lines
 from mira_spark.settings.secrets import holds_key
-from mira_spark.settings.types import LocalPath
+from mira_spark.settings.types import LocalPath, spelt
 
 _BUCKET, _KEY = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", r"[\w.=-]+"
 _NAMES_A_KEY = re.compile(r"access\.?key|secret|password|token", re.IGNORECASE)
@@ -56,11 +57,16 @@ S3Prefix = Annotated[str, AfterValidator(_s3_prefix)]
 Release = Annotated[str, AfterValidator(_release)]
 UploadedFile = Annotated[LocalPath, AfterValidator(_file)]
 SparkValue = Annotated[str, BeforeValidator(_spark_value)]
-Role = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$")]
-RoleName = Annotated[str, Field(pattern=r"^[\w+=,.@:/-]+$")]
-Memory = Annotated[str, Field(pattern="^[1-9][0-9]*g$")]
-Identifier = Annotated[str, Field(pattern="^[0-9a-z]{1,64}$")]
-MachineType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
+Role = Annotated[
+    str,
+    spelt(
+        r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", "arn:aws:iam::ACCOUNT:role/NAME, a role"
+    ),
+]
+RoleName = Annotated[str, spelt(r"[\w+=,.@:/-]+", "the name of a role")]
+Memory = Annotated[str, spelt("[1-9][0-9]*g", "a whole number and g, e.g. 8g")]
+Identifier = Annotated[str, spelt("[0-9a-z]{1,64}", "an id of 0 to 9 and a to z")]
+MachineType = Annotated[str, spelt(r"[a-z0-9-]+\.[a-z0-9-]+", "a machine type, e.g. m6i.xlarge")]
 
 
 class _Section(BaseModel):
@@ -94,7 +100,7 @@ class NewCluster(_Section):
     """
 
     release: Release
-    subnet: str = Field(pattern="^subnet-[0-9a-f]+$")
+    subnet: Annotated[str, spelt("subnet-[0-9a-f]+", "a subnet's id, subnet-…")]
     service_role: RoleName
     instance_profile: RoleName
     primary: MachineType
@@ -107,13 +113,13 @@ class NewCluster(_Section):
 class Ec2Settings(_Section):
     """EMR on EC2: a running cluster by its id, or one to be created for the job."""
 
-    cluster: str | None = Field(None, pattern="^j-[0-9A-Z]+$")
+    cluster: Annotated[str, spelt("j-[0-9A-Z]+", "a cluster's id, j-…")] | None = None
     create: NewCluster | None = None
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:
         if (self.cluster is None) == (self.create is None):
-            raise ValueError("either cluster (a running one) or create is needed, and not both")
+            raise ValueError("cluster: either it (a running one) or create is needed, and not both")
         return self
 
 
@@ -130,7 +136,7 @@ class EksSettings(_Section):
     virtual_cluster: Identifier
     release: Release
     role: Role
-    image: str | None = Field(None, pattern=r"^[\w./:@-]+$")
+    image: Annotated[str, spelt(r"[\w./:@-]+", "the name of an image")] | None = None
 
 
 class EmrSettings(_Section):
@@ -141,7 +147,7 @@ class EmrSettings(_Section):
     """
 
     on: Literal["ec2", "serverless", "eks"]
-    region: str = Field(pattern="^[a-z]{2}(-[a-z]+)+-[0-9]$")
+    region: Annotated[str, spelt("[a-z]{2}(-[a-z]+)+-[0-9]", "a region, e.g. eu-west-1")]
     uploads: S3Prefix
     logs: S3Prefix
     warehouse: S3Prefix
@@ -201,30 +207,10 @@ def load(path: Path) -> EmrSettings:
     try:
         settings = EmrSettings.model_validate(document.value)
     except ValidationError as error:
-        problems += [f"{path}: {problem}" for problem in _problems(error)]
+        problems += [
+            f"{path}: {problem}" for problem in problem_lines(error, document.value, EmrSettings)
+        ]
     if problems:
         # Not from the error: its own text shows the input, in which somebody may have put a key.
         raise ConfigError(joined(problems))
     return settings
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors():
-        key = ".".join(map(str, problem["loc"]))
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "missing":
-            message = "is missing"
-        elif problem["type"] == "extra_forbidden":
-            message = f"is not a setting. Known: {', '.join(_known(problem['loc'][:-1]))}"
-        elif not isinstance(problem["input"], Mapping) and not holds_key(str(problem["input"])):
-            message = f"{message}, found {problem['input']!r:.200}"
-        yield f"{key}: {message}" if key else message
-
-
-def _known(section: tuple[int | str, ...]) -> list[str]:
-    """The names of the settings of a section."""
-    model: Any = EmrSettings
-    for name in section:
-        annotation = model.model_fields[name].annotation
-        model = next((a for a in getattr(annotation, "__args__", ()) if a is not None), annotation)
-    return sorted(model.model_fields)

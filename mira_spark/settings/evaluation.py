@@ -91,10 +91,12 @@ class EvaluationSettings(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.short_words > self.words:
-            raise ValueError(f"short_words should be at most words, {self.words}")
+            raise ValueError(
+                f"short_words: should be at most words, {self.words}, found {self.short_words}"
+            )
         names = [each.name for each in self.sets]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"sets: {', '.join(twice)} is the name of more than one")
+            raise ValueError(f"sets: {', '.join(twice)} is the name of more than one; use others")
         return self
 
     @property

@@ -5,14 +5,16 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mira_spark.errors import ConfigError
+from mira_spark.errors import ConfigError, joined
 from mira_spark.settings.secrets import FORMS, is_reference
-from mira_spark.settings.types import LocalPath, RootFolder, Seed, Usd
+from mira_spark.settings.types import LocalPath, RootFolder, Seed, Usd, spelt
 from mira_spark.settings.urls import checked_url
 
 _Name = Annotated[str, Field(min_length=1)]
 Parameter = Literal["max_tokens", "temperature", "seed", "response_format"]
-ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+ParameterName = Annotated[
+    str, spelt("[A-Za-z][A-Za-z0-9_]{0,63}", "1 to 64 letters, digits and _, a letter first")
+]
 TAKEN = {"model", "messages", "n", "stream"}
 """Names that no parameter can be sent under."""
 
@@ -44,19 +46,19 @@ class ModelSettings(BaseModel):
     def _complete(self) -> Self:
         # Here, not field by field: the message of a field would show the value, maybe a key.
         if problems := list(self._problems()):
-            raise ValueError("; ".join(problems))
+            raise ValueError(joined(problems))
         return self
 
     def _problems(self) -> list[str]:
         problems = []
         if self.kind != "heuristic" and self.model is None:
-            problems.append(f"{self.kind} needs a model")
+            problems.append(f"model: is needed with kind: {self.kind}")
         if self.kind == "openai" and self.url is None:
-            problems.append("openai needs a url, usually ending in /v1")
+            problems.append("url: is needed with kind: openai, usually ending in /v1")
         if self.kind == "bedrock" and self.seed is not None:
-            problems.append("bedrock knows no seed")
+            problems.append("seed: bedrock knows none; leave it out")
         if self.kind == "bedrock" and self.parameters:
-            problems.append("bedrock knows no parameters: what Converse is sent has fixed names")
+            problems.append("parameters: bedrock knows none; leave them out")
         problems += self._problems_of_parameters()
         if self.url is not None:
             try:
@@ -64,7 +66,7 @@ class ModelSettings(BaseModel):
             except ConfigError as error:
                 problems.append(str(error))
         if not is_reference(self.secret):
-            problems.append(f"secret should be {FORMS}; never the key itself")
+            problems.append(f"secret: should be {FORMS}; never the key itself")
         return problems
 
     def _problems_of_parameters(self) -> list[str]:
@@ -72,9 +74,11 @@ class ModelSettings(BaseModel):
         sent = [name for name in names.values() if name is not None]
         problems = []
         if names["max_tokens"] is None:
-            problems.append("parameters.max_tokens cannot be null: it bounds what a call may cost")
+            problems.append(
+                "parameters.max_tokens: should not be null, it bounds what a call costs"
+            )
         if clash := sorted({name for name in sent if name in TAKEN or sent.count(name) > 1}):
-            problems.append(f"parameters: {', '.join(clash)} would be sent twice")
+            problems.append(f"parameters: {', '.join(clash)} would be sent twice; use other names")
         return problems
 
 

@@ -4,12 +4,11 @@ Each section is a frozen model beside the code that reads it; here they are put 
 and every problem of a file is reported at once. `conf/local.yaml` shows all of them.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,6 +25,7 @@ from mira_spark.settings.gate import GateSettings
 from mira_spark.settings.judge import JudgeSettings
 from mira_spark.settings.labels import LabellingSettings
 from mira_spark.settings.plan import PlanSettings
+from mira_spark.settings.problems import problem_lines
 from mira_spark.settings.report import ReportSettings
 from mira_spark.settings.rubrics import DiscoverySettings
 from mira_spark.settings.scoring import ScoringSettings
@@ -37,12 +37,12 @@ from mira_spark.settings.students import (
     Registry,
     RegistrySettings,
 )
-from mira_spark.settings.types import LocalPath, RootFolder
+from mira_spark.settings.types import LocalPath, RootFolder, spelt
 
-_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127})?$"
+_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 DEFAULT_FOLDER = Path(".mira")
 MOST_SHOWN = 200
-"""Problems of a file that are listed, and characters of a value or a name in one."""
+"""Problems of a file that are listed."""
 
 
 class Settings(BaseModel):
@@ -50,13 +50,17 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    namespace: str = Field("mira", pattern=_NAME)
+    namespace: Annotated[
+        str, spelt(rf"{_NAME}(\.{_NAME})?", "a schema, or catalog.schema, of letters, digits and _")
+    ] = "mira"
     session: Literal["local", "platform"] = "local"
     folder: RootFolder = DEFAULT_FOLDER
     driver_folder: LocalPath | None = None
     single_writer: bool = False
     local_cores: int | None = Field(None, ge=1)
-    local_memory: str = Field("4g", pattern=r"^[1-9][0-9]*[gm]$")
+    local_memory: Annotated[str, spelt("[1-9][0-9]*[gm]", "a whole number and g or m, e.g. 4g")] = (
+        "4g"
+    )
     corpus: CorpusSettings = CorpusSettings()
     duplicates: DuplicatesSettings = DuplicatesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -164,7 +168,7 @@ def load(
             problems.append(f"{where}: {NO_INPUT}")
         settings = Settings.model_validate(tree)
     except ValidationError as error:
-        problems += [f"{where}: {problem}" for problem in _problems(error)]
+        problems += [f"{where}: {problem}" for problem in problem_lines(error, tree, Settings)]
     if not problems:
         return settings
     if len(problems) > MOST_SHOWN:
@@ -185,9 +189,9 @@ def _read(path: Root) -> tuple[dict[str, Any], list[str]]:
 def _apply(tree: dict[str, Any], override: str) -> list[str]:
     """Put a `key=value` into the tree; what is wrong with it."""
     key, equals, value = override.partition("=")
-    if not equals:
-        return [f"--set {override}: expected key=value, e.g. selection.budget=30%"]
     key, problems = key.strip(), []
+    if not equals or not all(key.split(".")):
+        return [f"--set {override}: should be key=value, e.g. selection.budget=30%"]
     try:
         document = yaml_files.parse(value, f"--set {key}")
         problems += [f"--set {key}: {what}" for _, what in document.problems]
@@ -243,24 +247,6 @@ def _over(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors():
-        key = ".".join(_short(str(part)) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            yield _unknown_setting(problem["loc"])
-        elif problem["type"] == "missing":
-            yield f"{key}: is missing"
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            is_of_a_judge = {"judge", "embedder", "served"} & set(problem["loc"][:2])
-            may_be_a_key = is_of_a_judge or problem["loc"][:1] == ("registry",)
-            may_be_a_key = may_be_a_key and isinstance(problem["input"], str)
-            is_hidden = may_be_a_key or holds_key(str(problem["input"]))
-            is_shown = not isinstance(problem["input"], Mapping) and not is_hidden
-            shown = f", found {_short(repr(problem['input']))}" if is_shown else ""
-            yield f"{key}: {message}{shown}" if key else message
-
-
 def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Every value of a tree of mappings and lists with its dotted key."""
     if isinstance(tree, dict | list):
@@ -268,27 +254,3 @@ def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{key}.{name}" if key else str(name))
     else:
         yield key, tree
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
-
-
-def _unknown_setting(location: tuple[int | str, ...]) -> str:
-    *section, name = [_short(str(part)) for part in location]
-    model: type[BaseModel] = Settings
-    for part in section:
-        # Below a mapping the parts are the user's own names.
-        if part in model.model_fields:
-            model = _section(model.model_fields[part].annotation) or model
-    known = sorted(model.model_fields)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {'.'.join([*section, near[0]])}?" if near else "."
-    return f"{'.'.join([*section, name])} is not a setting{hint} Known: {', '.join(known)}"
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The model that a setting holds, alone, as an option, or as the values of a mapping."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for each in get_args(annotation) if (found := _section(each))), None)

@@ -35,8 +35,8 @@ class DiscoverySettings(BaseModel):
     def _enough_candidates(self) -> Self:
         if self.selection == "separating" and self.candidates < self.dimensions:
             raise ValueError(
-                f"candidates ({self.candidates}) are fewer than dimensions ({self.dimensions}): "
-                "set as many or more, or selection to paper"
+                f"candidates: {self.candidates} are fewer than dimensions, {self.dimensions}: "
+                "set as many or more, or selection: paper"
             )
         return self
 

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mira_spark.errors import joined
 from mira_spark.lake.scale import POINT, POINTS
-from mira_spark.settings.types import Name, Seed
+from mira_spark.settings.types import Name, Seed, spelt
 
 _SHARE = re.compile(r"\d{1,18}(\.\d{1,18})?%?|\d{1,18}/[1-9]\d{0,17}", re.ASCII)
 
@@ -59,10 +60,16 @@ _BUDGET = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?%|[0-9][0-9_]{0,24}")
 _MOST_TOKENS = 2**63 - 1
 
 
-_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 
 
-_TABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}(\.[A-Za-z_][A-Za-z0-9_]{0,127}){0,2}$"
+_Table = Annotated[
+    str,
+    spelt(
+        rf"{_NAME}(\.{_NAME}){{0,2}}",
+        "table, schema.table or catalog.schema.table, of letters, digits and _",
+    ),
+]
 
 
 Scalar = bool | int | float | str
@@ -110,7 +117,7 @@ class Filter(_Settings):
     metadata, which are texts, are compared: `candidates.filter_condition`.
     """
 
-    column: str = Field(pattern=r"^[a-z_]+(\..+)?$")
+    column: Annotated[str, spelt(r"[a-z_]+(\..+)?", "a column of documents, or metadata.KEY")]
     operator: Literal["=", "!=", "<", "<=", ">", ">=", "in", "not in"]
     value: Scalar | tuple[Scalar, ...]
 
@@ -118,7 +125,7 @@ class Filter(_Settings):
 class Exclusion(_Settings):
     """A table of documents that are never selected, such as a test set's; `by` is its column."""
 
-    table: str = Field(pattern=_TABLE)
+    table: _Table
     by: Literal["doc_id", "content_hash"] = "doc_id"
 
 
@@ -131,8 +138,8 @@ BaselineName = Literal["dsir", "perplexity", "heuristics", "educational"]
 class ScoreColumn(_Settings):
     """A numeric column of the user's, by doc_id, to select by: the highest are the best."""
 
-    table: str = Field(pattern=_TABLE)
-    column: str = Field(pattern=_NAME)
+    table: _Table
+    column: Annotated[str, spelt(_NAME, "a column's name, of letters, digits and _")]
 
 
 class SelectionSettings(_Settings):
@@ -200,7 +207,7 @@ class SelectionSettings(_Settings):
             if total != 1 and None not in shares.values():
                 problems.append(f"shares: sum to {total}, should be exactly 1")
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError(joined(problems))
         return self
 
     @property

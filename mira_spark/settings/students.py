@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mira_spark.errors import ConfigError
+from mira_spark.errors import ConfigError, joined
 from mira_spark.settings.secrets import FORMS, is_reference
-from mira_spark.settings.types import RootFolder, Seed
+from mira_spark.settings.types import NAME, RootFolder, Seed, spelt
 from mira_spark.settings.urls import checked_url
 
 Rule = Literal["shrunk", "paper"]
@@ -29,7 +29,7 @@ class ServedSettings(BaseModel):
     hosts: tuple[str, ...] = ()
     model: str = ""
     secret: str = "none"
-    prompt: str | None = Field(None, pattern=r"\$document")
+    prompt: Annotated[str, spelt(r"(?s).*\$document.*", "a text with $document")] | None = None
     max_characters: int = Field(8_000, ge=64)
     """Characters of a document that are sent; of a longer one the begin, middle and end."""
     documents_at_once: int = Field(16, ge=1, le=1_000)
@@ -41,7 +41,7 @@ class ServedSettings(BaseModel):
     def _without_key(self) -> Self:
         # Here, not by field: the message of a field would show the value, maybe a key.
         if not is_reference(self.secret):
-            raise ValueError(f"secret should be {FORMS}; never the key itself")
+            raise ValueError(f"secret: should be {FORMS}; never the key itself")
         return self
 
 
@@ -121,16 +121,18 @@ class DistillationSettings(BaseModel):
     def _complete(self) -> Self:
         models = {"encoder": self.encoder.model, "generative": self.generative.model}
         if not models.get(self.kind, "any"):
-            raise ValueError(f"{self.kind} needs {self.kind}.model: a folder or a hub id")
+            raise ValueError(
+                f"{self.kind}.model: is needed with kind: {self.kind}, a folder or a hub id"
+            )
         if self.kind == "served" and (problems := list(_unusable(self.served))):
-            raise ValueError("; ".join(f"served.{problem}" for problem in problems))
+            raise ValueError(joined(f"served.{problem}" for problem in problems))
         return self
 
 
 def _unusable(server: ServedSettings) -> Iterator[str]:
     """Why the server could not be asked."""
     if not server.model:
-        yield "model: is missing: the server's name for it"
+        yield "model: is needed with kind: served, the server's name for it"
     try:
         checked_url(server.url, server.hosts)
     except ConfigError as error:
@@ -168,7 +170,12 @@ class RegistrySettings(BaseModel):
 
     tracking_uri: str | None = None
     experiment: str = Field("mira_spark", min_length=1)
-    prefix: str = Field("mira", pattern=r"^([a-z0-9_]{1,64}\.){0,2}[a-z0-9_]{1,64}$")
+    prefix: Annotated[
+        str,
+        spelt(
+            rf"({NAME}\.){{0,2}}{NAME}", "a name or catalog.schema.name, of a to z, 0 to 9 and _"
+        ),
+    ] = "mira"
 
 
 class Registry(NamedTuple):

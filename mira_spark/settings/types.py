@@ -5,14 +5,26 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from mira_spark.lake import storage
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
-NAME = "[a-z0-9_]{1,64}"
-Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+
+def spelt(pattern: str, words: str) -> AfterValidator:
+    """The check that a whole text matches a pattern, in ASCII; `words` say so to people."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(f"should be {words}")
+        return text
+
+    return AfterValidator(check)
+
+
+NAME, NAME_IN_WORDS = "[a-z0-9_]{1,64}", "1 to 64 of a to z, 0 to 9 and _"
+Name = Annotated[str, spelt(NAME, NAME_IN_WORDS)]
 """Of a group, a selection, a part of a student's name or a run: it is also a folder's name, part of
 a view's name, and a value in SQL."""
 
@@ -23,10 +35,10 @@ SEEDS = 2**32
 
 def local_path(value: object) -> object:
     """The value, when it can name a file or folder of this machine; else ValueError."""
-    text = str(value)
+    text = str(value) if isinstance(value, str | Path) else ""
     if _URI.match(text):
         raise ValueError("should be a path of this machine's file system, not a URI")
-    if value is None or not text or "\0" in text:
+    if not text or "\0" in text:
         raise ValueError("should be a path")
     return value
 

@@ -23,6 +23,8 @@ _DEEPEST = 50
 LONGEST_NUMBER = 10**1_000
 """Python refuses to print numbers that are much longer."""
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_EQUALS = "tag:yaml.org,2002:value"
+"""Of a bare =, which PyYAML reads as no value; it is an operator in `selection.where`."""
 _TOO_LONG = f"is longer than {MOST_CHARACTERS:,} characters"
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What PyYAML lets through from Python's own conversions, e.g. of 2026-13-45."""
@@ -99,6 +101,8 @@ def _problems(root: yaml.Node) -> Iterator[tuple[int, str]]:
             raise _problem(_TOO_LONG, root)
         if depth > _DEEPEST:
             raise _problem(f"is nested deeper than {_DEEPEST} levels", node)
+        if node.tag == _EQUALS:
+            node.tag = _TEXT
         if isinstance(node, yaml.SequenceNode):
             todo += [(each, depth + 1) for each in node.value]
         elif isinstance(node, yaml.MappingNode):
@@ -127,6 +131,8 @@ def _problem_line(error: yaml.YAMLError, text: str) -> str:
         problem, line = "found a character that YAML does not allow", None
         if isinstance(error, yaml.reader.ReaderError):
             line = text.count("\n", 0, error.position)
+    if (problem or "").startswith("could not determine a constructor"):
+        problem = "holds a tag, which begins with !: leave it out, or put the value in quotes"
     named = re.sub(r"'[\w.-]{2,}'", "'…'", problem or "")
     is_ours = named.startswith(("holds", "is "))
     return f"line {(line or 0) + 1}: {'' if is_ours else 'is not YAML: '}{named}"

@@ -107,8 +107,12 @@ def test_a_vector_that_cannot_be_used_is_told_as_what_it_is(body: str, what: str
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"kind": "encoder"}, "encoder needs a model: a folder or a hub id"),
-        ({"kind": "openai"}, "openai needs a model; openai needs a url, usually ending in /v1"),
+        ({"kind": "encoder"}, "model: is needed with kind: encoder, a folder or a hub id"),
+        (
+            {"kind": "openai"},
+            "model: is needed with kind: openai\n"
+            "url: is needed with kind: openai, usually ending in /v1",
+        ),
         ({"url": "https://a.example/v1"}, "url: host a.example is not in hosts (none)"),
         ({"secret": KEY}, "never the key itself"),
     ],

@@ -6,7 +6,7 @@ from mira_spark.errors import ConfigError
 from mira_spark.settings.root import Settings, load
 
 TARGET = "{format: json, path: /texts}"
-EITHER = "either target (for n-grams) or model is needed, and not both"
+EITHER = "target: either it (for n-grams) or model is needed, and not both"
 
 
 @pytest.mark.parametrize(
@@ -15,15 +15,15 @@ EITHER = "either target (for n-grams) or model is needed, and not both"
         ("dsir={}", "dsir.target: is missing"),
         ("dsir={target: {format: json}}", "dsir.target.path: is missing"),
         ("dsir={target: {format: jsn, path: x}}",
-         "dsir.target.format: Input should be 'parquet', 'json', 'csv', 'text', 'delta', 'table' "
+         "dsir.target.format: should be 'parquet', 'json', 'csv', 'text', 'delta', 'table' "
          "or 'messages', found 'jsn'"),
-        ("perplexity={}", f"perplexity: {EITHER}"),
-        (f"perplexity={{target: {TARGET}, model: x}}", f"perplexity: {EITHER}"),
+        ("perplexity={}", f"perplexity.{EITHER}"),
+        (f"perplexity={{target: {TARGET}, model: x}}", f"perplexity.{EITHER}"),
         (f"perplexity={{target: {TARGET}, order: 9}}",
-         "perplexity.order: Input should be less than or equal to 6, found 9"),
+         "perplexity.order: should be at most 6, found 9"),
         ("educational={}", "educational.model: is missing"),
         ("heuristics=some",
-         "heuristics: Input should be a valid boolean, unable to interpret input, found 'some'"),
+         "heuristics: should be true or false, found 'some'"),
         ("dsri=1", "dsri is not a setting; did you mean baselines.dsir? Known: dsir, educational, "
          "heuristics, perplexity"),
     ],

@@ -42,30 +42,30 @@ NEW += "primary: m6i.xlarge, workers: g6.xlarge, worker_count: 1"
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ("on: ecs", "on: Input should be 'ec2', 'serverless' or 'eks', found 'ecs'"),
+        ("on: ecs", "on: should be 'ec2', 'serverless' or 'eks', found 'ecs'"),
         ("on: eks", "eks: is missing, for on is eks"),
         ("uploads: /tmp/x", f"uploads: {PREFIX}, found '/tmp/x'"),
         ("logs: s3://lake/a b", f"logs: {PREFIX}, found 's3://lake/a b'"),
         ("settings: null", "settings: should be a path"),
         ("package: a,b.zip", "package: a file's name should be of letters, digits and . _ -"),
         ("program: s3://lake/run.py", "program: should be a path of this machine's file system"),
-        ("executors: {instances: 0}", "executors.instances: Input should be greater than or equal "
-         "to 1, found 0"),
-        ("executors: {memory: 12}", "executors.memory: Input should be a valid string, found 12"),
+        ("executors: {instances: 0}", "executors.instances: should be at least 1, found 0"),
+        ("executors: {memory: 12}", "executors.memory: should be a text, found 12"),
         ("executors: {gpus: 1}", "gpus: there are none on serverless; use ec2 or eks"),
-        ("executors: {core: 1}", "executors.core: is not a setting. Known: cores, gpus, instances, "
-         "memory, overhead"),
-        ("serverles: {}", "serverles: is not a setting. Known: arguments, driver, ec2"),
-        ("ec2: {create: {zone: a, " + NEW + "}}", "ec2.create.zone: is not a setting. Known: "
+        ("executors: {core: 1}", "executors.core is not a setting; did you mean executors.cores? "
+         "Known: cores, gpus, instances, memory, overhead"),
+        ("serverles: {}", "serverles is not a setting; did you mean serverless? Known: arguments, "
+         "driver, ec2"),
+        ("ec2: {create: {zone: a, " + NEW + "}}", "ec2.create.zone is not a setting. Known: "
          "bootstrap, configurations"),
-        ("ec2: {}", "ec2: either cluster (a running one) or create is needed, and not both"),
-        (f"ec2: {{cluster: j-1, create: {{{NEW}}}}}", "ec2: either cluster (a running one) or "),
+        ("ec2: {}", "ec2.cluster: either it (a running one) or create is needed, and not both"),
+        (f"ec2: {{cluster: j-1, create: {{{NEW}}}}}", "ec2.cluster: either it (a running one) or "),
         ("ec2: {create: {" + NEW.replace("spark-8", "7") + "}}", "ec2.create.release: should be "
          "emr-spark-8.0.0 or later: emr-7 has Spark 3.5, found 'emr-7.1.0'"),
         (f"on: eks\n{EKS}}}\ndriver: {{gpus: 1}}", "eks.image: is needed for GPUs: an image with "),
-        ("spark_conf: {executor.memory: 1g}", "spark_conf: executor.memory: what Spark is told "
+        ("spark_conf: {executor.memory: 1g}", "spark_conf.executor.memory: what Spark is told "
          "begins with spark."),
-        ("spark_conf: {spark.hadoop.fs.s3a.secret.key: abc}", "spark_conf: "
+        ("spark_conf: {spark.hadoop.fs.s3a.secret.key: abc}", "spark_conf."
          "spark.hadoop.fs.s3a.secret.key: a key is never put into a file; use a role"),
         ("arguments: [--set=x=AKIAABCDEFGHIJKLMNOP]", "a key or password is never put into "
          "settings; use roles"),

@@ -40,27 +40,27 @@ def test_a_share_is_exact(tmp_path: Path, share: str) -> None:
 @pytest.mark.parametrize(
     ("evaluation", "problem"),
     [
-        (f"sets: [{SET}, {SET}]", "evaluation: sets: mmlu is the name of more than one"),
+        (f"sets: [{SET}, {SET}]", "evaluation.sets: mmlu is the name of more than one; use others"),
         ("sets: [{name: a b, format: json, path: p}]",
-         "evaluation.sets.0.name: String should match pattern '^[a-z0-9_]{1,64}$', found 'a b'"),
+         "evaluation.sets.0.name: should be 1 to 64 of a to z, 0 to 9 and _, found 'a b'"),
         ("sets: [{name: a, format: json}]", "evaluation.sets.0.path: is missing"),
         ("sets: [{name: a, format: json, path: ''}]",
-         "evaluation.sets.0.path: String should have at least 1 character, found ''"),
+         "evaluation.sets.0.path: should not be empty, found ''"),
         ("sets: [{name: a, format: messages, path: p}]",
          "evaluation.sets.0.format: conversations are no items: name columns of text, or paths "
          "into them, found 'messages'"),
         ("sets: [{name: a, format: json, path: p, columns: {text: []}}]",
-         "evaluation.sets.0.columns.text: Tuple should have at least 1 item after validation, not "
-         "0, found []"),
+         "evaluation.sets.0.columns.text: should not be empty, found []"),
         ("sets: [{name: a, format: json, path: p, columns: {text: [q, q]}}]",
          "evaluation.sets.0.columns.text: q is named twice, found ['q', 'q']"),
         ("sets: [{name: a, format: table, path: a.b.c.d}]",
-         "evaluation.sets.0: should be a table's name: table, schema.table or with a catalog"),
+         "evaluation.sets.0.path: should be a table's name: table, schema.table or with a "
+         "catalog, found 'a.b.c.d'"),
         ("sets: [{name: a, format: json, path: p, cap: 3}]",
          "evaluation.sets.0.cap is not a setting. Known: columns, csv, encoding, filter, format, "
          "lines, name, path"),
-        ("words: 4", "evaluation: short_words should be at most words, 4"),
-        ("words: 0", "evaluation.words: Input should be greater than or equal to 1, found 0"),
+        ("words: 4", "evaluation.short_words: should be at most words, 4, found 5"),
+        ("words: 0", "evaluation.words: should be at least 1, found 0"),
         ("share: 0", "evaluation.share: should be above 0, found 0"),
         ("share: 101%", "evaluation.share: should be from 0 to 1, e.g. 0.05, 5% or 1/20, found "
          "'101%'"),

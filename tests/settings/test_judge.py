@@ -35,12 +35,12 @@ def test_a_complete_judge_of_each_kind_is_taken() -> None:
 
 def test_all_that_is_missing_is_said_at_once() -> None:
     said = problems(kind="openai", secret=KEY)
-    assert "openai needs a model" in said
-    assert "openai needs a url" in said
-    assert "secret should be env:NAME" in said
+    assert "model: is needed with kind: openai" in said
+    assert "url: is needed with kind: openai" in said
+    assert "secret: should be env:NAME" in said
     said = problems(kind="bedrock", seed=4)
-    assert "bedrock needs a model" in said
-    assert "bedrock knows no seed" in said
+    assert "model: is needed with kind: bedrock" in said
+    assert "seed: bedrock knows none; leave it out" in said
 
 
 def test_a_key_in_the_place_of_its_name_is_not_shown() -> None:
@@ -69,8 +69,8 @@ def test_what_cannot_work_is_refused(given: dict[str, Any]) -> None:
 def test_parameters_that_could_not_be_sent_are_refused() -> None:
     clash = {"seed": "model", "temperature": "max_tokens"}
     assert problems(**OPENAI, parameters=clash).endswith(
-        "parameters: max_tokens, model would be sent twice"
+        "parameters: max_tokens, model would be sent twice; use other names"
     )
     assert problems(**OPENAI, parameters={"max_tokens": None}).endswith(
-        "parameters.max_tokens cannot be null: it bounds what a call may cost"
+        "parameters.max_tokens: should not be null, it bounds what a call costs"
     )
