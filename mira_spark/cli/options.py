@@ -46,5 +46,7 @@ def read_text(file: Path) -> str:
     """What a file of a person's says. InputError when it cannot be read as UTF-8."""
     try:
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: is not UTF-8: {error.reason}; save it as UTF-8") from error

@@ -71,7 +71,7 @@ def look(path: str) -> FirstLook:
     InputError where there are none that can be read."""
     files = _files(path)
     if not files:
-        raise InputError(f"{path}: there are no files")
+        raise InputError(f"{path}: there are no files; name a file, or a folder of files")
     kind = _kind(path, files)
     of_kind = [file for file in files if FORMATS.get(suffix_of_format(file)) in (kind, None)]
     if kind == "delta":
@@ -81,7 +81,9 @@ def look(path: str) -> FirstLook:
     except (UnusableFileError, OSError, ValueError, *DAMAGED) as error:
         raise InputError(f"{path}: cannot be read as {kind}: {error}") from error
     if not rows:
-        raise InputError(f"{path}: the first files have no rows that can be read as {kind}")
+        raise InputError(
+            f"{path}: the first files have no rows that can be read as {kind}; name others"
+        )
     below = {part for file in of_kind for part in os.path.relpath(file, path).split(os.sep)[:-1]}
     partitions = sorted({part.partition("=")[0] for part in below if "=" in part})
     size = sum(os.path.getsize(file) for file in of_kind)

@@ -77,7 +77,7 @@ def promote(lake: Lakehouse, place: Registry, student_id: str, force: bool) -> s
     if row["gate"] == "failed" and not force:
         raise InputError(
             f"{student_id} did not pass its gate: {'; '.join(row['gate_reasons'])}. "
-            "With --force it scores all the same"
+            f"mira students promote {student_id} --force lets it score all the same"
         )
     registry.promote(place, student_id)
     values = {"champion_since": F.lit(clock_after(lake, "students", "champion_since")())}

@@ -42,7 +42,7 @@ class BedrockJudge:
         secrets: Sequence[Secret] = (),
     ) -> None:
         if settings.model is None:
-            raise ConfigError("judge: bedrock needs a model")
+            raise ConfigError("judge.model: is needed with kind: bedrock")
         self._settings = settings
         self._licenses = licenses
         self._client, self._secrets = (client, secrets) if client else _open_client(settings)

@@ -27,7 +27,7 @@ class OpenAIJudge:
         self, settings: ModelSettings, secret: Secret, licenses: Collection[str] = ()
     ) -> None:
         if settings.model is None or settings.url is None:
-            raise ConfigError("judge: openai needs a model and a url")
+            raise ConfigError("judge.model and judge.url: are needed with kind: openai")
         self._settings = settings
         self._licenses = licenses
         url = checked_url(settings.url, settings.hosts)

@@ -27,7 +27,7 @@ class OpenAIEmbeddings:
 
     def __init__(self, settings: EmbedderSettings, secret: Secret) -> None:
         if settings.model is None or settings.url is None:
-            raise ConfigError("embedder: openai needs a model and a url")
+            raise ConfigError("embedder.model and embedder.url: are needed with kind: openai")
         url = checked_url(settings.url, settings.hosts)
         self._server = OpenAIServer(url, secret, settings.timeout_s, "embedder.kind openai")
         self._model = settings.model

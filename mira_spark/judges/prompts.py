@@ -60,7 +60,9 @@ def load(folder: Root | None = None) -> Prompts:
             texts[name] = content.decode().replace("\r\n", "\n")
         except ArtefactError as error:
             problems.append(str(error))
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            problems.append(f"{place}: cannot be read: {error.strerror}")
+        except UnicodeDecodeError as error:
             problems.append(f"{place}: cannot be read: {error}")
         else:
             problems += [f"{place or name}: {p}" for p in _problems(texts[name], placeholder)]

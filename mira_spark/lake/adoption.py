@@ -51,7 +51,7 @@ def adopt(folder: Path) -> str | None:
     Nobody may have the folder open. It can be repeated where it was interrupted.
     """
     if not (folder / "metastore").is_dir():
-        raise InputError(f"{folder} holds no lake")
+        raise InputError(f"{folder} holds no lake: name its folder with --set folder=PATH")
     old = _record(folder).get("path") or _path_in_metastore(folder)
     if Path(old).resolve() == folder.resolve():
         return None
@@ -106,7 +106,9 @@ def _path_in_metastore(folder: Path) -> str:
     output = _derby(folder, ["SELECT DB_LOCATION_URI FROM APP.DBS WHERE NAME = 'default'"])
     location = re.search(r"file:(/.*?)/warehouse\s", output)
     if location is None:
-        raise MiraError(f"{folder / 'metastore'} does not say where its tables lie")
+        raise MiraError(
+            f"{folder / 'metastore'} does not say where its tables lie: copy the whole folder again"
+        )
     return location[1]
 
 

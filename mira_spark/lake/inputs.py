@@ -13,11 +13,13 @@ from mira_spark.lake import history
 from mira_spark.lake.input_files import Listing, first_line
 from mira_spark.lake.names import quoted_name, table_identifier
 
+_LISTED = 'mira sql "show tables in SCHEMA" lists what there is'
+
 
 def user_table(spark: SparkSession, name: str, columns: Sequence[str]) -> DataFrame:
     """A table of the user's; InputError when it is not there or lacks one of the columns."""
     if not spark.catalog.tableExists(name):
-        raise InputError(f"there is no table {name}")
+        raise InputError(f"there is no table {name}: {_LISTED}")
     rows = spark.table(name)
     missing = [column for column in columns if column not in rows.columns]
     if missing:
@@ -57,7 +59,7 @@ def input_version(spark: SparkSession, table: str) -> str:
         return _version(spark, table_identifier(table))
     except AnalysisException as error:
         if not spark.catalog.tableExists(table_identifier(table)):
-            raise InputError(f"there is no table {table}") from error
+            raise InputError(f"there is no table {table}: {_LISTED}") from error
         return f"unknown at {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
 
 

@@ -40,7 +40,7 @@ KNOWN: tuple[tuple[str, type[MiraError], str], ...] = (
         r"unresolved dependency",
         ConfigError,
         "the jars of Delta are not on this machine and could not be fetched: Spark gets them from "
-        "Maven Central once",
+        "Maven Central once, and needs a network for that",
     ),
     (
         r"DATA_SOURCE_NOT_FOUND\].*: delta\b|Cannot find catalog plugin.*\.sql\.delta\.",
@@ -62,7 +62,8 @@ KNOWN: tuple[tuple[str, type[MiraError], str], ...] = (
     (
         r"UnknownStoreException|NoSuchBucket|bucket does not exist",
         ConfigError,
-        "a bucket of the settings, or of the schema's location, does not exist",
+        "a bucket of the settings, or of the schema's location, does not exist: make it, or name "
+        "another",
     ),
     (
         r"NoAwsCredentialsException|Unable to load credentials from any of the providers",
@@ -101,7 +102,7 @@ KNOWN: tuple[tuple[str, type[MiraError], str], ...] = (
     (
         r"Java gateway process exited",
         ConfigError,
-        "Spark's Java process could not be started",
+        "Spark's Java process could not be started: run mira doctor",
     ),
     (
         r"API request to .* failed with exception|Max retries exceeded|Connection refused",
@@ -134,7 +135,7 @@ def _of_the_system(error: OSError) -> MiraError:
     said = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if error.errno in RESUMABLE:
         return OutsideError(f"{said}; {GO_ON}")
-    return ConfigError(said)
+    return ConfigError(f"{said}; mend that, or name another place in the settings")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

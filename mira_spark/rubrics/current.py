@@ -68,7 +68,9 @@ def rubrics(lake: Lakehouse, discoveries: Mapping[str, str], *status: str) -> li
         if rubric_id_of(rubric.source_group, rubric.anchors) != rubric_id:
             raise InputError(
                 f"{lake.name('rubrics')}: rubric {rubric_id} of {rubric.source_group} is not what "
-                "its id says: it was changed in the table, not by mira rubrics export and import"
+                "its id says: it was changed in the table, not by mira rubrics export and import. "
+                f'mira sql --write "RESTORE TABLE {lake.name("rubrics")} TO VERSION AS OF N" '
+                "undoes it"
             )
         listed.append(rubric)
     return listed

@@ -73,7 +73,8 @@ def _known(lake: Lakehouse, one: Selection, doc_ids: Sequence[str]) -> _Known:
         if doc_id not in documents and doc_id not in later:
             raise InputError(
                 f"there is no document {doc_id!r} in {lake.name('documents')}, neither at version "
-                f"{one.version('documents')}, which {one.title} is of, nor now"
+                f"{one.version('documents')}, which {one.title} is of, nor now: "
+                'mira sql "select doc_id from documents" lists what there is'
             )
     cutoffs = _by(record.cutoffs(lake, one), "source")
     sources = {row["source"] for row in documents.values()}

@@ -27,7 +27,7 @@ from mira_spark.selection.record import Selection
 
 Format = Literal["parquet", "jsonl"]
 _MANIFEST, BEGUN = "manifest.json", "manifest.json.begun"
-_OTHER = "choose another folder"
+_OTHER = "name another folder with --out"
 FILE_TOKENS = 25_000_000
 """About 100 MB of text: the driver holds one file at a time."""
 ORDER = ("source", "bucket", "doc_id")
@@ -117,7 +117,7 @@ def _digests_before(place: str, content: Mapping[str, Any]) -> dict[str, str]:
     """File to SHA-256 where the export was finished before; InputError when the folder holds
     something else than this export."""
     if storage.has_file(place):
-        raise InputError(f"{place} is a file, should be a folder")
+        raise InputError(f"{place} is a file, should be a folder: {_OTHER}")
     if not storage.file_names(place):
         return {}
     for name in (_MANIFEST, BEGUN):

@@ -27,7 +27,7 @@ def budget_tokens(budget: str, corpus_tokens: int, smallest: int) -> int:
     if tokens < smallest:
         raise InputError(
             f"selection.budget: {budget} is {tokens:,} of {corpus_tokens:,} tokens, less than the "
-            f"smallest document ({smallest:,} tokens); nothing could be selected"
+            f"smallest document ({smallest:,} tokens); nothing could be selected: set a larger one"
         )
     return tokens
 

@@ -94,7 +94,7 @@ def _selection(row: Row) -> Selection:
     except ValidationError as error:
         raise InputError(
             f"selection {row['name']} ({row['selection_id']}) has settings that this version of "
-            "mira_spark does not know: select again"
+            "mira_spark does not know: run mira select-documents --force"
         ) from error
     return Selection(
         selection_id=row["selection_id"],

@@ -231,5 +231,5 @@ def _check(
         quality = inside[members.walk[differs.argmax()]].quality
         raise ReconciliationError(
             f"documents of quality {quality} were counted twice, with different results: a table "
-            "changed while the selection was made"
+            "changed while the selection was made; run mira select-documents again"
         )

@@ -65,7 +65,7 @@ def read(path: Root) -> str:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8: {error.reason}") from None
+        raise ConfigError(f"{path}: is not UTF-8: {error.reason}; save it as UTF-8") from None
     except ValueError:  # a path that no file can have
         raise ConfigError(f"{path}: cannot be read: no file can have this name") from None
     if len(text) > MOST_CHARACTERS:

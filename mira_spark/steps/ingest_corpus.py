@@ -42,7 +42,10 @@ _KEYS = ("input", "doc_id", "source", "content_hash", "n_bytes", "license", "sen
         "line")  # fmt: skip
 _NEW = ("input", "doc_id", "content_hash", "source", "n_bytes", "sendable")
 _KNOWN = ("changed", "known_tokens", "known_domain", "known_license", "known_sendable")
-EMPTY = "the corpus is empty: the input holds no document that could be taken in"
+EMPTY = (
+    "the corpus is empty: the input holds no document that could be taken in. Why, row by row: "
+    'mira sql "select * from rejected_documents"'
+)
 REJECTED = ("source", "doc_id", "reason", "n_bytes", "beginning", "file", "line")
 
 

@@ -232,7 +232,7 @@ def test_one_statement_and_one_way_to_show_it_are_asked_for(arguments: tuple[str
 
 
 def test_a_file_of_a_statement_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.sql cannot be read"):
+    with pytest.raises(InputError, match=r"none\.sql: cannot be read: No such file or directory$"):
         main.app(["sql", "--file", str(tmp_path / "none.sql")], standalone_mode=False)
 
 

@@ -110,7 +110,7 @@ def test_only_the_beginning_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.jsonl", b"", "there are no files"),
+        ("a.jsonl", b"", "there are no files; name a file, or a folder of files"),
         ("a.jsonl", b"no JSON\n", "have no rows that can be read as json"),
         ("a.jsonl", b"PAR1 and more", "cannot be read as json: holds Parquet, not json"),
         ("a.json.gz", b"\x1f\x8b\x08 cut", "cannot be read as json: "),

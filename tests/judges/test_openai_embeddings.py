@@ -124,5 +124,5 @@ def test_settings_that_cannot_be_used_are_refused(given: dict[str, Any], problem
 
 
 def test_without_a_model_nothing_is_opened() -> None:
-    with pytest.raises(ConfigError, match="embedder: openai needs a model and a url"):
+    with pytest.raises(ConfigError, match=r"embedder\.model and embedder\.url: are needed"):
         OpenAIEmbeddings(EmbedderSettings(), Secret(KEY))

@@ -98,9 +98,9 @@ SAID = {
     ),
     "[unresolved dependency: io.delta#delta-spark_2.13;4.0.0: not found]": (
         "the jars of Delta are not on this machine and could not be fetched: Spark gets them from "
-        "Maven Central once"
+        "Maven Central once, and needs a network for that"
     ),
-    "nothing that is known": "Spark's Java process could not be started",
+    "nothing that is known": "Spark's Java process could not be started: run mira doctor",
 }
 
 
@@ -139,7 +139,8 @@ JAVA_SAID = {
     "org.apache.hadoop.fs.s3a.UnknownStoreException: `s3a://none/': getFileStatus on s3a://none/: "
     "Bucket does not exist": (
         2,
-        "a bucket of the settings, or of the schema's location, does not exist",
+        "a bucket of the settings, or of the schema's location, does not exist: make it, or name "
+        "another",
     ),
     "org.apache.hadoop.fs.s3a.auth.NoAwsCredentialsException: SimpleAWSCredentialsProvider: No AWS "
     "credentials in the Hadoop configuration": (
@@ -222,4 +223,7 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
         settings = ("--set", f"folder={folder}", "--set", "corpus.input=python_environment")
         ended = run("-m mira_spark", "ingest-corpus", *settings)
         assert (ended.returncode, ended.stderr) == (2, b"")
-        assert ended.stdout.decode() == f"ConfigError: {folder}/lake.json: Not a directory\n"
+        assert ended.stdout.decode() == (
+            f"ConfigError: {folder}/lake.json: Not a directory; mend that, or name another place "
+            "in the settings\n"
+        )

@@ -29,7 +29,7 @@ def test_a_budget_below_the_smallest_document_is_refused() -> None:
         order.budget_tokens("1%", 1_000, 400)
     assert str(error.value) == (
         "selection.budget: 1% is 10 of 1,000 tokens, less than the smallest document (400 tokens); "
-        "nothing could be selected"
+        "nothing could be selected: set a larger one"
     )
 
 

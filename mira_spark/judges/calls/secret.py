@@ -58,7 +58,8 @@ def read(reference: str, environment: Mapping[str, str]) -> Secret:
     else:
         key = environment.get(name, "").strip()
     if not key:
-        raise ConfigError(f"secret: {reference} is not set; it should hold the judge's key")
+        hint = f": export {name}=KEY" if kind == "env" else ""
+        raise ConfigError(f"secret: {reference} is not set; it should hold the judge's key{hint}")
     if not (key.isascii() and key.isprintable()) or set(key) & set(' "\\'):
         raise ConfigError(f"secret: {reference} holds characters that a key cannot have")
     return Secret(key)
