@@ -171,7 +171,9 @@ class _Limits(NamedTuple):
 def _limits(policy: Policy, budget: int, groups: Mapping[str, str], bins: Positions) -> _Limits:
     problems = [] if budget > 0 else [f"budget: {budget:,} tokens, should be more than 0"]
     orphans = sorted(bins.sources.keys() - groups.keys())
-    problems += [f"{source}: has documents and no group" for source in orphans]
+    problems += [
+        f"{source}: has documents and no group: run mira group-sources" for source in orphans
+    ]
     members = pools(policy, groups)
     shares = _shares(policy, members, bins, problems)
     floors = _floors(policy, budget, groups, bins, problems)

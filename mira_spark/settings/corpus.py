@@ -16,7 +16,7 @@ KeepMessages = Literal["metadata", "column"]
 
 NO_INPUT = (
     f"corpus.input: is missing; it should be one of {', '.join(get_args(Input))}, or corpus.inputs "
-    "a list of several"
+    "a list of several; mira init FILES writes a file that has it"
 )
 
 

@@ -47,7 +47,7 @@ def checked_url(url: str, hosts: Collection[str]) -> str:
     if (address and _is_forbidden(address)) or host in _METADATA:
         raise ConfigError(f"url: {host} is never asked: it is link-local, metadata or no host")
     if match["port"] and int(match["port"]) > 65_535:
-        raise ConfigError(f"url: port {match['port']} does not exist")
+        raise ConfigError(f"url: port {match['port']} does not exist: 65535 is the last")
     if host.strip("[]") not in {each.strip("[]") for each in hosts}:
         listed = ", ".join(hosts) or "none"
         raise ConfigError(f"url: host {host} is not in hosts ({listed}); list it if it is meant")

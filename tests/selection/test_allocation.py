@@ -239,7 +239,7 @@ def test_no_budget_and_documents_without_a_group_are_refused() -> None:
         walks(Policy(), 0, {"web": "x"}, BINS)
     assert str(error.value).splitlines() == [
         "budget: 0 tokens, should be more than 0",
-        "books: has documents and no group",
+        "books: has documents and no group: run mira group-sources",
     ]
 
 

@@ -645,7 +645,8 @@ def test_a_file_says_what_the_corpus_is(file: Path, text: str) -> None:
     file.write_text(f"{text}selection: {{seed: x}}\n")
     assert refusal(file).splitlines() == [
         "F: corpus.input: is missing; it should be one of python_environment, parquet, json, csv, "
-        "text, delta, table, messages, or corpus.inputs a list of several",
+        "text, delta, table, messages, or corpus.inputs a list of several; mira init FILES "
+        "writes a file that has it",
         "F: selection.seed: should be a whole number, found 'x'",
     ]
 

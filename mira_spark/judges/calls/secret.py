@@ -61,7 +61,10 @@ def read(reference: str, environment: Mapping[str, str]) -> Secret:
         hint = f": export {name}=KEY" if kind == "env" else ""
         raise ConfigError(f"secret: {reference} is not set; it should hold the judge's key{hint}")
     if not (key.isascii() and key.isprintable()) or set(key) & set(' "\\'):
-        raise ConfigError(f"secret: {reference} holds characters that a key cannot have")
+        raise ConfigError(
+            f"secret: {reference} holds characters that a key cannot have: spaces, quotes, or "
+            "what is not ASCII"
+        )
     return Secret(key)
 
 
