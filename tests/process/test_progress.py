@@ -154,7 +154,7 @@ def test_a_terminal_that_is_not_utf_8_gets_escapes() -> None:
         (["plan", "--\u202e[red]"], "No such option: --\\u202e[red]"),
         (["judge", "retry", "--outcome", "\x9b"], "'\\x9b' is not one of 'failed', 'unreadable'"),
         (["plan", "--config", "/\x1b[2J[/x]"], "/\\x1b[2J[/x]: cannot be read: No such file"),
-        (["plan", "--set", "a\u202e[/x]"], "--set a\\u202e[/x]: expected key=value"),
+        (["plan", "--set", "a\u202e[/x]"], "--set a\\u202e[/x]: should be key=value"),
     ],
 )
 def test_a_hostile_argument_is_shown_when_it_is_refused(arguments: list[str], said: str) -> None:

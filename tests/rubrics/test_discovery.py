@@ -333,8 +333,8 @@ def test_a_discovery_is_another_with_each_thing_asked() -> None:
 @pytest.mark.parametrize(
     ("dimensions", "problem"),
     [
-        (2, "should be at least 3"),
-        (16, "should be at most 15"),
+        (2, "Input should be greater than or equal to 3"),
+        (16, "Input should be less than or equal to 15"),
     ],
 )
 def test_a_rubric_has_three_to_fifteen_dimensions(dimensions: int, problem: str) -> None:

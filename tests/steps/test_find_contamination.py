@@ -233,7 +233,8 @@ WRONG: Sequence[tuple[str, Mapping[str, Any], str]] = [
     ('{"id": 1, "text": "a"}\n{"id": 1, "text": "b"}\n{"id": 1, "text": "a"}', {},
      "evaluation.sets.one.columns.doc_id: 1 ids are those of several items, e.g. '1': name "
      "another column, or null"),
-    ("", {"format": "table", "path": "nowhere.items"}, "there is no table nowhere.items"),
+    ("", {"format": "table", "path": "nowhere.items"}, "there is no table nowhere.items: "
+     'mira sql "show tables in SCHEMA" lists what there is'),
 ]  # fmt: skip
 
 
