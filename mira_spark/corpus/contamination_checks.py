@@ -87,7 +87,9 @@ def _check_settings(checks: Mapping[str, Check], evaluation: EvaluationSettings)
         if check is None:
             problems.append(f"evaluation.sets.{each.name}: was not looked for yet: {_RUN}")
         elif check.settings_digest != settings_digest(each, evaluation):
-            problems.append(f"evaluation.sets.{each.name}: was looked for otherwise: {_RUN}")
+            problems.append(
+                f"evaluation.sets.{each.name}: was looked for with other settings: {_RUN}"
+            )
     if problems:
         raise InputError(joined(problems))
 

@@ -170,18 +170,17 @@ class _Limits(NamedTuple):
 
 def _limits(policy: Policy, budget: int, groups: Mapping[str, str], bins: Positions) -> _Limits:
     problems = [] if budget > 0 else [f"budget: {budget:,} tokens, should be more than 0"]
-    orphans = sorted(bins.sources.keys() - groups.keys())
-    problems += [
-        f"{source}: has documents and no group: run mira group-sources" for source in orphans
-    ]
     members = pools(policy, groups)
     shares = _shares(policy, members, bins, problems)
     floors = _floors(policy, budget, groups, bins, problems)
     caps = _read("caps", policy.caps, groups, problems)
     problems += contradictions(floors, caps)
     problems += _conflicts(members, shares, floors)
-    if problems:
-        raise InputError(joined(problems))
+    lines = [f"selection.{problem}" for problem in problems]
+    orphans = sorted(bins.sources.keys() - groups.keys())
+    lines += [f"{source}: has documents and no group: run mira group-sources" for source in orphans]
+    if lines:
+        raise InputError(joined(lines))
     return _Limits(members, shares, {s: floor for s, floor in floors.items() if floor}, caps)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_origin
+from typing import Any, Literal, Self, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -37,9 +37,8 @@ from mira_spark.settings.students import (
     Registry,
     RegistrySettings,
 )
-from mira_spark.settings.types import LocalPath, RootFolder, spelt
+from mira_spark.settings.types import JavaMemory, LocalPath, RootFolder, SchemaName
 
-_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 DEFAULT_FOLDER = Path(".mira")
 MOST_SHOWN = 200
 """Problems of a file that are listed."""
@@ -50,17 +49,13 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    namespace: Annotated[
-        str, spelt(rf"{_NAME}(\.{_NAME})?", "a schema, or catalog.schema, of letters, digits and _")
-    ] = "mira"
+    namespace: SchemaName = "mira"
     session: Literal["local", "platform"] = "local"
     folder: RootFolder = DEFAULT_FOLDER
     driver_folder: LocalPath | None = None
     single_writer: bool = False
     local_cores: int | None = Field(None, ge=1)
-    local_memory: Annotated[str, spelt("[1-9][0-9]*[gm]", "a whole number and g or m, e.g. 4g")] = (
-        "4g"
-    )
+    local_memory: JavaMemory = "4g"
     corpus: CorpusSettings = CorpusSettings()
     duplicates: DuplicatesSettings = DuplicatesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

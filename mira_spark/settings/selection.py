@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from mira_spark.errors import joined
 from mira_spark.lake.scale import POINT, POINTS
-from mira_spark.settings.types import Name, Seed, spelt
+from mira_spark.settings.types import IDENTIFIER, Name, Seed, spelt
 
 _SHARE = re.compile(r"\d{1,18}(\.\d{1,18})?%?|\d{1,18}/[1-9]\d{0,17}", re.ASCII)
 
@@ -60,13 +60,10 @@ _BUDGET = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?%|[0-9][0-9_]{0,24}")
 _MOST_TOKENS = 2**63 - 1
 
 
-_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
-
-
 _Table = Annotated[
     str,
     spelt(
-        rf"{_NAME}(\.{_NAME}){{0,2}}",
+        rf"{IDENTIFIER}(\.{IDENTIFIER}){{0,2}}",
         "table, schema.table or catalog.schema.table, of letters, digits and _",
     ),
 ]
@@ -139,7 +136,7 @@ class ScoreColumn(_Settings):
     """A numeric column of the user's, by doc_id, to select by: the highest are the best."""
 
     table: _Table
-    column: Annotated[str, spelt(_NAME, "a column's name, of letters, digits and _")]
+    column: Annotated[str, spelt(IDENTIFIER, "a column's name, of letters, digits and _")]
 
 
 class SelectionSettings(_Settings):

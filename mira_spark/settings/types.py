@@ -28,6 +28,15 @@ Name = Annotated[str, spelt(NAME, NAME_IN_WORDS)]
 """Of a group, a selection, a part of a student's name or a run: it is also a folder's name, part of
 a view's name, and a value in SQL."""
 
+IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]{0,127}"
+SchemaName = Annotated[
+    str,
+    spelt(
+        rf"{IDENTIFIER}(\.{IDENTIFIER})?", "a schema, or catalog.schema, of letters, digits and _"
+    ),
+]
+JavaMemory = Annotated[str, spelt("[1-9][0-9]*[gm]", "a whole number and g or m, e.g. 4g")]
+
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """What Spark's 64-bit hashes take. For numpy, scikit-learn and torch use `seed % SEEDS`."""
 SEEDS = 2**32

@@ -180,44 +180,50 @@ def test_each_pool_has_its_share() -> None:
         (
             Policy(floors={"web": "much", "blogs": "1%"}, caps={"books": "1.01"}),
             [
-                "floors.web: much should be from 0 to 1, e.g. 0.05, 5% or 1/20, or of the source's "
-                "own tokens, e.g. 5% of source",
-                "floors.blogs: there is no such source; there are books, web",
-                "caps.books: 1.01 should be from 0 to 1, e.g. 0.05, 5% or 1/20",
+                "selection.floors.web: much should be from 0 to 1, e.g. 0.05, 5% or 1/20, or of "
+                "the source's own tokens, e.g. 5% of source",
+                "selection.floors.blogs: there is no such source; there are books, web",
+                "selection.caps.books: 1.01 should be from 0 to 1, e.g. 0.05, 5% or 1/20",
             ],
         ),
         (
             Policy("global", floors={"web": "0.7", "books": "50%"}, caps={"web": "0.6"}),
             [
-                "caps.web: 3/5 is below the source's floor, 7/10",
-                "floors: sum to 6/5, should be at most 1",
+                "selection.caps.web: 3/5 is below the source's floor, 7/10",
+                "selection.floors: sum to 6/5, should be at most 1",
             ],
         ),
         (
             Policy("source", floors={"books": "0.5"}),
-            ["floors: those of pool books sum to 1/2, more than its share of the budget, 0.428571"],
+            [
+                "selection.floors: those of pool books sum to 1/2, more than its share of the "
+                "budget, 0.428571"
+            ],
         ),
         (
             Policy("global", every_source="60%"),
-            ["floors: sum to 6/5, should be at most 1"],
+            ["selection.floors: sum to 6/5, should be at most 1"],
         ),
         (
             Policy("source", floors={"books": "100% of source"}),
-            ["floors: those of pool books sum to 6/7, more than its share of the budget, 0.428571"],
+            [
+                "selection.floors: those of pool books sum to 6/7, more than its share of the "
+                "budget, 0.428571"
+            ],
         ),
         (
             Policy("global", every_source="20%", caps={"web": "1/8"}),
-            ["caps.web: 1/8 is below the source's floor, 8/35"],
+            ["selection.caps.web: 1/8 is below the source's floor, 8/35"],
         ),
         (
             Policy("source", shares={"web": "0.6", "books": "0.39"}),
-            ["shares: sum to 99/100, should be exactly 1"],
+            ["selection.shares: sum to 99/100, should be exactly 1"],
         ),
         (
             Policy("group", shares={"y": "1"}),
             [
-                "shares.y: there is no such pool; there are x",
-                "shares.x: missing; every pool needs a share",
+                "selection.shares.y: there is no such pool; there are x",
+                "selection.shares.x: missing; every pool needs a share",
             ],
         ),
     ],
@@ -230,7 +236,7 @@ def test_what_is_refused_is_said_all_at_once(policy: Policy, problems: list[str]
 
 @pytest.mark.parametrize("text", ["-0.1", "1/0", "1e-3", "nan", "", "%", " 0.1", "٣", "9" * 5_000])
 def test_a_share_is_a_plain_number(text: str) -> None:
-    with pytest.raises(InputError, match=r"^floors.web: .* should be from 0 to 1"):
+    with pytest.raises(InputError, match=r"^selection.floors.web: .* should be from 0 to 1"):
         walks(Policy(floors={"web": text}), 70, GROUPS, BINS)
 
 
@@ -238,7 +244,7 @@ def test_no_budget_and_documents_without_a_group_are_refused() -> None:
     with pytest.raises(InputError) as error:
         walks(Policy(), 0, {"web": "x"}, BINS)
     assert str(error.value).splitlines() == [
-        "budget: 0 tokens, should be more than 0",
+        "selection.budget: 0 tokens, should be more than 0",
         "books: has documents and no group: run mira group-sources",
     ]
 

@@ -79,7 +79,7 @@ def test_a_selection_waits_until_all_documents_were_looked_through(made: Made) -
     assert "contaminated" not in select_documents.inputs(lake, asked(made, contaminated="keep"))
     words = settings.evaluation.model_copy(update={"words": 5})
     other = lake, settings.model_copy(update={"evaluation": words})
-    assert refusal(other) == f"evaluation.sets.exam: was looked for otherwise: {first}"
+    assert refusal(other) == f"evaluation.sets.exam: was looked for with other settings: {first}"
     lake.execute(f"OPTIMIZE {lake.name('documents')}")
     assert select_documents.inputs(lake, asked(made))["contaminated"] == found["contaminated"]
     version = lake.version("documents")
