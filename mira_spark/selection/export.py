@@ -27,7 +27,7 @@ from mira_spark.selection.record import Selection
 
 Format = Literal["parquet", "jsonl"]
 _MANIFEST, BEGUN = "manifest.json", "manifest.json.begun"
-_OTHER = "name another folder with --out"
+_OTHER = "name another folder with --to"
 FILE_TOKENS = 25_000_000
 """About 100 MB of text: the driver holds one file at a time."""
 ORDER = ("source", "bucket", "doc_id")

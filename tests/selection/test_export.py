@@ -97,7 +97,7 @@ def test_an_interrupted_export_goes_on_and_is_whole(
     monkeypatch.delenv("MIRA_FAILPOINTS")
     with pytest.raises(InputError, match=f"{one.selection_id} as jsonl, not of .* as parquet"):
         export(lake, one, "parquet", folder)
-    with pytest.raises(InputError, match="name another folder with --out"):
+    with pytest.raises(InputError, match="name another folder with --to"):
         export(lake, other, "jsonl", folder)
     done = export(lake, one, "jsonl", folder)
     assert (done.found, done.documents) == (2, one.selected_documents)
