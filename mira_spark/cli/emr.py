@@ -8,7 +8,8 @@ import typer
 
 from mira_spark.cli import emr_files, emr_jobs
 from mira_spark.cli.aws import open_clients
-from mira_spark.process.progress import say, say_error
+from mira_spark.cli.options import AsJson
+from mira_spark.process.progress import say, say_error, write_answer
 from mira_spark.settings import root
 from mira_spark.settings.emr import EmrSettings, load
 
@@ -37,18 +38,23 @@ def submit_command(config: ClusterConfig, wait: Wait = True) -> None:
     say(f"job {job} started; how far it is: mira emr status {job} --config {config}")
     if wait:
         say("  waiting for it; Ctrl-C ends the waiting and not the job")
-        _end_as(settings, client, s3, job, config)
+        raise typer.Exit(_waited(settings, client, s3, job, config))
 
 
 @app.command("status")
-def status_command(job: Job, config: ClusterConfig, wait: Wait = False) -> None:
+def status_command(
+    job: Job, config: ClusterConfig, wait: Wait = False, as_json: AsJson = False
+) -> None:
     """The state of a job, and what EMR says about it."""
     settings = load(config)
     client, s3 = _clients(settings)
-    if wait:
-        _end_as(settings, client, s3, job, config)
-    now = emr_jobs.state(settings, client, job)
-    say(f"{now.name}{f': {now.reason}' if now.reason else ''}")
+    code = _waited(settings, client, s3, job, config) if wait else 0
+    if as_json or not wait:
+        now = emr_jobs.state(settings, client, job)
+        say(f"{now.name}{f': {now.reason}' if now.reason else ''}")
+        if as_json:
+            write_answer({"job": job, "state": now.name, "reason": now.reason, "exit_code": code})
+    raise typer.Exit(code)
 
 
 @app.command("logs")
@@ -74,12 +80,12 @@ def _clients(settings: EmrSettings) -> list[Any]:
     return open_clients(settings.region, emr_jobs.SERVICES[settings.on], "s3")
 
 
-def _end_as(settings: EmrSettings, client: Any, s3: Any, job: str, config: Path) -> None:
-    """Wait and end the command as the job ended."""
+def _waited(settings: EmrSettings, client: Any, s3: Any, job: str, config: Path) -> int:
+    """Wait until the job is over; its exit code, which is said."""
     code = emr_jobs.wait(settings, client, s3, job, time.sleep)
     if code:
         logs = f"mira emr logs {job} --config {config}"
         say_error("the job ended", f"exit code {code}; what it wrote: {logs}")
     else:
         say(f"job {job} is done")
-    raise typer.Exit(code)
+    return code

@@ -9,10 +9,12 @@ from typing import cast
 import typer
 
 from mira_spark.process import failures
-from mira_spark.process.progress import say_error
+from mira_spark.process.progress import is_answer_alone, say_error, write_answer
 
 DEFECT = 1
 USAGE = 2
+JSON = "--json"
+"""The option of every command that answers: then also an error is an object on standard output."""
 _ClickError = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
 """What typer raises for a wrong option or argument, wherever it keeps click."""
 
@@ -24,15 +26,22 @@ def exit_code(command: Callable[[], int | None]) -> int:
         return command() or 0
     except _ClickError as error:
         if message := error.format_message():  # none where the help was shown
-            say_error("UsageError", f"{message} (mira --help, or --help after a command)")
+            more = "(mira --help, or --help after a command)"
+            return say_failure("UsageError", f"{message} {more}", USAGE)
         return USAGE
     except Exception as error:
         known = failures.explained(error)
         if known is None:
-            say_error("a defect", _defect(error))
-            return DEFECT
-        say_error(type(known).__name__, str(known))
-        return known.exit_code
+            return say_failure("a defect", _defect(error), DEFECT)
+        return say_failure(type(known).__name__, str(known), known.exit_code)
+
+
+def say_failure(kind: str, message: str, code: int) -> int:
+    """Say it; the exit code. Where standard output is for the answer alone, it is the answer."""
+    say_error(kind, message)
+    if is_answer_alone():
+        write_answer({"error": {"kind": kind, "message": message, "exit_code": code}})
+    return code
 
 
 def say_defect_of_thread(ended: threading.ExceptHookArgs) -> None:

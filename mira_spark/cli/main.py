@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from mira_spark.cli import doctor, emr, init, plan, rubrics, scores, selection, steps, students
-from mira_spark.cli.options import ConfigOption, Overrides, RunId, ShownAs, read_text
+from mira_spark.cli.options import AsJson, ConfigOption, Overrides, RunId, ShownAs, read_text
+from mira_spark.process.progress import give_answer, write_answer
 from mira_spark.settings.root import load
 
 app = typer.Typer(
@@ -60,12 +61,15 @@ def demo_command(
 
 
 @app.command("status")
-def status_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
+def status_command(
+    as_json: AsJson = False, config: ConfigOption = None, overrides: Overrides = None
+) -> None:
     """What is done, what is stale and why, what waits for what."""
     settings = load(config, overrides or ())
-    from mira_spark.cli.status import show_status
+    from mira_spark.cli.status import pipeline_status, show_status
 
-    show_status(settings, config)
+    status = pipeline_status(settings, config)
+    give_answer(status, show_status, as_json)
 
 
 @judge_app.command("retry")
@@ -74,6 +78,7 @@ def retry_command(
         Literal["failed", "unreadable"],
         typer.Option(help="failed: no answer came; unreadable: invalid, refused or truncated"),
     ] = "failed",
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
     run_id: RunId = None,
@@ -82,6 +87,7 @@ def retry_command(
     settings = load(config, overrides or ())
     from mira_spark import pipeline
     from mira_spark.cli.opening import open_lakehouse
+    from mira_spark.cli.summary import run_answer
     from mira_spark.labels import desks
     from mira_spark.lake import runs
 
@@ -90,7 +96,10 @@ def retry_command(
         judge = desks.with_another_asking(lake, settings.judge)
         settings = settings.model_copy(update={"judge": judge})
     run_id = run_id or runs.new_run_id()
-    raise typer.Exit(pipeline.perform(lake, settings, run_id, ["label_documents"], force=True))
+    code = pipeline.perform(lake, settings, run_id, ["label_documents"], force=True)
+    if as_json:
+        write_answer(run_answer(lake, run_id, code))
+    raise typer.Exit(code)
 
 
 @app.command("sql")

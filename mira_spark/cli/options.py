@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from mira_spark.cli.ending import JSON
 from mira_spark.errors import InputError
 from mira_spark.lake.storage import Root
 from mira_spark.settings.types import NAME, NAME_IN_WORDS, root_folder
@@ -29,6 +30,10 @@ RunId = Annotated[
     str | None, typer.Option("--run-id", help="names the run in the tables", callback=_name)
 ]
 
+
+AsJson = Annotated[
+    bool, typer.Option(JSON, help="one JSON object, alone on standard output, an error too")
+]
 
 ShownAs = Literal["table", "vertical", "json", "csv"]
 """How rows are printed: the first two for people, the others for programs."""

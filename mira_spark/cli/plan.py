@@ -1,13 +1,15 @@
 """`mira plan`: what the steps that are still to run will take."""
 
 import math
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import ConfigOption, Overrides
+from mira_spark.cli.options import AsJson, ConfigOption, Overrides
 from mira_spark.corpus.corpus_size import CorpusSize
 from mira_spark.errors import ConfigError
+from mira_spark.process.progress import give_answer
 from mira_spark.settings.root import load
 
 
@@ -47,6 +49,7 @@ def plan_command(
         int | None, typer.Option("--bytes", parser=_count, metavar="N", help=_HELP)
     ] = None,
     sources: Count = None,
+    as_json: AsJson = False,
 ) -> None:
     """What is still to do: the judge's calls, dollars and hours, labels, hours of distillation and
     of scoring, units, what tables grow by; sends nothing."""
@@ -55,9 +58,10 @@ def plan_command(
     from mira_spark.cli import plan_pipeline
 
     if corpus is None:
-        plan_pipeline.plan_lake(settings, within)
+        plan = plan_pipeline.plan_lake(settings, within)
     else:
-        plan_pipeline.plan_supposed(settings, corpus, within)
+        plan = plan_pipeline.plan_supposed(settings, corpus, within)
+    give_answer(plan, partial(plan_pipeline.show_plan, settings), as_json)
 
 
 def _supposed_corpus(*counts: int | None) -> CorpusSize | None:

@@ -4,8 +4,9 @@ decide."""
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from mira_spark.cli.plan_answer import PlannedCalls
 from mira_spark.embedders.cost import EmbeddingEstimate
-from mira_spark.labels.call_estimates import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION, CallEstimate
+from mira_spark.labels.call_estimates import LATENCY_S, OUTPUT_TOKENS_PER_DIMENSION
 from mira_spark.labels.discovery_sample import shown_line
 from mira_spark.labels.planning import LabelRows, ShownRows
 from mira_spark.process.progress import say, show_table
@@ -13,7 +14,7 @@ from mira_spark.process.progress import say, show_table
 SUPPOSED_SPEARMAN = 0.5
 
 
-def show_plan(estimates: Sequence[CallEstimate]) -> None:
+def show_calls(estimates: Sequence[PlannedCalls]) -> None:
     """A line per task and group, the sum of them, and what the figures rest on."""
     headings = ("for", "group", "judge", "calls", "input tokens", "cached", "output tokens",
                 "dollars", "cached", "hours")  # fmt: skip
@@ -41,14 +42,14 @@ def show_embeddings(estimates: Sequence[EmbeddingEstimate]) -> None:
         )
 
 
-def _figures(estimates: Sequence[CallEstimate]) -> list[str]:
+def _figures(estimates: Sequence[PlannedCalls]) -> list[str]:
     counts = [
         sum(e.calls for e in estimates),
         sum(e.input_tokens for e in estimates),
         sum(e.cached_tokens for e in estimates),
         sum(e.output_tokens for e in estimates),
     ]
-    dollars = [sum(e.dollars(caching) for e in estimates) for caching in (False, True)]
+    dollars = [sum(e.dollars for e in estimates), sum(e.dollars_cached for e in estimates)]
     hours = sum(e.hours for e in estimates)
     return [*(f"{n:,}" for n in counts), *(f"{d:,.2f}" for d in dollars), f"{hours:.2f}"]
 

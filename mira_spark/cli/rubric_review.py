@@ -10,7 +10,7 @@ from mira_spark.labels import forms, labelling
 from mira_spark.labels.scored_documents import audits
 from mira_spark.lake import leases, runs
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import say, say_text
+from mira_spark.process.progress import say, say_text, write_answer
 from mira_spark.rubrics import current, signing
 from mira_spark.rubrics.audit import Audit
 from mira_spark.settings.root import Settings
@@ -48,14 +48,18 @@ def approve_rubrics(settings: Settings, ids: Sequence[str], by: str) -> None:
             say(line)
 
 
-def audit_rubrics(settings: Settings) -> None:
+def audit_rubrics(settings: Settings, as_json: bool) -> None:
     """Print whether the rubrics tell documents apart."""
     lake = open_tables(settings)
     audited = rubric_audits(lake, settings)
+    groups = {each.source_group for each in audited}
+    without = sorted(set(_discoveries(lake, settings)) - groups)
+    if as_json:
+        write_answer({"audits": audited, "groups_without_scores": without})
+        return
     for each in audited:
         show_audit(each)
-    groups = {each.source_group for each in audited}
-    for group in sorted(set(_discoveries(lake, settings)) - groups):
+    for group in without:
         say(
             f"{group}: no document was scored on a rubric yet: run mira label-documents first, or "
             "discover with discovery.selection=separating"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import ConfigOption, Overrides
+from mira_spark.cli.options import AsJson, ConfigOption, Overrides
 from mira_spark.settings.root import load
 
 app = typer.Typer(help="Rubrics as people see them: export, edit, import, approve, audit.")
@@ -52,9 +52,11 @@ def approve_command(
 
 
 @app.command("audit")
-def audit_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
+def audit_command(
+    as_json: AsJson = False, config: ConfigOption = None, overrides: Overrides = None
+) -> None:
     """Whether the rubrics tell documents apart: spread, redundancy, agreement, with warnings."""
     settings = load(config, overrides or ())
     from mira_spark.cli.rubric_review import audit_rubrics
 
-    audit_rubrics(settings)
+    audit_rubrics(settings, as_json)

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from mira_spark.cli.options import ConfigOption, Overrides, RunId, root_option
+from mira_spark.cli.options import AsJson, ConfigOption, Overrides, RunId, root_option
+from mira_spark.process.progress import give_answer, write_answer
 from mira_spark.settings.root import load
 
 app = typer.Typer(help="Selections: what was selected, shown, compared, dropped.")
@@ -13,21 +14,30 @@ _Name = Annotated[str, typer.Argument(help="a name, for the latest of it, or an 
 
 
 @app.command("list")
-def list_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
+def list_command(
+    as_json: AsJson = False, config: ConfigOption = None, overrides: Overrides = None
+) -> None:
     """All selections, the latest first, and whether what they were made from can still be read."""
     settings = load(config, overrides or ())
-    from mira_spark.cli.selection_tables import show_selections
+    from mira_spark.cli import opening, selection_answers, selection_tables
 
-    show_selections(settings)
+    found = selection_answers.all_selections(opening.open_tables(settings))
+    give_answer(found, selection_tables.show_selections, as_json)
 
 
 @app.command("show")
-def show_command(name: _Name, config: ConfigOption = None, overrides: Overrides = None) -> None:
+def show_command(
+    name: _Name,
+    as_json: AsJson = False,
+    config: ConfigOption = None,
+    overrides: Overrides = None,
+) -> None:
     """A selection: its settings and versions, and where each source is cut."""
     settings = load(config, overrides or ())
-    from mira_spark.cli.selection_tables import show_selection
+    from mira_spark.cli import opening, selection_answers, selection_tables
 
-    show_selection(settings, name)
+    found = selection_answers.cut_selection(opening.open_tables(settings), name)
+    give_answer(found, selection_tables.show_selection, as_json)
 
 
 @app.command("drop")
@@ -45,19 +55,25 @@ def drop_command(
 
 @app.command("diff")
 def diff_command(
-    a: _Name, b: _Name, config: ConfigOption = None, overrides: Overrides = None
+    a: _Name,
+    b: _Name,
+    as_json: AsJson = False,
+    config: ConfigOption = None,
+    overrides: Overrides = None,
 ) -> None:
     """What is only in A, only in B, and in both, by source and by reason."""
     settings = load(config, overrides or ())
-    from mira_spark.cli.selection_tables import show_diff
+    from mira_spark.cli import opening, selection_answers, selection_tables
 
-    show_diff(settings, a, b)
+    found = selection_answers.difference(opening.open_tables(settings), a, b)
+    give_answer(found, selection_tables.show_difference, as_json)
 
 
 @app.command("what-if")
 def what_if_command(
     budget: Annotated[str, typer.Option(help="tokens or per cent, divided by commas")],
     policy: Annotated[str, typer.Option(help="group, global, source, divided by commas")] = "group",
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
     run_id: RunId = None,
@@ -67,21 +83,33 @@ def what_if_command(
     from mira_spark.cli import opening, what_if
     from mira_spark.lake.runs import new_run_id
 
-    what_if.show(opening.open_tables(settings), settings, budget, policy, run_id or new_run_id())
+    asked = (opening.open_tables(settings), settings, budget, policy, run_id or new_run_id())
+    if as_json:
+        answers, notes = what_if.budget_answers(*asked)
+        write_answer({"budgets": answers, "notes": notes})
+    else:
+        what_if.show(*asked)
 
 
 @app.command("explain")
 def explain_command(
     doc_id: Annotated[str, typer.Argument(help="of a document")],
     selection: Annotated[str | None, typer.Option(help="name or id; else the settings'")] = None,
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Why a document is in a selection or not, by which scores and versions."""
     settings = load(config, overrides or ())
-    from mira_spark.cli.selection_tables import explain
+    from mira_spark.cli import opening, selection_answers, selection_tables
 
-    explain(settings, doc_id, selection or settings.selection.name)
+    name = selection or settings.selection.name
+    lake = opening.open_tables(settings)
+    found = selection_answers.document_explanation(lake, doc_id, name)
+    if as_json:
+        write_answer(found.fields())
+    else:
+        selection_tables.show_document(found)
 
 
 @app.command("export")
@@ -91,12 +119,18 @@ def export_command(
         str, typer.Option(help="a folder by path or URI, new or of an interrupted export")
     ],
     format_: Annotated[Literal["parquet", "jsonl"], typer.Option("--format")] = "parquet",
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Write a selection's documents into numbered files, in order of source, bucket and doc_id."""
     folder = root_option(to)
     settings = load(config, overrides or ())
-    from mira_spark.cli.selection_tables import export_selection
+    from mira_spark.cli import opening, selection_answers, selection_tables
 
-    export_selection(settings, name, folder, format_, to)
+    lake = opening.open_tables(settings)
+    done = selection_answers.export_selection(lake, name, folder, format_)
+    if as_json:
+        write_answer(done)
+    else:
+        selection_tables.show_export(done, to)

@@ -1,50 +1,49 @@
 """What commands about selections print: lists, cuts, differences, why a document is in one."""
 
-from collections.abc import Iterator, Sequence
-
-from mira_spark.cli.opening import open_lakehouse, open_tables
+from mira_spark.cli.opening import open_lakehouse
+from mira_spark.cli.selection_answers import (
+    CutSelection,
+    Difference,
+    DocumentExplanation,
+    ExportAnswer,
+    Selections,
+    SelectionSummary,
+)
 from mira_spark.lake import leases
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.scale import FULL_SCALE, POINT
-from mira_spark.lake.storage import Root
-from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say, show_table
-from mira_spark.selection import diff, explanation, export, lost_versions, record, unscored
+from mira_spark.selection import record
 from mira_spark.selection.diff import Moved
 from mira_spark.selection.explanation_wording import Explanation, explanation_line
 from mira_spark.selection.gumbel import gumbel
-from mira_spark.selection.record import Selection
 from mira_spark.settings.root import Settings
 
 
-def show_selections(settings: Settings) -> None:
-    """All selections, the latest first, and whether what they were made from can still be read."""
-    lake = open_tables(settings)
-    selections = record.all_selections(lake)
-    lost = lost_versions.lost_versions(lake, selections)
+def show_selections(found: Selections) -> None:
+    """A line for each, and what of them can be read no more."""
     rows = [
         (
             one.name, one.selection_id, one.settings.policy, one.settings.budget,
             f"{one.selected_documents:,} documents, {one.selected_tokens:,} tokens",
-            f"{one.created_at:%Y-%m-%d %H:%M}", "no" if one.selection_id in lost else "yes",
+            f"{one.created_at:%Y-%m-%d %H:%M}", "no" if one.lost else "yes",
         )
-        for one in selections
+        for one in found.selections
     ]  # fmt: skip
     show_table(("name", "id", "policy", "budget", "kept", "made", "readable"), rows)
-    for line in lost.values():
-        say(line)
+    for one in found.selections:
+        if one.lost:
+            say(one.lost)
 
 
-def show_selection(settings: Settings, name: str) -> None:
-    """A selection: its settings and versions, and where each source is cut."""
-    lake = open_tables(settings)
-    one = record.selection_named(lake, name)
-    for line in _selection_lines(one):
+def show_selection(found: CutSelection) -> None:
+    """Its settings and versions, and where each source is cut."""
+    for line in _selection_lines(found.selection):
         say(line)
     headings = ("group", "source", "student", "cut", "kept documents", "of", "kept tokens", "of",
                 "quarantined", "set aside")  # fmt: skip
     rows = []
-    for row in record.cutoffs(lake, one).orderBy("source_group", "source").collect():
+    for row in found.cutoffs:
         cut = row["quality_cut"]
         shown = "all" if cut < 0 else "none" if cut > FULL_SCALE else f"{cut / POINT:.3f}"
         counts = ("kept_documents", "total_documents", "kept_tokens", "total_tokens",
@@ -52,26 +51,24 @@ def show_selection(settings: Settings, name: str) -> None:
         names = (row["source_group"], row["source"], row["student_id"], shown)
         rows.append((*names, *(f"{row[count]:,}" for count in counts)))
     show_table(headings, rows, texts=3)
-    for line in lost_versions.lost_versions(lake, [one]).values():
-        say(line)
-    say_unscored(lake, one)
-
-
-def say_unscored(lake: Lakehouse, one: Selection) -> None:
-    """Say how many documents had no score when the selection was made, where some had none."""
-    if line := unscored.unscored_when_made(lake, one):
+    for line in filter(None, (found.selection.lost, found.unscored)):
         say(line)
 
 
-def _selection_lines(one: Selection) -> list[str]:
+def _selection_lines(one: SelectionSummary) -> list[str]:
+    versions = ", ".join(f"{name} version {version}" for name, version in one.versions.items())
     lines = [
-        f"{one.title}, made {one.created_at:%Y-%m-%d %H:%M}",
+        f"{_title(one)}, made {one.created_at:%Y-%m-%d %H:%M}",
         f"{one.selected_documents:,} documents of {one.selected_tokens:,} tokens, budget "
         f"{one.budget_tokens:,} ({one.settings.budget}), policy {one.settings.policy}",
-        f"made from {one.made_from}",
+        f"made from {versions}, seed {one.settings.seed}",
         f"settings: {one.settings.model_dump_json(exclude_defaults=True)}",
     ]
     return [*lines, f"digest of its ids: {one.digest}"] if one.digest else lines
+
+
+def _title(one: SelectionSummary) -> str:
+    return f"selection {one.name} ({one.selection_id})"
 
 
 def drop_selection(settings: Settings, name: str) -> None:
@@ -83,44 +80,33 @@ def drop_selection(settings: Settings, name: str) -> None:
             say(line)
 
 
-def show_diff(settings: Settings, a: str, b: str) -> None:
+def show_difference(found: Difference) -> None:
     """What is only in A, only in B, and in both, by source and by reason."""
-    lake = open_tables(settings)
-    selections = record.all_selections(lake)
-    first, second = record.find_selection(selections, a), record.find_selection(selections, b)
-    say(f"A: {first.title}; B: {second.title}")
-    rows = _moved_rows(diff.diff(lake, first, second))
+    say(f"A: {_title(found.a)}; B: {_title(found.b)}")
+    rows = [*map(_moved_row, found.moved), None, *map(_moved_row, found.totals)]
     show_table(("source", "", "reason", "documents", "tokens"), rows, texts=3)
 
 
-def _moved_rows(found: Sequence[Moved]) -> Iterator[Sequence[str] | None]:
-    for m in found:
-        yield m.source, m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}"
-    yield None
-    for (side, reason), (documents, tokens) in sorted(diff.totals(found).items()):
-        yield "all", side, reason, f"{documents:,}", f"{tokens:,}"
+def _moved_row(m: Moved) -> tuple[str, ...]:
+    return m.source, m.side, m.reason, f"{m.documents:,}", f"{m.tokens:,}"
 
 
-def explain(settings: Settings, doc_id: str, name: str) -> None:
+def show_document(found: DocumentExplanation) -> None:
     """Why a document is in a selection or not, by which scores and versions."""
-    lake = open_tables(settings)
-    one = record.selection_named(lake, name)
-    show_explanation(explanation.explain(lake, one, doc_id))
-    say_unscored(lake, one)
+    show_explanation(found.explanation)
+    if found.unscored:
+        say(found.unscored)
 
 
-def export_selection(
-    settings: Settings, name: str, to: Root, format_: export.Format, shown_as: str
-) -> None:
-    """Write a selection's documents into files below `to`, which people call `shown_as`."""
-    lake = open_tables(settings)
-    one = record.selection_named(lake, name)
-    done = export.export(lake, one, format_, to)
+def show_export(done: ExportAnswer, shown_as: str) -> None:
+    """What is in the folder, which people call `shown_as`."""
+    one = done.export
     say(
-        f"{done.documents:,} documents of {done.tokens:,} tokens are in {done.files:,} files in "
-        f"{shown_as}; {done.found:,} of the files were there"
+        f"{one.documents:,} documents of {one.tokens:,} tokens are in {one.files:,} files in "
+        f"{shown_as}; {one.found:,} of the files were there"
     )
-    say_unscored(lake, one)
+    if done.unscored:
+        say(done.unscored)
 
 
 def show_explanation(explanation: Explanation) -> None:

@@ -8,9 +8,9 @@ from functools import partial
 
 import typer
 
-from mira_spark.cli.ending import USAGE, exit_code
+from mira_spark.cli.ending import JSON, USAGE, exit_code, say_failure
 from mira_spark.cli.opening import open_lakehouse
-from mira_spark.process.progress import console, say, say_error
+from mira_spark.process.progress import answer_alone, console, say
 from mira_spark.settings.root import load
 
 ENDS = ("exit", "quit")
@@ -30,7 +30,8 @@ def run_shell(app: typer.Typer, config: str | None, overrides: Sequence[str]) ->
         if words and words[0] in ENDS:
             return
         if words:
-            exit_code(partial(_run, app, line.strip(), options, names))
+            with answer_alone(JSON in words):
+                exit_code(partial(_run, app, line.strip(), options, names))
 
 
 def _run(app: typer.Typer, line: str, options: list[str], names: Collection[str | None]) -> int:
@@ -40,8 +41,7 @@ def _run(app: typer.Typer, line: str, options: list[str], names: Collection[str 
         try:
             arguments = [*shlex.split(line), *options]
         except ValueError as error:
-            say_error("UsageError", f"{line}: {error}")
-            return USAGE
+            return say_failure("UsageError", f"{line}: {error}", USAGE)
     return int(app(args=arguments, prog_name="mira", standalone_mode=False) or 0)
 
 

@@ -1,6 +1,8 @@
 """`mira status`: what is done, what is stale and why."""
 
 import shlex
+from dataclasses import dataclass
+from datetime import datetime
 
 from mira_spark import pipeline
 from mira_spark.cli.opening import open_tables
@@ -12,9 +14,31 @@ from mira_spark.selection import lost_versions, record
 from mira_spark.settings.root import Settings
 
 
-def show_status(settings: Settings, config: str | None) -> None:
-    """A line for each step, how far a scoring is, selections whose tables are lost, and the next
-    command."""
+@dataclass(frozen=True)
+class StepState:
+    """Of a step: done, degraded, stale or waiting, and why; when it last ended, and what it did."""
+
+    step: str
+    state: str
+    why: str
+    last_run: datetime | None
+    what_it_did: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Of the pipeline: how far a scoring is, None where none is under way, selections whose tables
+    are lost, a line each, and the next command."""
+
+    steps: list[StepState]
+    scoring: str | None
+    lost_selections: list[str]
+    next: str
+
+
+def pipeline_status(settings: Settings, config: str | None) -> Status:
+    """The status by what the tables say. BusyError, with what is known of a scoring said, where
+    another process has the folder."""
     try:
         lake = open_tables(settings)
     except BusyError:
@@ -22,19 +46,37 @@ def show_status(settings: Settings, config: str | None) -> None:
             say(f"scoring: {line}")
         raise
     finished = runs.last_finished(lake, settings.selection.name)
-    rows = []
-    states = pipeline.status(lake, settings)
-    for step, state in states.items():
+    steps = []
+    for step, described in pipeline.status(lake, settings).items():
+        state, _, why = described.partition(": ")
         last = finished.get(step)
-        when = f"{last['finished_at']:%Y-%m-%d %H:%M}" if last else ""
-        rows.append((step, state, when, last["message"] if last else ""))
-    show_table(("step", "state", "last run", "what it did"), rows)
-    if line := under_way.progress_line(lake, settings.source_grouping, settings.student_registry):
-        say(f"scoring: {line}")
-    for line in lost_versions.lost_versions(
-        lake, record.latest_by_name(record.all_selections(lake))
-    ).values():
-        say((line, "red"))
-    is_done = all(state.partition(":")[0] in ("done", "degraded") for state in states.values())
+        ended = (last["finished_at"], last["message"]) if last else (None, None)
+        steps.append(StepState(step, state, why, *ended))
+    latest = record.latest_by_name(record.all_selections(lake))
+    is_done = all(each.state in ("done", "degraded") for each in steps)
     command = f"mira selection show {settings.selection.name}" if is_done else "mira run"
-    say(f"Next: {command}{f' --config {shlex.quote(config)}' if config else ''}")
+    return Status(
+        steps,
+        under_way.progress_line(lake, settings.source_grouping, settings.student_registry),
+        list(lost_versions.lost_versions(lake, latest).values()),
+        f"{command}{f' --config {shlex.quote(config)}' if config else ''}",
+    )
+
+
+def show_status(status: Status) -> None:
+    """A line for each step, how far a scoring is, lost selections, and the next command."""
+    rows = [
+        (
+            each.step,
+            f"{each.state}: {each.why}" if each.why else each.state,
+            f"{each.last_run:%Y-%m-%d %H:%M}" if each.last_run else "",
+            each.what_it_did or "",
+        )
+        for each in status.steps
+    ]
+    show_table(("step", "state", "last run", "what it did"), rows)
+    if status.scoring:
+        say(f"scoring: {status.scoring}")
+    for line in status.lost_selections:
+        say((line, "red"))
+    say(f"Next: {status.next}")

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import ConfigOption, Overrides, RunId
+from mira_spark.cli.ending import say_failure
+from mira_spark.cli.options import AsJson, ConfigOption, Overrides, RunId
 from mira_spark.errors import EXIT_CODES, ConfigError
 from mira_spark.process import failures, interruption
-from mira_spark.process.progress import say_error
+from mira_spark.process.progress import write_answer
 from mira_spark.settings.corpus import NO_INPUT
 from mira_spark.settings.root import load
 
@@ -56,6 +57,7 @@ def run_steps(
     overrides: Sequence[str],
     run_id: str | None,
     force: bool = False,
+    as_json: bool = False,
 ) -> int:
     """Load the settings, do the steps; the exit code. A run of all of them says what it left."""
     settings = load(config, overrides)
@@ -69,7 +71,9 @@ def run_steps(
     pipeline.check(settings, steps)
     lake, run_id = open_lakehouse(settings, creates=True), run_id or runs.new_run_id()
     code = pipeline.perform(lake, settings, run_id, steps, force)
-    if code in (EXIT_CODES["done"], EXIT_CODES["degraded"]) and len(steps) == len(STEP_HELP):
+    if as_json:
+        write_answer(summary.run_answer(lake, run_id, code))
+    elif code in (EXIT_CODES["done"], EXIT_CODES["degraded"]) and len(steps) == len(STEP_HELP):
         summary.show_run(lake, settings, run_id, config)
     return code
 
@@ -84,10 +88,12 @@ def step_command(steps: Sequence[str], says: str) -> Callable[..., None]:
         force: Force = False,
         accept: Accept = None,
         max_minutes: MaxMinutes = None,
+        as_json: AsJson = False,
     ) -> None:
         accepted = [ENDINGS[name] for name in (accept or "").split(",") if name]
+        asked = (steps, config, overrides or (), run_id, force, as_json)
         with interruption.ended_after(max_minutes):
-            code = _code(lambda: run_steps(steps, config, overrides or (), run_id, force), accepted)
+            code = _code(lambda: run_steps(*asked), accepted)
         raise typer.Exit(0 if code in accepted else code)
 
     command.__doc__ = says
@@ -102,5 +108,4 @@ def _code(command: Callable[[], int], accepted: Collection[int]) -> int:
         known = failures.explained(error)
         if known is None or known.exit_code not in accepted:
             raise
-        say_error(type(known).__name__, str(known))
-        return known.exit_code
+        return say_failure(type(known).__name__, str(known), known.exit_code)

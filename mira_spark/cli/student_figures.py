@@ -1,6 +1,8 @@
 """What a student's quality is worth, as tables on the terminal."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, Row, functions as F
 
@@ -12,12 +14,41 @@ from mira_spark.process.progress import say, show_table
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.settings.students import Registry
 
+StoredFigures = Row | dict[str, Any]
 
-def show_student(lake: Lakehouse, student: Row) -> None:
+
+@dataclass(frozen=True)
+class StudentWorth:
+    """A student's row of `students`, and those of `student_figures` that are of all its sources, of
+    `noise_checks`, and of `student_reliability`, each with the name of its dimension."""
+
+    student: dict[str, Any]
+    figures: list[dict[str, Any]]
+    noise: list[dict[str, Any]]
+    cells: list[dict[str, Any]]
+
+
+def student_worth(lake: Lakehouse, student: Row) -> StudentWorth:
+    """A student's figures beside those of its references, planted noise by kind, and its cells."""
+    is_its = F.col("student_id") == student["student_id"]
+    figures = lake.read("student_figures").filter(is_its).filter("source IS NULL")
+    noise = lake.read("noise_checks").filter(is_its).filter("source IS NULL")
+    cells = lake.read("student_reliability").filter(is_its).orderBy("source", "slot")
+    return StudentWorth(
+        student.asDict(),
+        [row.asDict() for row in figures.orderBy("figure", "predictor").collect()],
+        [row.asDict() for row in noise.orderBy(F.col("kind") != ALL_KINDS, "kind").collect()],
+        [
+            {**row.asDict(), "dimension": student["dimensions"][row["slot"]]}
+            for row in cells.collect()
+        ],
+    )
+
+
+def show_worth(worth: StudentWorth) -> None:
     """Print a student's figures beside those of its references, its gate, planted noise by kind,
     and its cells."""
-    figures = lake.read("student_figures").filter(F.col("student_id") == student["student_id"])
-    group = {(r["figure"], r["predictor"]): r for r in figures.filter("source IS NULL").collect()}
+    student = worth.student
     say((student["student_id"], "bold"), f" {student['kind']}, rule {student['rule']}")
     say(
         f"from {student['labels']:,} labels, measured on {student['held_out_rows']:,} that it did "
@@ -28,16 +59,20 @@ def show_student(lake: Lakehouse, student: Row) -> None:
     say(f"gate: {student['gate']}")
     for reason in student["gate_reasons"]:
         say(f"  {reason}")
+    figures = {(row["figure"], row["predictor"]): row for row in worth.figures}
     cells = [
-        (title, *(_value(group.get((figure, predictor))) for predictor in PREDICTORS))
+        (title, *(_value(figures.get((figure, predictor))) for predictor in PREDICTORS))
         for figure, title in FIGURES.items()
     ]
-    if group:
+    if figures:
         show_table(("", *PREDICTORS.values()), cells)
     if student["next_doubling"] is not None:
         say(f"twice the labels would add about {student['next_doubling']:.3f} to the gain at 40%")
-    _show_noise(lake, student["student_id"])
-    _show_cells(lake, student)
+    if worth.noise:
+        noise = [(r["kind"], f"{r['pairs']:,}", _with_interval(r, "auc")) for r in worth.noise]
+        show_table(("spoilt", "pairs", "document above its copy"), noise)
+    if worth.cells:
+        _show_cells(worth.cells)
 
 
 def show_champions(lake: Lakehouse, place: Registry, groups: Sequence[str]) -> None:
@@ -86,27 +121,15 @@ def _by_student(lake: Lakehouse, table: str, wanted: Column, ids: Sequence[str])
     return {row["student_id"]: row for row in rows.filter(wanted).collect()}
 
 
-def _show_noise(lake: Lakehouse, student_id: str) -> None:
-    checks = lake.read("noise_checks").filter(F.col("student_id") == student_id)
-    rows = checks.filter("source IS NULL").orderBy(F.col("kind") != ALL_KINDS, "kind").collect()
-    if rows:
-        cells = [(r["kind"], f"{r['pairs']:,}", _with_interval(r, "auc")) for r in rows]
-        show_table(("spoilt", "pairs", "document above its copy"), cells)
-
-
-def _show_cells(lake: Lakehouse, student: Row) -> None:
+def _show_cells(rows: Sequence[StoredFigures]) -> None:
     """The slots that count, by source."""
-    cells = lake.read("student_reliability").filter(F.col("student_id") == student["student_id"])
-    rows = cells.orderBy("source", "slot").collect()
-    if not rows:
-        return
     headings = ("source", "dimension", "rows", "counts", "judged", "slope", "MAE", "Spearman")
     show_table(
         headings,
         [
             (
                 row["source"] or "all",
-                student["dimensions"][row["slot"]],
+                row["dimension"],
                 f"{row['rows']:,}",
                 "yes" if row["counts"] else "no",
                 _decimals(row["judged_mean"]),
@@ -120,11 +143,11 @@ def _show_cells(lake: Lakehouse, student: Row) -> None:
     )
 
 
-def _value(row: Row | None) -> str:
+def _value(row: StoredFigures | None) -> str:
     return "" if row is None else _decimals(row["value"])
 
 
-def _with_interval(row: Row | None, name: str = "value") -> str:
+def _with_interval(row: StoredFigures | None, name: str = "value") -> str:
     if row is None or row[name] is None:
         return ""
     prefix = "" if name == "value" else f"{name}_"

@@ -1,16 +1,19 @@
 """What commands about students print: which there are, what one is worth, planted noise."""
 
+from collections.abc import Mapping, Sequence
+
 from mira_spark.cli import student_figures
 from mira_spark.cli.opening import open_lakehouse
 from mira_spark.corpus.groups import source_groups
 from mira_spark.distillation import champions
+from mira_spark.distillation.champions import ListedStudent
 from mira_spark.distillation.planted_noise import PER_SOURCE, NoiseCheck
 from mira_spark.errors import InputError
 from mira_spark.labels.spoilers import MIN_CHARACTERS
-from mira_spark.lake import leases, runs
+from mira_spark.lake import leases
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import say, show_table
+from mira_spark.process.progress import give_answer, say, show_table, write_answer
 from mira_spark.scoring import noise
 from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.scoring.scorers import champion_scorers
@@ -21,18 +24,34 @@ _NOTHING_TO_SPOIL = (
 )
 
 
-def show_students(settings: Settings) -> None:
+def answer_students(settings: Settings, as_json: bool) -> None:
     """All registered students, the newest of each group first."""
+    students = champions.list_students(open_lakehouse(settings), settings.student_registry)
+    give_answer({"students": students}, _show_students, as_json)
+
+
+def _show_students(answer: Mapping[str, Sequence[ListedStudent]]) -> None:
     headings = ("student", "alias", "kind", "labels", "Spearman", "gate", "made")
-    show_table(
-        headings, champions.list_students(open_lakehouse(settings), settings.student_registry)
-    )
+    rows = [
+        (
+            each.student_id,
+            each.alias,
+            each.kind,
+            f"{each.labels:,}",
+            "" if each.spearman is None else f"{each.spearman:.3f}",
+            each.gate,
+            f"{each.created_at:%Y-%m-%d %H:%M}",
+        )
+        for each in answer["students"]
+    ]
+    show_table(headings, rows)
 
 
-def show_student(settings: Settings, student_id: str) -> None:
+def answer_student(settings: Settings, student_id: str, as_json: bool) -> None:
     """What a student's quality is worth."""
     lake = open_lakehouse(settings)
-    student_figures.show_student(lake, champions.student_row(lake, student_id))
+    worth = student_figures.student_worth(lake, champions.student_row(lake, student_id))
+    give_answer(worth, student_figures.show_worth, as_json)
 
 
 def promote(settings: Settings, student_id: str, force: bool) -> None:
@@ -42,16 +61,15 @@ def promote(settings: Settings, student_id: str, force: bool) -> None:
 
 
 def check_noise(
-    settings: Settings, group: str | None, documents: int | None, run_id: str | None
+    settings: Settings, group: str | None, documents: int | None, run_id: str, as_json: bool
 ) -> None:
     """Spoil so many documents without a label of each source, by default PER_SOURCE; print how
     often the champion scores them above their spoilt copies."""
     lake = open_lakehouse(settings)
     create_tables(lake, noise.WRITES)
-    run_id = run_id or runs.new_run_id()
     groups = source_groups(lake, settings.source_grouping)
     scorers = _champions(lake, settings, set(groups.values()), group)
-    is_checked = False
+    checked: list[dict[str, object]] = []
     with leases.write_lease(lake, settings.session, noise.WRITES) as claimed:
         for name, scorer in sorted(scorers.items()):
             sources = {source for source, of_group in groups.items() if of_group == name}
@@ -62,12 +80,15 @@ def check_noise(
             if left_out := sorted(sources - {check.source for check in checks}):
                 say(f"{name}: {_NOTHING_TO_SPOIL} {', '.join(left_out)}: not checked")
             if checks:
-                is_checked = True
                 noise.record_checks(claimed, scorer.student_id, checks, run_id)
+                named = {"source_group": name, "student_id": scorer.student_id}
+                checked.append({**named, "checks": checks})
                 title = f"{name}: {scorer.student_id}, documents above their spoilt copies"
                 headings = ("source", "spoilt", "pairs", "AUC", "95 %")
                 show_table(headings, map(_table_row, checks), 2, title)
-    if not is_checked:
+    if as_json and checked:
+        write_answer({"run_id": run_id, "students": checked})
+    if not checked:
         raise InputError(f"{_NOTHING_TO_SPOIL} any source: ingest more documents than are labelled")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mira_spark.cli.options import ConfigOption, Overrides, RunId
+from mira_spark.cli.options import AsJson, ConfigOption, Overrides, RunId
 from mira_spark.settings.root import load
 
 app = typer.Typer(help="Students: what was trained, how well, and which one scores.")
@@ -13,24 +13,29 @@ _Student = Annotated[str, typer.Argument(help="as in mira students list")]
 
 
 @app.command("list")
-def list_command(config: ConfigOption = None, overrides: Overrides = None) -> None:
+def list_command(
+    as_json: AsJson = False, config: ConfigOption = None, overrides: Overrides = None
+) -> None:
     """All registered students, the newest of each group first."""
     settings = load(config, overrides or ())
-    from mira_spark.cli.student_tables import show_students
+    from mira_spark.cli.student_tables import answer_students
 
-    show_students(settings)
+    answer_students(settings, as_json)
 
 
 @app.command("show")
 def show_command(
-    student_id: _Student, config: ConfigOption = None, overrides: Overrides = None
+    student_id: _Student,
+    as_json: AsJson = False,
+    config: ConfigOption = None,
+    overrides: Overrides = None,
 ) -> None:
     """What a student's quality is worth: beside simple references, with its gate, planted noise
     and cells."""
     settings = load(config, overrides or ())
-    from mira_spark.cli.student_tables import show_student
+    from mira_spark.cli.student_tables import answer_student
 
-    show_student(settings, student_id)
+    answer_student(settings, student_id, as_json)
 
 
 @app.command("promote")
@@ -53,6 +58,7 @@ def noise_command(
     documents: Annotated[
         int | None, typer.Option(min=1, help="documents of each source that are spoilt")
     ] = None,
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
     run_id: RunId = None,
@@ -61,5 +67,6 @@ def noise_command(
     spoilt copies."""
     settings = load(config, overrides or ())
     from mira_spark.cli.student_tables import check_noise
+    from mira_spark.lake.runs import new_run_id
 
-    check_noise(settings, group, documents, run_id)
+    check_noise(settings, group, documents, run_id or new_run_id(), as_json)

@@ -4,6 +4,8 @@ worst, and where to go on."""
 import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -30,6 +32,23 @@ def run_demo(settings: Settings, run_id: str | None) -> int:
     say()
     say(f"{time.monotonic() - started:.0f} seconds")
     return code
+
+
+@dataclass(frozen=True)
+class RunAnswer:
+    """What a run did: `exit_code` is that of the worst outcome, also where it was accepted as a
+    success; of each step its last row of `runs`, in order."""
+
+    run_id: str
+    exit_code: int
+    steps: list[dict[str, Any]]
+
+
+def run_answer(lake: Lakehouse, run_id: str, exit_code: int) -> RunAnswer:
+    """From the table `runs`."""
+    rows = lake.read("runs").filter(F.col("run_id") == run_id).filter("finished_at IS NOT NULL")
+    last = {row["step"]: row.asDict() for row in rows.orderBy("started_at").collect()}
+    return RunAnswer(run_id, exit_code, list(last.values()))
 
 
 def show_run(lake: Lakehouse, settings: Settings, run_id: str, config: str | None) -> None:

@@ -1,6 +1,8 @@
 """Which student scores: the list of them, and the change of champion by hand."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
 
 from pyspark.sql import Row, functions as F
 
@@ -16,8 +18,21 @@ CHAMPION_COLUMNS = ("student_id", "source_group", "artefact_uri", "artefact_sha2
 WRITES = ("students",)
 
 
-def list_students(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
-    """A row per student: id, alias, kind, labels, Spearman, gate, time; by group, newest first."""
+class ListedStudent(NamedTuple):
+    """A student; `alias` is champion, challenger or empty, `spearman` that with the verdict, None
+    where it is undefined."""
+
+    student_id: str
+    alias: str
+    kind: str
+    labels: int
+    spearman: float | None
+    gate: str
+    created_at: datetime
+
+
+def list_students(lake: Lakehouse, place: Registry) -> list[ListedStudent]:
+    """All students, by group, the newest first."""
     rows = lake.read("students").orderBy("source_group", F.col("created_at").desc()).collect()
     groups = {row["source_group"] for row in rows}
     alias_of = {
@@ -29,14 +44,14 @@ def list_students(lake: Lakehouse, place: Registry) -> list[tuple[str, ...]]:
     for champion in champion_rows(lake, place, groups).values():
         alias_of[champion["student_id"]] = registry.CHAMPION
     return [
-        (
+        ListedStudent(
             row["student_id"],
             alias_of.get(row["student_id"], ""),
             row["kind"],
-            f"{row['labels']:,}",
-            "" if row["spearman"] is None else f"{row['spearman']:.3f}",
+            row["labels"],
+            row["spearman"],
             row["gate"],
-            f"{row['created_at']:%Y-%m-%d %H:%M}",
+            row["created_at"],
         )
         for row in rows
     ]

@@ -33,14 +33,14 @@ _cancellers: list[Callable[[], object]] = []
 
 
 @contextlib.contextmanager
-def bounded() -> Iterator[None]:
+def bounded(said_to: int = 1) -> Iterator[None]:
     """Let a signal end the process within about CLOSING_S + CHILDREN_S: its children ended, LINE
-    the only thing written after the signal, exit code 75. Without effect outside the main thread,
-    which alone gets signals."""
+    the only thing written after the signal (to this descriptor), exit code 75. Without effect
+    outside the main thread, which alone gets signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ending = _Ending()
+    ending = _Ending(said_to)
     threading.Thread(target=ending.watch, name="interruption", daemon=True).start()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     wakeup = signal.set_wakeup_fd(ending.signals_in, warn_on_full_buffer=False)
@@ -92,10 +92,10 @@ def ended_after(minutes: float | None) -> Iterator[None]:
 class _Ending:
     """How this process ends: shared by the signals' handler and the thread that bounds the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, said_to: int) -> None:
         self._signals_out, self.signals_in = os.pipe()
         os.set_blocking(self.signals_in, False)
-        self._output = os.dup(1)
+        self._output = os.dup(said_to)
         self._once = threading.Lock()
         self.is_interrupted = False
 

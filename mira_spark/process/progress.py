@@ -2,8 +2,10 @@
 
 Nothing else prints. Text is shown as it is: what it holds of markup, of escape sequences or of
 characters that reorder a line is made visible, so that no name, id or row can act on a terminal.
+What another program asks for with --json is one object on standard output, and nothing else there.
 """
 
+import json
 import logging
 import sys
 import time
@@ -22,6 +24,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from mira_spark.process.plain_values import plain
 
 WIDTH_ELSEWHERE = 120
 LOG_EVERY_S = 10.0
@@ -82,6 +86,36 @@ def write_lines(lines: Iterable[str]) -> None:
     """Lines for another program, as they are; on a terminal what cannot be seen is made visible."""
     for line in lines:
         sys.stdout.write(f"{visible(line) if console.is_terminal else line}\n")
+
+
+@contextmanager
+def answer_alone(is_asked: bool) -> Iterator[None]:
+    """A block in which, where `is_asked`, all that is said goes to standard error: standard output
+    is for `write_answer`."""
+    before, console.stderr = console.stderr, is_asked or console.stderr
+    try:
+        yield
+    finally:
+        console.stderr = before
+
+
+def is_answer_alone() -> bool:
+    """Whether standard output is for `write_answer` alone."""
+    return console.stderr
+
+
+def write_answer(answer: object) -> None:
+    """What a command answers, which has fields, for another program: one JSON object in a line, in
+    ASCII, with `plain` values."""
+    sys.stdout.write(json.dumps(plain(answer), allow_nan=False) + "\n")
+
+
+def give_answer(answer: _T, show: Callable[[_T], None], as_json: bool) -> None:
+    """What a command answers: shown to a person, or written for another program."""
+    if as_json:
+        write_answer(answer)
+    else:
+        show(answer)
 
 
 def say_text(text: str) -> None:

@@ -285,6 +285,14 @@ def test_status_waits_and_ends_as_the_job_did(
     shown, said = mira("status", job, "--config", file)
     assert (shown, said.split(":")[0].strip()) == (0, state)
     assert details in said
+    waiting = mira("status", job, "--config", file, "--wait", "--json")
+    answers = [(0, mira("status", job, "--config", file, "--json")), (code, waiting)]
+    for exit_code, (ended, written) in answers:
+        answer = json.loads(written)
+        assert (answer.pop("job"), answer.pop("state")) == (job, state)
+        assert details in answer.pop("reason")
+        assert ended == answer.pop("exit_code") == exit_code
+        assert answer == {}
 
 
 def failed_step(cluster: str, job: str, reason: str | None) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark import pipeline
-from mira_spark.cli.status import show_status
+from mira_spark.cli.status import pipeline_status, show_status
 from mira_spark.corpus.groups import source_groups
 from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
@@ -80,7 +80,8 @@ def test_a_degraded_step_is_shown_as_degraded_with_its_message_and_the_next_comm
     lake.append_rows([runs.idle_row(plan, last, "later")], "runs", "later")
     state = pipeline.status(lake, settings)["score_documents"]
     assert state == "degraded: no champion for group_c"
+    at_home = settings.model_copy(update={"folder": home})
     with console.capture() as capture:
-        show_status(settings.model_copy(update={"folder": home}), "my file.yaml")
+        show_status(pipeline_status(at_home, "my file.yaml"))
     assert "no champion for group_c" in capture.get()
     assert capture.get().splitlines()[-1] == "Next: mira run --config 'my file.yaml'"

@@ -159,7 +159,8 @@ def test_no_slot_counts_in_a_source_where_over_half_of_the_labels_have_no_score(
 def test_what_a_student_is_worth_is_shown_and_recorded(lake: Lakehouse, settings: Settings) -> None:
     (student,) = registry.champions(settings.student_registry, ["group_a"]).values()
     with console.capture() as capture:
-        student_figures.show_student(lake, champions.student_row(lake, student))
+        row = champions.student_row(lake, student)
+        student_figures.show_worth(student_figures.student_worth(lake, row))
     shown = " ".join(capture.get().split())
     for words in ("gain at 40% of the tokens", "source's mean", "cut_and_repeated", "slope"):
         assert words in shown
