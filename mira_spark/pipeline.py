@@ -14,7 +14,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.root_check import check_root
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import say
+from mira_spark.process.progress import detail, note, say
 from mira_spark.selection import lost_versions
 from mira_spark.settings.root import Settings
 from mira_spark.steps import (
@@ -94,11 +94,12 @@ def perform(
         check_root(lake.spark, settings.folder)
     create_tables(lake)
     for line in lost_versions.drop_views_of_lost_tables(lake):
-        say((line, "yellow"))
+        note((line, "yellow"))
     finished = runs.last_finished(lake, settings.selection.name)
     idle: list[dict[str, object]] = []
     worst = 0
     for name in steps:
+        detail(f"{name} begins")
         current, last = step_inputs(lake, settings, name), finished.get(name)
         if last is not None and not force and not _reasons(lake, settings, current, last):
             outcome = Outcome(runs.NOTHING_TO_DO, last["status"])
@@ -108,11 +109,13 @@ def perform(
             idle.clear()
             with leases.write_lease(lake, settings.session, STEPS[name].WRITES) as claimed:
                 outcome = _perform(claimed, settings, run_id, current, last, force)
-        _tell(name, outcome)
+        is_last = name == steps[-1] or outcome.status == "stopped"
+        _tell(name, outcome, is_last)
         worst = max(worst, EXIT_CODES[outcome.status])
-        if outcome.status == "stopped":
+        if is_last:
             break
     lake.append_rows(idle, "runs", run_id)
+    detail("all is recorded")
     return worst
 
 
@@ -147,13 +150,15 @@ def retry_scores(lake: Lakehouse, settings: Settings, run_id: str) -> int:
         runs.record_run(claimed, current, run_id) as outcomes,
     ):
         outcomes.append(score_documents.retry(claimed, settings, run_id))
-    _tell(current.step, outcomes[0])
+    _tell(current.step, outcomes[0], is_last=True)
     return EXIT_CODES[outcomes[0].status]
 
 
-def _tell(name: str, outcome: Outcome) -> None:
+def _tell(name: str, outcome: Outcome, is_last: bool) -> None:
+    """The last is the result; so is what is not as it should be."""
     colour = "green" if outcome.status == "done" else "yellow"
-    say((name, "bold"), " ", (outcome.status, colour), f": {outcome.message}")
+    told = say if is_last or outcome.status != "done" else note
+    told((name, "bold"), " ", (outcome.status, colour), f": {outcome.message}")
 
 
 def step_inputs(lake: Lakehouse, settings: Settings, name: str) -> runs.StepInputs:

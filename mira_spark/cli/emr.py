@@ -9,7 +9,7 @@ import typer
 from mira_spark.cli import emr_files, emr_jobs
 from mira_spark.cli.aws import open_clients
 from mira_spark.cli.options import AsJson
-from mira_spark.process.progress import say, say_error, write_answer
+from mira_spark.process.progress import note, say, say_error, write_answer
 from mira_spark.settings import root
 from mira_spark.settings.emr import EmrSettings, load
 
@@ -37,7 +37,7 @@ def submit_command(config: ClusterConfig, wait: Wait = True) -> None:
     job = emr_jobs.start(settings, client, wanted)
     say(f"job {job} started; how far it is: mira emr status {job} --config {config}")
     if wait:
-        say("  waiting for it; Ctrl-C ends the waiting and not the job")
+        note("  waiting for it; Ctrl-C ends the waiting and not the job")
         raise typer.Exit(_waited(settings, client, s3, job, config))
 
 

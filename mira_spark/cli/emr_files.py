@@ -11,7 +11,7 @@ from typing import Any
 
 from mira_spark.cli.aws import asking, error_code
 from mira_spark.errors import ConfigError, joined
-from mira_spark.process.progress import counted, say
+from mira_spark.process.progress import counted, note
 from mira_spark.settings.emr import Ec2Settings, EmrSettings
 
 _DIGITS = 16
@@ -78,7 +78,7 @@ def upload(s3: Any, files: Mapping[str, Path], uris: Mapping[str, str]) -> None:
     for purpose, path in files.items():
         bucket, key = bucket_and_key(uris[purpose])
         if _exists(s3, bucket, key):
-            say(f"  {path}: is in S3 already")
+            note(f"  {path}: is in S3 already")
             continue
         with (
             asking(f"uploading {path}"),
@@ -86,7 +86,7 @@ def upload(s3: Any, files: Mapping[str, Path], uris: Mapping[str, str]) -> None:
             path.open("rb") as file,
         ):
             s3.upload_fileobj(file, bucket, key, Callback=lambda size, add=add: add(size, "bytes"))
-        say(f"  {path}: uploaded to {uris[purpose]}")
+        note(f"  {path}: uploaded to {uris[purpose]}")
 
 
 def log_keys(s3: Any, prefix: str, pattern: str) -> list[str]:

@@ -13,7 +13,7 @@ from mira_spark.cli import emr_requests
 from mira_spark.cli.aws import asking
 from mira_spark.cli.emr_files import last_lines, log_keys
 from mira_spark.errors import ConfigError, OutsideError
-from mira_spark.process.progress import say
+from mira_spark.process.progress import note
 from mira_spark.settings.emr import Ec2Settings, EksSettings, EmrSettings, ServerlessSettings
 
 SERVICES = {"ec2": "emr", "serverless": "emr-serverless", "eks": "emr-containers"}
@@ -143,7 +143,7 @@ def _until_over(
         now = state(settings, client, job)
         if now.name != before or polls % _SAY_EVERY == 0:
             minutes = f" after {polls * POLL_S / 60:g} minutes" if polls else ""
-            say(f"  {now.name}{minutes}{f': {now.reason}' if now.reason else ''}")
+            note(f"  {now.name}{minutes}{f': {now.reason}' if now.reason else ''}")
         if now.is_over:
             return now
         before, polls = now.name, polls + 1

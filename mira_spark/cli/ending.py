@@ -9,7 +9,7 @@ from typing import cast
 import typer
 
 from mira_spark.process import failures
-from mira_spark.process.progress import is_answer_alone, say_error, write_answer
+from mira_spark.process.progress import detail_traceback, is_answer_alone, say_error, write_answer
 
 DEFECT = 1
 USAGE = 2
@@ -33,6 +33,7 @@ def exit_code(command: Callable[[], int | None]) -> int:
         known = failures.explained(error)
         if known is None:
             return say_failure("a defect", _defect(error), DEFECT)
+        detail_traceback(error)
         return say_failure(type(known).__name__, str(known), known.exit_code)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from mira_spark.cli import doctor, emr, init, plan, rubrics, scores, selection, steps, students
 from mira_spark.cli.options import AsJson, ConfigOption, Overrides, RunId, ShownAs, read_text
-from mira_spark.process.progress import give_answer, write_answer
+from mira_spark.process.progress import give_answer, voice, write_answer
 from mira_spark.settings.root import load
 
 app = typer.Typer(
@@ -20,6 +20,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def choose_voice(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="only errors and the result; before the command")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="when each part begins, tracebacks of errors; before it"),
+    ] = False,
+) -> None:
+    """How much is said, by all commands."""
+    if quiet and verbose:
+        raise typer.BadParameter("one of --quiet and --verbose")
+    if quiet or verbose:  # a line of the shell goes on as the shell was started
+        voice.is_quiet, voice.is_verbose = quiet, verbose
+
 
 app.add_typer(rubrics.app, name="rubrics")
 app.add_typer(students.app, name="students")

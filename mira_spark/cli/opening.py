@@ -8,6 +8,7 @@ from mira_spark.lake.creation import create_tables
 from mira_spark.lake.single_writer import check_single_writer
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process import interruption
+from mira_spark.process.progress import detail
 from mira_spark.settings.root import Settings
 
 
@@ -47,6 +48,7 @@ def _open_session(settings: Settings) -> SparkSession:
             spark = session.open_platform()
         else:
             spark = session.open_local(folder, settings.local_cores, settings.local_memory)
+    detail(f"the session of Spark {spark.version} is open")
     interruption.cancel_with(spark.interruptAll)
     if settings.session == "local":
         adoption.check_tables(spark, folder)

@@ -9,7 +9,7 @@ from mira_spark.cli.ending import say_failure
 from mira_spark.cli.options import AsJson, ConfigOption, Overrides, RunId
 from mira_spark.errors import EXIT_CODES, ConfigError
 from mira_spark.process import failures, interruption
-from mira_spark.process.progress import write_answer
+from mira_spark.process.progress import voice, write_answer
 from mira_spark.settings.corpus import NO_INPUT
 from mira_spark.settings.root import load
 
@@ -73,7 +73,9 @@ def run_steps(
     code = pipeline.perform(lake, settings, run_id, steps, force)
     if as_json:
         write_answer(summary.run_answer(lake, run_id, code))
-    elif code in (EXIT_CODES["done"], EXIT_CODES["degraded"]) and len(steps) == len(STEP_HELP):
+        return code
+    is_made = code in (EXIT_CODES["done"], EXIT_CODES["degraded"])
+    if is_made and len(steps) == len(STEP_HELP) and not voice.is_quiet:
         summary.show_run(lake, settings, run_id, config)
     return code
 

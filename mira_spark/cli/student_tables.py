@@ -13,7 +13,7 @@ from mira_spark.labels.spoilers import MIN_CHARACTERS
 from mira_spark.lake import leases
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import give_answer, say, show_table, write_answer
+from mira_spark.process.progress import give_answer, note, say, show_table, write_answer
 from mira_spark.scoring import noise
 from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.scoring.scorers import champion_scorers
@@ -78,7 +78,7 @@ def check_noise(
                 claimed, student, manifest, sources, documents or PER_SOURCE
             )
             if left_out := sorted(sources - {check.source for check in checks}):
-                say(f"{name}: {_NOTHING_TO_SPOIL} {', '.join(left_out)}: not checked")
+                note(f"{name}: {_NOTHING_TO_SPOIL} {', '.join(left_out)}: not checked")
             if checks:
                 noise.record_checks(claimed, scorer.student_id, checks, run_id)
                 named = {"source_group": name, "student_id": scorer.student_id}

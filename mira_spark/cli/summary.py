@@ -17,7 +17,7 @@ from mira_spark.labels import forms
 from mira_spark.lake import runs
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import say, show_table
+from mira_spark.process.progress import note, say, show_table, voice
 from mira_spark.selection import record
 from mira_spark.settings.root import Settings
 
@@ -27,10 +27,10 @@ def run_demo(settings: Settings, run_id: str | None) -> int:
     started = time.monotonic()
     lake = open_lakehouse(settings, creates=True)
     code = pipeline.perform(lake, settings, run_id or runs.new_run_id())
-    if code in (0, 3):
+    if code in (0, 3) and not voice.is_quiet:
         show(lake, settings)
-    say()
-    say(f"{time.monotonic() - started:.0f} seconds")
+    note()
+    note(f"{time.monotonic() - started:.0f} seconds")
     return code
 
 

@@ -6,7 +6,7 @@ from mira_spark.corpus.groups import current_grouping_id, source_groups
 from mira_spark.lake import leases
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import say, show_table
+from mira_spark.process.progress import note, say, show_table
 from mira_spark.selection import candidates, histogram, unscored
 from mira_spark.selection.frontier import MORE, BudgetAnswer, alternatives, answers
 from mira_spark.selection.pinned import pinned_candidates, pinned_state
@@ -18,8 +18,8 @@ def show(lake: Lakehouse, settings: Settings, budgets: str, policies: str, run_i
     answered, notes = budget_answers(lake, settings, budgets, policies, run_id)
     for answer in answered:
         _show_answer(answer)
-    for note in notes:
-        say(note)
+    for line in notes:
+        say(line)
 
 
 def budget_answers(
@@ -36,7 +36,7 @@ def budget_answers(
     )
     bins = histogram.recorded_bins(lake, chosen, state)
     if bins is None:
-        say("there is no histogram of these scores yet: it is counted and recorded")
+        note("there is no histogram of these scores yet: it is counted and recorded")
         counted = partial(
             pinned_candidates,
             lake,

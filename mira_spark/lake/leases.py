@@ -26,7 +26,7 @@ from mira_spark.lake.claims import is_conflict
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process import identity
 from mira_spark.process.failpoints import reach
-from mira_spark.process.progress import say
+from mira_spark.process.progress import note
 
 DEAD_AFTER_S = 60
 RENEW_EVERY_S = 20
@@ -183,7 +183,7 @@ def _watch_until_silent(
         if rows is first:
             holder = _who(lake, alive[0], rows[alive[0]])
             holder = f"{holder} holds its lease"
-            say(f"{holder}: waiting up to {DEAD_AFTER_S} s for a sign of life")
+            note(f"{holder}: waiting up to {DEAD_AFTER_S} s for a sign of life")
         wait(WATCH_EVERY_S)
         rows = _rows(lake, tables)
     return rows

@@ -9,8 +9,10 @@ import json
 import logging
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
@@ -35,6 +37,19 @@ if not console.is_terminal:
     console.width = WIDTH_ELSEWHERE
 
 _T = TypeVar("_T")
+_STARTED = time.monotonic()
+
+
+@dataclass
+class Voice:
+    """How much is said: quiet, nothing on the way to a result; verbose, when each part of the work
+    began, and where an error comes from."""
+
+    is_quiet: bool = False
+    is_verbose: bool = False
+
+
+voice = Voice()
 
 
 class _VisibleFormatter(logging.Formatter):
@@ -72,6 +87,26 @@ def say(*parts: str | tuple[str, str]) -> None:
         text, style = (part, "") if isinstance(part, str) else part
         line.append(visible(text), style)
     console.print(line)
+
+
+def note(*parts: str | tuple[str, str]) -> None:
+    """`say` of what is on the way to a result."""
+    if not voice.is_quiet:
+        say(*parts)
+
+
+def detail(text: str) -> None:
+    """Where it is asked for, a line on standard error with the seconds since the start."""
+    if voice.is_verbose:
+        with answer_alone(True):
+            say((f"{time.monotonic() - _STARTED:6.1f} s: {text}", "dim"))
+
+
+def detail_traceback(error: BaseException) -> None:
+    """Where it is asked for, the error's traceback on standard error."""
+    if voice.is_verbose:
+        with answer_alone(True):
+            say_text("".join(traceback.format_exception(error)))
 
 
 def say_error(title: str, message: str) -> None:
@@ -169,7 +204,7 @@ def counted(total: int, what: str) -> Iterator[Callable[[int, str], None]]:
         state["done"] += more
         if time.monotonic() - state["said"] >= LOG_EVERY_S:
             state["said"] = time.monotonic()
-            say(f"  {what}: {state['done']:,} of {total:,}; {said}")
+            note(f"  {what}: {state['done']:,} of {total:,}; {said}")
 
     yield add
 
@@ -190,7 +225,7 @@ def track(items: Iterable[_T], total: int, what: str, weight: int = 1) -> Iterat
         yield item
         if time.monotonic() - last >= LOG_EVERY_S:
             last = time.monotonic()
-            say(f"  {what}: {min(done * weight, total):,} of {total:,}")
+            note(f"  {what}: {min(done * weight, total):,} of {total:,}")
 
 
 @contextmanager
@@ -198,7 +233,7 @@ def _bar(
     total: int, what: str, after: TextColumn | TimeRemainingColumn
 ) -> Iterator[tuple[Progress, TaskID]]:
     columns = (_literal("  {task.description}"), BarColumn(), MofNCompleteColumn(), after)
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=voice.is_quiet) as bar:
         yield bar, bar.add_task(visible(what), total=total, words="")
 
 

@@ -28,7 +28,7 @@ from mira_spark.lake import own_folders, runs
 from mira_spark.lake.runs import Outcome, package_version
 from mira_spark.lake.storage import Root
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import say, track
+from mira_spark.process.progress import note, track
 from mira_spark.rubrics.current import signed_rubrics
 from mira_spark.rubrics.rubric import Rubric
 from mira_spark.scoring import noise
@@ -116,8 +116,8 @@ def run(lake: Lakehouse, settings: Settings, run_id: str) -> Outcome:
         message += f"; artefacts of {', '.join(sorted(fetched))} fetched from MLflow"
     if unchanged:
         message += f"; {', '.join(sorted(unchanged))} unchanged"
-    for note in borrowed:
-        message += f"; {note}: {MORE_LABELS}"
+    for line in borrowed:
+        message += f"; {line}: {MORE_LABELS}"
     if failed:
         message += f"; champion unchanged: {' | '.join(failed)}"
     return Outcome(message, "degraded" if failed else "done", rows_in=rows, rows_out=students)
@@ -163,23 +163,23 @@ def _student(
     try:
         cut = staging.stage(lake, usable_labels.usable(lake, {group: labelling_id}), shards)
         for source, domain in cut.items():
-            say(f"  {group}: {domain} has over half of {source}'s labels: folds cut it by text")
+            note(f"  {group}: {domain} has over half of {source}'s labels: folds cut it by text")
         sources = {
             s for s, g in source_groups(lake, settings.source_grouping).items() if g == group
         }
         if unlabelled := ", ".join(sorted(sources - Labelled(shards).sources())):
-            say(f"  {group}: no label of {unlabelled}: the cells of the whole group count there")
+            note(f"  {group}: no label of {unlabelled}: the cells of the whole group count there")
         trained = _trained(
             lake, settings, rubric, labelling_id, shards, versions["labels"], sources
         )
     finally:
         own_folders.remove(shards)
     if left_out := trained.assessment.without_prediction:
-        say(f"  {group}: {left_out:,} labels got no number: nothing is measured on them")
+        note(f"  {group}: {left_out:,} labels got no number: nothing is measured on them")
     for check in trained.gate.met:
-        say(f"  {group}: met: {check}")
+        note(f"  {group}: met: {check}")
     for check in trained.gate.reasons:
-        say(f"  {group}: ", ("not met", "red"), f": {check}")
+        note(f"  {group}: ", ("not met", "red"), f": {check}")
     read_from = {lake.name(table): version for table, version in versions.items()}
     publish(
         lake,
