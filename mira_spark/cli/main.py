@@ -17,7 +17,6 @@ from mira_spark.settings.root import load
 app = typer.Typer(
     help="Select training documents: discover rubrics, distil students, score, keep the best.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

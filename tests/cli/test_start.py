@@ -1,5 +1,6 @@
 """A command starts with what every command needs; what does its work is imported by that work."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ SLOW = (
 """What neither a help nor a refusal of settings needs."""
 
 
-def imported(*arguments: str) -> tuple[int, list[str]]:
+def imported(*arguments: str, **environment: str) -> tuple[int, list[str]]:
     """The exit code of `mira` with these arguments, and which slow packages it imported."""
     script = (
         "import atexit, sys\n"
@@ -23,14 +24,20 @@ def imported(*arguments: str) -> tuple[int, list[str]]:
         f"main({list(arguments)!r})"
     ).replace(f"({SLOW!r} & ", f"(set({SLOW!r}) & ")
     ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False,
+        env=os.environ | environment,
+    )  # fmt: skip
     return ended.returncode, ended.stderr.splitlines()[-1].split()
 
 
 def test_help_imports_nothing_slow() -> None:
     assert imported("--help") == (0, [])
     assert imported("selection", "export", "--help") == (0, [])
+
+
+def test_completion_imports_nothing_slow() -> None:
+    words = {"COMP_WORDS": "mira sel", "COMP_CWORD": "1"}
+    assert imported(_MIRA_COMPLETE="complete_bash", **words) == (0, [])
 
 
 def test_a_setting_is_refused_before_anything_slow_is_imported(tmp_path: Path) -> None:
