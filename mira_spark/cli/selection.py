@@ -119,6 +119,10 @@ def export_command(
         str, typer.Option(help="a folder by path or URI, new or of an interrupted export")
     ],
     format_: Annotated[Literal["parquet", "jsonl"], typer.Option("--format")] = "parquet",
+    compression: Annotated[
+        Literal["none", "gzip", "zstd", "snappy"] | None,
+        typer.Option(help="of lines none, gzip or zstd; of Parquet zstd or any; the first if none"),
+    ] = None,
     as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
@@ -129,7 +133,7 @@ def export_command(
     from mira_spark.cli import opening, selection_answers, selection_tables
 
     lake = opening.open_tables(settings)
-    done = selection_answers.export_selection(lake, name, folder, format_)
+    done = selection_answers.export_selection(lake, name, folder, format_, compression)
     if as_json:
         write_answer(done)
     else:

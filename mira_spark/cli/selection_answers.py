@@ -10,7 +10,8 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import diff, explanation, export, lost_versions, record, unscored
 from mira_spark.selection.diff import Moved
 from mira_spark.selection.explanation_wording import Explanation, explanation_line
-from mira_spark.selection.export import ExportSummary, Format
+from mira_spark.selection.export import ExportSummary
+from mira_spark.selection.export_files import Compression, Format
 from mira_spark.selection.record import Selection
 from mira_spark.settings.selection import SelectionSettings
 
@@ -148,8 +149,10 @@ def document_explanation(lake: Lakehouse, doc_id: str, name: str) -> DocumentExp
     return DocumentExplanation(found, unscored.unscored_when_made(lake, one))
 
 
-def export_selection(lake: Lakehouse, name: str, to: Root, format_: Format) -> ExportAnswer:
+def export_selection(
+    lake: Lakehouse, name: str, to: Root, format_: Format, compression: Compression | None
+) -> ExportAnswer:
     """Write the documents of the selection of this name or id into files below `to`."""
     one = record.selection_named(lake, name)
-    done = export.export(lake, one, format_, to)
+    done = export.export(lake, one, format_, to, compression)
     return ExportAnswer(summary(one), done, unscored.unscored_when_made(lake, one))

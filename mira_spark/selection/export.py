@@ -6,15 +6,14 @@ which names every file with its digest, comes last.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, functions as F
 
-from mira_spark.corpus.conversation_column import original_messages
+from mira_spark.corpus.conversation_column import MESSAGES, original_messages
 from mira_spark.errors import ArtefactError, InputError, ReconciliationError
 from mira_spark.lake import storage
 from mira_spark.lake.storage import Root
@@ -23,9 +22,16 @@ from mira_spark.process.failpoints import reach
 from mira_spark.process.progress import counted
 from mira_spark.scoring.checks import SCORE_KEY
 from mira_spark.selection import lost_versions, record
+from mira_spark.selection.export_files import (
+    Compression,
+    Format,
+    check_compression,
+    documents_in,
+    encoded,
+    file_name,
+)
 from mira_spark.selection.record import Selection
 
-Format = Literal["parquet", "jsonl"]
 _MANIFEST, BEGUN = "manifest.json", "manifest.json.begun"
 _OTHER = "name another folder with --to"
 FILE_TOKENS = 25_000_000
@@ -35,6 +41,10 @@ WRITTEN = ("doc_id", "source", "source_group", "text", "n_tokens", "quality", "c
            "messages")  # fmt: skip
 """`messages` are those that a conversation was read from: JSON in a string of Parquet, null for
 other documents; a value of JSON in lines, which the others lack."""
+FROM_DOCUMENTS = ("domain", "license", "metadata")
+"""What stands in `documents` alone: a selection that keeps its texts is exported without it once
+the version of `documents` that it was made from cannot be read any more. `metadata` has no messages
+a second time."""
 
 
 @dataclass(frozen=True)
@@ -73,44 +83,58 @@ def pieces(counts: Iterable[tuple[str, int, int, int]], most_tokens: int) -> lis
     return found
 
 
-def export(lake: Lakehouse, one: Selection, format_: Format, folder: Root) -> ExportSummary:
+def export(
+    lake: Lakehouse,
+    one: Selection,
+    format_: Format,
+    folder: Root,
+    compression: Compression | None = None,
+) -> ExportSummary:
     """Write the selection's documents into the folder at a path or URI, in the order (source,
-    bucket, doc_id); files of an interrupted call stay.
+    bucket, doc_id), by default compressed as COMPRESSIONS says; files of an interrupted call stay.
 
-    InputError when the folder holds anything else, or what the view reads is gone;
-    ReconciliationError when the documents are not those that `selections` counted.
+    InputError when the folder holds anything else, or what the view reads is gone; ConfigError for
+    a compression that cannot be; ReconciliationError when the documents are not those that
+    `selections` counted.
     """
-    content = {"selection_id": one.selection_id, "format": format_, "order": list(ORDER)}
+    packing = format_, check_compression(format_, compression)
+    columns = _columns(lake, one)
+    content = {"selection_id": one.selection_id, "format": format_, "compression": packing[1],
+               "columns": list(columns), "order": list(ORDER)}  # fmt: skip
     place = storage.location(folder)
     before = _digests_before(place, content)
     lost_versions.check_readable(lake, [one])
-    rows = _rows(lake, one)
+    rows = _rows(lake, one, columns)
     planned = _planned(rows, one)
     storage.write_content(_json(content), f"{place}/{BEGUN}")
     entries, found = [], 0
     with counted(len(planned), "export") as done:
         for number, piece in enumerate(planned):
-            name = f"{number:06d}.{format_}"
-            entry = _entry(place, name, piece, format_)
+            name = file_name(number, *packing)
+            entry = _entry(place, name, piece, *packing)
             if entry is None or before.get(name, entry["sha256"]) != entry["sha256"]:
-                encoded = _encoded(_table(rows, piece), format_)
-                storage.write_content(encoded, f"{place}/{name}")
+                table = _table(rows, piece, columns)
+                storage.write_content(encoded(table, *packing), f"{place}/{name}")
                 reach("export.file")
-                entry = _entry(place, name, piece, format_)
+                entry = _entry(place, name, piece, *packing)
             else:
                 found += 1
             entries.append(entry)
             done(1, piece.source)
     reach("export.files")
+    storage.write_content(_json(_manifest(one, content, entries)), f"{place}/{_MANIFEST}")
+    storage.remove_file(f"{place}/{BEGUN}")
+    return ExportSummary(len(planned), found, one.selected_documents, one.selected_tokens)
+
+
+def _manifest(
+    one: Selection, content: Mapping[str, Any], entries: Sequence[Mapping[str, Any] | None]
+) -> dict[str, Any]:
     sums = {"documents": one.selected_documents, "tokens": one.selected_tokens}
     named = {"name": one.name, "digest": one.digest, "documents_version": one.versions[0],
-             "scores_version": one.versions[1], "tables": dict(one.tables),
-             "columns": list(WRITTEN)}  # fmt: skip
+             "scores_version": one.versions[1], "tables": dict(one.tables)}  # fmt: skip
     named |= {f"{table}_version": version for table, version in one.further.items()}
-    whole = content | named | sums | {"files": entries}
-    storage.write_content(_json(whole), f"{place}/{_MANIFEST}")
-    storage.remove_file(f"{place}/{BEGUN}")
-    return ExportSummary(len(planned), found, **sums)
+    return {**content, **named, **sums, "files": entries}
 
 
 def _digests_before(place: str, content: Mapping[str, Any]) -> dict[str, str]:
@@ -123,7 +147,8 @@ def _digests_before(place: str, content: Mapping[str, Any]) -> dict[str, str]:
     for name in (_MANIFEST, BEGUN):
         try:
             there = json.loads(storage.read_file(f"{place}/{name}"))
-            before = {key: there[key] for key in content}
+            before = {key: there[key] for key in ("selection_id", "format")}
+            before |= {key: there.get(key) for key in content}
             digests = {entry["file"]: entry["sha256"] for entry in there.get("files", ())}
         except ArtefactError:  # it is not there
             continue
@@ -131,21 +156,46 @@ def _digests_before(place: str, content: Mapping[str, Any]) -> dict[str, str]:
             raise InputError(f"{place}/{name} is not of an export: {_OTHER}") from error
         if before != content:
             raise InputError(
-                f"{place} holds an export of selection {before['selection_id']} as "
-                f"{before['format']}, not of {content['selection_id']} as {content['format']}: "
-                f"{_OTHER}"
+                f"{place} holds an export of selection {_described(before, content)}, not of "
+                f"{_described(content, before)}: {_OTHER}"
             )
         return digests
     raise InputError(f"{place} holds files that are not of an export: {_OTHER}")
 
 
-def _rows(lake: Lakehouse, one: Selection) -> DataFrame:
-    """The selected documents with their texts."""
-    if one.settings.materialize == "text":
-        return record.listed_documents(lake, one)
+def _described(content: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Which export it is, by what tells it from the other."""
+    said = f"{content['selection_id']} as {content['format']}"
+    if all(content[key] == other[key] for key in ("selection_id", "format")):
+        further = [key for key in content if content[key] != other[key]]
+        said += "".join(f" with {key} {content[key]}" for key in further)
+    return said
+
+
+def _columns(lake: Lakehouse, one: Selection) -> tuple[str, ...]:
+    """What can be written of it."""
+    if one.settings.materialize == "text" and lost_versions.lost_versions(
+        lake, [one], ["documents"]
+    ):
+        return WRITTEN
+    return (*WRITTEN, *FROM_DOCUMENTS)
+
+
+def _rows(lake: Lakehouse, one: Selection, columns: Collection[str]) -> DataFrame:
+    """The selected documents with their texts, and what else of `documents` is to be written."""
+    keeps_texts = one.settings.materialize == "text"
+    rows = (
+        record.listed_documents(lake, one) if keeps_texts else record.selection_documents(lake, one)
+    )
+    if not set(FROM_DOCUMENTS) <= set(columns):
+        return rows
+    messages = original_messages()
+    others = F.map_filter("metadata", lambda key, _: key != MESSAGES)
+    metadata = F.when(messages.isNull(), F.col("metadata")).otherwise(others).alias("metadata")
+    texts = () if keeps_texts else ("text", messages.alias("messages"))
     documents = lake.read("documents", one.version("documents"))
-    texts = documents.select(*SCORE_KEY, "text", original_messages().alias("messages"))
-    return record.selection_documents(lake, one).join(texts, on=SCORE_KEY, how="inner")
+    theirs = documents.select(*SCORE_KEY, *texts, "domain", "license", metadata)
+    return rows.join(theirs, on=SCORE_KEY, how="inner")
 
 
 def _planned(rows: DataFrame, one: Selection) -> list[Piece]:
@@ -163,11 +213,11 @@ def _planned(rows: DataFrame, one: Selection) -> list[Piece]:
     return planned
 
 
-def _table(rows: DataFrame, piece: Piece) -> pa.Table:
+def _table(rows: DataFrame, piece: Piece, columns: Collection[str]) -> pa.Table:
     here = rows.filter(F.col("source") == F.lit(piece.source))
     here = here.filter(F.col("bucket").between(piece.first_bucket, piece.last_bucket))
     here = here.withColumn("content_hash", F.lower(F.hex("content_hash")))
-    found = here.orderBy("bucket", "doc_id").select(*WRITTEN).toArrow()
+    found = here.orderBy("bucket", "doc_id").select(*columns).toArrow()
     if found.num_rows != piece.documents:
         raise ReconciliationError(
             f"{piece.source}, buckets {piece.first_bucket} to {piece.last_bucket}: "
@@ -177,39 +227,15 @@ def _table(rows: DataFrame, piece: Piece) -> pa.Table:
     return found
 
 
-def _encoded(table: pa.Table, format_: Format) -> bytes:
-    if format_ == "parquet":
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        return bytes(sink.getvalue())
-    return "".join(map(_line, table.to_pylist())).encode("utf-8", "backslashreplace")
-
-
-def _line(row: dict[str, Any]) -> str:
-    """The row as a line of JSON, halves of pairs unescaped."""
-    messages = row.pop("messages")
-    if messages is not None:
-        row["messages"] = json.loads(messages)
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _documents_in(content: bytes, format_: Format) -> int | None:
-    """Documents in a file; None when it cannot be read."""
-    if format_ == "jsonl":
-        return content.count(b"\n")
-    try:
-        return int(pq.read_metadata(pa.BufferReader(content)).num_rows)
-    except (OSError, pa.ArrowInvalid):
-        return None
-
-
-def _entry(place: str, name: str, piece: Piece, format_: Format) -> dict[str, Any] | None:
+def _entry(
+    place: str, name: str, piece: Piece, format_: Format, compression: Compression
+) -> dict[str, Any] | None:
     """What the manifest says of a file; None when it is not there or not of so many documents."""
     try:
         content = storage.read_file(f"{place}/{name}")
     except ArtefactError:
         return None
-    if _documents_in(content, format_) != piece.documents:
+    if documents_in(content, format_, compression) != piece.documents:
         return None
     digest = hashlib.sha256(content).hexdigest()
     return {"file": name, "sha256": digest, "bytes": len(content)} | asdict(piece)

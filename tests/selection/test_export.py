@@ -1,11 +1,13 @@
 """A selection in numbered files: all of it, in order, whole files only, and none twice."""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, strategies as st
@@ -16,6 +18,7 @@ from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
 from mira_spark.selection import export as exporting, record
 from mira_spark.selection.export import Piece, export, pieces
+from mira_spark.selection.export_files import Compression
 from mira_spark.selection.record import Selection
 from mira_spark.settings.selection import SelectionSettings
 from mira_spark.steps import select_documents
@@ -73,6 +76,15 @@ def made(
         yield lake, record.selection_named(lake, "view"), record.selection_named(lake, "texts")
 
 
+def of_documents(lake: Lakehouse) -> dict[str, tuple[object, ...]]:
+    """Domain, license and metadata of each document, its messages not among them."""
+    return {
+        r["doc_id"]: (r["domain"], r["license"],
+                      {k: v for k, v in r["metadata"].items() if k != "messages"})
+        for r in lake.read("documents").collect()
+    }  # fmt: skip
+
+
 def expected(lake: Lakehouse, view: str) -> list[tuple[object, ...]]:
     """doc_id, text and tokens of the view's documents, in the order they should be written."""
     buckets = {r["doc_id"]: r["bucket"] for r in lake.read("documents").collect()}
@@ -97,6 +109,12 @@ def test_an_interrupted_export_goes_on_and_is_whole(
     monkeypatch.delenv("MIRA_FAILPOINTS")
     with pytest.raises(InputError, match=f"{one.selection_id} as jsonl, not of .* as parquet"):
         export(lake, one, "parquet", folder)
+    with pytest.raises(InputError) as refused:
+        export(lake, one, "jsonl", folder, "gzip")
+    assert str(refused.value) == (
+        f"{folder} holds an export of selection {one.selection_id} as jsonl with compression none, "
+        f"not of {one.selection_id} as jsonl with compression gzip: name another folder with --to"
+    )
     with pytest.raises(InputError, match="name another folder with --to"):
         export(lake, other, "jsonl", folder)
     done = export(lake, one, "jsonl", folder)
@@ -106,7 +124,7 @@ def test_an_interrupted_export_goes_on_and_is_whole(
     names = [entry["file"] for entry in manifest["files"]]
     assert sorted(p.name for p in folder.iterdir()) == [*names, "manifest.json"]
     assert len(names) == done.files > 4
-    lines = []
+    lines, theirs = [], {}
     for entry in manifest["files"]:
         content = (folder / entry["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == entry["sha256"]
@@ -117,7 +135,10 @@ def test_an_interrupted_export_goes_on_and_is_whole(
         assert all(("messages" in r) == (r["source"] == "chat") for r in rows)
         assert all(r.get("messages", PARSED) == PARSED for r in rows)
         lines += [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in rows]
+        theirs |= {r["doc_id"]: (r["domain"], r["license"], r["metadata"]) for r in rows}
     assert lines == expected(lake, "selected_view")
+    known = of_documents(lake)
+    assert theirs == {doc_id: known[doc_id] for doc_id in theirs}
     damaged = folder / names[1]
     before = damaged.read_bytes()
     damaged.write_bytes(before.replace(b"text", b"tekst", 1))
@@ -132,11 +153,62 @@ def test_parquet_of_kept_texts_needs_no_pinned_version(made: Both, tmp_path: Pat
     export(lake, replace(one, versions=(99, 99)), "parquet", tmp_path)
     found = [r for p in sorted(tmp_path.glob("*.parquet")) for r in pq.read_table(p).to_pylist()]
     assert [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in found] == rows
+    assert "license" not in found[0], "documents cannot be read any more"
     messages = {(r["source"] == "chat", r["messages"]) for r in found}
     assert messages == {(True, MESSAGES), (False, None)}
     with pytest.raises(InputError, match="documents version 99 cannot be read any more"):
         export(lake, replace(view, versions=(99, 1)), "parquet", tmp_path / "view")
     assert not (tmp_path / "view").exists()
+
+
+@pytest.mark.long
+def test_kept_texts_have_what_documents_say_of_them(made: Both, tmp_path: Path) -> None:
+    lake, _, one = made
+    export(lake, one, "parquet", tmp_path, "gzip")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["compression"] == "gzip"
+    assert manifest["columns"][-3:] == ["domain", "license", "metadata"]
+    found = [r for p in sorted(tmp_path.glob("*.parquet")) for r in pq.read_table(p).to_pylist()]
+    assert [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in found] == expected(
+        lake, "selected_texts"
+    )
+    theirs = {r["doc_id"]: (r["domain"], r["license"], dict(r["metadata"])) for r in found}
+    known = of_documents(lake)
+    assert theirs == {doc_id: known[doc_id] for doc_id in theirs}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("compression", "end"), [("gzip", "gz"), ("zstd", "zst")])
+def test_an_interrupted_export_of_compressed_lines_goes_on(
+    made: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: Compression, end: str
+) -> None:
+    lake, one, _ = made
+    monkeypatch.setattr(exporting, "FILE_TOKENS", 1_000)
+    monkeypatch.setenv("MIRA_FAILPOINTS", "export.file=raise")
+    with pytest.raises(DrillError):
+        export(lake, one, "jsonl", tmp_path, compression)
+    monkeypatch.delenv("MIRA_FAILPOINTS")
+    with pytest.raises(InputError, match=f"compression {compression}, not of"):
+        export(lake, one, "jsonl", tmp_path)
+    done = export(lake, one, "jsonl", tmp_path, compression)
+    assert done.found == 1
+    lines = []
+    for entry in json.loads((tmp_path / "manifest.json").read_text())["files"]:
+        assert entry["file"].endswith(f".jsonl.{end}")
+        content = (tmp_path / entry["file"]).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (
+            entry["sha256"], entry["bytes"],
+        )  # fmt: skip
+        whole = pa.input_stream(io.BytesIO(content), compression=compression).read()
+        lines += [json.loads(line) for line in whole.splitlines()]
+    assert [(r["doc_id"], r["text"], r["n_tokens"], r["quality"]) for r in lines] == expected(
+        lake, "selected_view"
+    )
+    damaged = tmp_path / f"000001.jsonl.{end}"
+    before = damaged.read_bytes()
+    damaged.write_bytes(before[:-9])
+    assert export(lake, one, "jsonl", tmp_path, compression).found == done.files - 1
+    assert damaged.read_bytes() == before
 
 
 @pytest.mark.long
