@@ -1,5 +1,6 @@
 """`mira doctor` says of each thing that a run needs what it is, and what mends it."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -70,13 +71,20 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
 
 
 def test_the_command_ends_with_3_where_something_is_to_be_mended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [f"--set=folder={tmp_path / 'lake'}", "--set=corpus.input=python_environment"]
     with console.capture() as capture:
         assert main.app(["doctor", *options], standalone_mode=False) == 0
         monkeypatch.setenv("JAVA_HOME", str(tmp_path))
         assert main.app(["doctor", *options], standalone_mode=False) == 3
+        ended = main.app(["doctor", *options, "--json"], standalone_mode=False)
+    answer = json.loads(capsys.readouterr().out)
+    assert (ended, answer["is_well"]) == (3, False)
+    assert answer["tables"] == "there are no tables yet: mira run makes them"
+    checks = {each.pop("what"): each for each in answer["checks"]}
+    assert "install Java 17" in checks["Java"]["remedy"]
+    assert checks["pyspark"]["remedy"] is None
     said = " ".join(capture.get().split())
     assert "there are no tables yet: mira run makes them" in said
     assert "install Java 17" in said

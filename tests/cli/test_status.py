@@ -1,18 +1,21 @@
 """What `mira status` says of steps that ended: for each selection by name, and degraded ones."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 from mira_spark import pipeline
-from mira_spark.cli.status import pipeline_status, show_status
+from mira_spark.cli.status import Status, StepState, pipeline_status, show_status
+from mira_spark.cli.summary import run_answer
 from mira_spark.corpus.groups import source_groups
 from mira_spark.lake import runs
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.tables import Lakehouse
+from mira_spark.process.plain_values import plain
 from mira_spark.process.progress import console
 from mira_spark.scoring import checks
 from mira_spark.scoring.scorers import champion_scorers
@@ -41,6 +44,24 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "STEPS", few)
 
 
+def test_a_status_is_shown_with_reasons_a_scoring_and_what_is_lost() -> None:
+    ended = datetime(2026, 11, 30, 5, 16, tzinfo=UTC)
+    steps = [
+        StepState("score_documents", "done", "", ended, "9 documents scored"),
+        StepState("select_documents", "stale", "never finished", None, None),
+    ]
+    with console.capture() as capture:
+        show_status(Status(steps, "3 of 9 documents", ["selection a is lost"], "mira run"))
+    lines = [" ".join(line.split()) for line in capture.get().splitlines()]
+    assert lines[1:] == [
+        "score_documents done 2026-11-30 05:16 9 documents scored",
+        "select_documents stale: never finished",
+        "scoring: 3 of 9 documents",
+        "selection a is lost",
+        "Next: mira run",
+    ]
+
+
 @pytest.mark.long
 def test_a_second_selection_leaves_the_first_done(made: Made) -> None:
     lake, settings = made
@@ -52,6 +73,11 @@ def test_a_second_selection_leaves_the_first_done(made: Made) -> None:
     ]
     for each in named:
         assert pipeline.perform(lake, each, "r", ["select_documents"]) == 0
+    answer = plain(run_answer(lake, "r", 0))
+    assert (answer["run_id"], answer["exit_code"]) == ("r", 0)
+    (step,) = answer["steps"]
+    assert (step["step"], step["status"], step["run_id"]) == ("select_documents", "done", "r")
+    assert " documents, " in step["message"]
     states = [pipeline.status(lake, each)["select_documents"] for each in named]
     assert states == ["done", "done"]
     third = settings.model_copy(

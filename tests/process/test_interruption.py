@@ -68,9 +68,8 @@ class Program:
 
     def __init__(self, command: Sequence[str], output: int = subprocess.PIPE, **options: Any):
         self.process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
-            preexec_fn=hearing,
-            **options,
+            command, stdout=output, cwd=ROOT, start_new_session=True, preexec_fn=hearing,
+            **{"stderr": subprocess.STDOUT, **options},
         )  # fmt: skip
 
     def until(self, line: str) -> str:
@@ -128,6 +127,15 @@ def test_a_signal_ends_it_anywhere_with_one_line_and_no_child_left(place: str) -
         running = Program(program(PLACES[place]))
         running.until("ready")
         assert running.interrupt(number) == (75, f"{_LINE}\n")
+
+
+def test_the_line_goes_where_other_programs_do_not_read_an_answer() -> None:
+    command = program(PLACES["a wait"])
+    command[-1] = command[-1].replace("bounded()", "bounded(said_to=2)")
+    running = Program(command, stderr=subprocess.PIPE)
+    running.until("ready")
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.communicate(timeout=LONGEST_S) == (b"", f"{_LINE}\n".encode())
 
 
 def test_a_second_signal_ends_it_at_once() -> None:

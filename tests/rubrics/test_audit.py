@@ -1,9 +1,12 @@
 """What an audit says of a rubric: its figures, and warnings in words."""
 
+import json
+
 import numpy as np
 import pytest
 
 from mira_spark.cli.audit import show_audit
+from mira_spark.process.plain_values import plain
 from mira_spark.process.progress import console
 from mira_spark.rubrics.audit import Audit, ScoredDocuments, audit
 from mira_spark.rubrics.dimension_figures import DimensionScores
@@ -91,6 +94,15 @@ def test_few_documents_are_said_to_be_few() -> None:
     assert found.warnings[0] == (
         "40 documents are few: correlations are known to about 0.2 or worse"
     )
+
+
+def test_other_programs_get_every_figure() -> None:
+    found = audited(**scale())
+    answer = json.loads(json.dumps(plain(found), allow_nan=False))
+    assert [each["name"] for each in answer["slots"]] == [f"side {i}" for i in range(4)]
+    assert answer["slots"][2]["spread"] == found.slots[2].spread
+    assert np.allclose(answer["correlations"], found.correlations)
+    assert (answer["documents"], answer["alpha"]) == (N, found.alpha)
 
 
 def test_what_is_printed_names_every_slot_and_figure() -> None:

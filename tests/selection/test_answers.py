@@ -55,6 +55,19 @@ def test_a_list_says_what_can_be_read_no_more() -> None:
     assert shown.get().splitlines()[-1] == "scores version 2 is gone"
 
 
+def test_a_selection_is_summed_up_with_what_is_lost_of_it() -> None:
+    one = Selection(
+        "0123", "small", SelectionSettings(), "c", (1, 2), 1_000, 999, 3, None, ONE.created_at,
+        tables={"mine.scores": "7"}, further={"contaminated": 4},
+    )  # fmt: skip
+    found = selection_answers.summary(one, {"0123": "gone"})
+    assert (found.lost, selection_answers.summary(one, {"4567": "gone"}).lost) == ("gone", None)
+    assert found.versions == {
+        "documents": 1, "scores": 2, "contaminated": 4, "mine.scores": "7",
+    }  # fmt: skip
+    assert (found.selected_documents, found.selected_tokens) == (3, 999)
+
+
 @pytest.fixture(scope="module")
 def made(
     spark: SparkSession, home: Path, tmp_path_factory: pytest.TempPathFactory
