@@ -1,5 +1,6 @@
 """`mira students noise`: what is spoilt, recorded and printed."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def run(settings: Settings, home: Path, *options: str) -> str:
 
 
 def test_documents_without_a_label_are_spoilt_and_what_was_found_is_recorded(
-    planted: Lakehouse, settings: Settings, home: Path
+    planted: Lakehouse, settings: Settings, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed = run(settings, home, "--run-id", "first")
     scorer = champion_scorers(planted, settings.student_registry, ["group_a"])["group_a"]
@@ -116,6 +117,14 @@ def test_documents_without_a_label_are_spoilt_and_what_was_found_is_recorded(
     assert f"group_a: {scorer.student_id}, documents above their spoilt copies" in printed
     for row in rows:
         assert f"{row['auc']:.3f}" in printed
+    capsys.readouterr()
+    run(settings, home, "--run-id", "first", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    (checked,) = answer["students"]
+    assert (answer["run_id"], checked["student_id"]) == ("first", scorer.student_id)
+    assert {(c["source"], c["kind"], c["pairs"], c["auc"]["value"]) for c in checked["checks"]} == {
+        row[:4] for row in stored
+    }
 
 
 def test_rows_of_a_student_are_replaced_and_documents_of_a_source_are_as_many_as_asked_for(

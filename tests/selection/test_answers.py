@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from mira_spark.__main__ import main
 from mira_spark.cli import selection_answers, selection_tables
 from mira_spark.cli.selection_answers import CutSelection, Selections, SelectionSummary
 from mira_spark.lake.tables import Lakehouse
@@ -127,3 +128,51 @@ def test_an_explanation_names_the_document_its_scores_and_the_cut(made: Both) ->
     assert [each["name"] for each in answer["dimensions"]] == ["a", "b", "c"]
     (cut,) = record.cutoffs(lake, small).filter("source = 'code'").collect()
     assert answer["cut"]["quality_cut"] == cut["quality_cut"]
+
+
+COMMANDS = (
+    ("status", {"steps", "scoring", "lost_selections", "next"}),
+    ("selection list", {"selections"}),
+    ("selection show small", {"selection", "cutoffs", "unscored"}),
+    ("selection diff small large", {"a", "b", "moved", "totals"}),
+    ("what-if --budget 10%,50% --policy group,global", {"budgets", "notes"}),
+    ("students list", {"students"}),
+    ("students show {student}", {"student", "figures", "noise", "cells"}),
+    ("rubrics audit", {"audits", "groups_without_scores"}),
+    ("export small --format jsonl --compression gzip --to {folder}",
+     {"selection", "export", "unscored"}),
+)  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("words", "keys"), COMMANDS)
+def test_a_command_writes_one_object_and_nothing_else(
+    made: Both,
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    keys: set[str],
+) -> None:
+    lake = made[0]
+    student = selection_lake.student(lake, "code")
+    chosen = {
+        "namespace": lake.namespace,
+        "folder": home,
+        "registry.tracking_uri": f"sqlite:///{home}/mlflow.db",
+        "registry.prefix": lake.namespace,
+    }
+    given = [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
+    asked = words.format(student=student, folder=tmp_path / "out").split()
+    main([*asked, "--json", *given])
+    written = capsys.readouterr().out
+    assert written.count("\n") == 1
+    answer = json.loads(written)
+    assert set(answer) == keys
+    if words.startswith("what-if"):
+        policies = [(each["chosen"]["policy"], each["chosen"]["budget"])
+                    for each in answer["budgets"]]  # fmt: skip
+        assert sorted(policies) == [
+            ("global", "10%"), ("global", "50%"), ("group", "10%"), ("group", "50%"),
+        ]  # fmt: skip
+        assert all(each["lines"][0]["kept"]["tokens"] >= 0 for each in answer["budgets"])
