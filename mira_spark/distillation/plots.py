@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLOUR, CUT_COLOUR, GRID = "#1f5a8c", "#b3372b", "#e6e9ec"
 SCALE = [[0.0, "#f4f6f8"], [1.0, COLOUR]]
 WHOLE_GROUP = "whole group"
-DIMENSION_LENGTH, SOURCE_LENGTH, UPRIGHT_LENGTH = 44, 24, 13
+DIMENSION_LENGTH, SOURCE_LENGTH, UPRIGHT_LENGTH, HOVER_LENGTH = 44, 24, 13, 200
 ROW_PX, COLUMN_PX = 21, 96
 FONT = {"family": "system-ui, sans-serif", "size": 12, "color": "#1c2126"}
 
@@ -41,9 +41,9 @@ def heatmap(
     grid = [[cells.get((source, slot)) for source in sources] for slot in slots]
 
     def hover_text(source: str | None, slot: int) -> str:
-        names = html.escape(source or WHOLE_GROUP), html.escape(dimensions[slot])
         cell = cells.get((source, slot))
-        return "<br>".join([*names, *map(html.escape, cell.lines)]) if cell else absent
+        lines = [source or WHOLE_GROUP, dimensions[slot], *cell.lines] if cell else [absent]
+        return "<br>".join(_label(line, HOVER_LENGTH) for line in lines)
 
     figure = go.Figure(
         go.Heatmap(
@@ -107,12 +107,15 @@ def _name_axes(figure: "Figure", sources: Sequence[str], dimensions: Sequence[st
 
 
 def _labels(names: Sequence[str], length: int) -> dict[str, Any]:
-    """An axis of names at 0, 1, 2, ...; a long name is cut, hovering shows it whole."""
-    shown = [n if len(n) <= length else f"{n[: length - 1]}…" for n in names]
+    """An axis of names at 0, 1, 2, ...; a long name is cut, hovering shows more of it."""
     return {
         "tickmode": "array",
         "tickvals": list(range(len(names))),
-        "ticktext": [html.escape(name) for name in shown],
+        "ticktext": [_label(name, length) for name in names],
         "showgrid": False,
         "zeroline": False,
     }
+
+
+def _label(text: str, length: int) -> str:
+    return html.escape(text if len(text) <= length else f"{text[: length - 1]}…")

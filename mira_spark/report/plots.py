@@ -1,8 +1,6 @@
-"""The report's plots as HTML fragments; the page brings plotly.js, once.
+"""The report's plots as plotly's JSON, which the page draws."""
 
-plotly escapes a figure's JSON for its place inside a script.
-"""
-
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,27 +17,24 @@ PLACES = {
     "at": ("at the cut: kept up to the tie", "#8fb3d1"),
     "below": ("not kept", "#c9cdd2"),
 }
-_CONFIG = {"displayModeBar": False, "responsive": True}
+Plot = dict[str, Any]
+"""`data` and `layout` of a figure."""
 
 
-def histograms(groups: Sequence[GroupFigures], histogram: Sequence[ReportRow]) -> dict[str, str]:
+def histograms(groups: Sequence[GroupFigures], histogram: Sequence[ReportRow]) -> dict[str, Plot]:
     """Group to the plot of its documents by quality, the cut marked; none without a score."""
     bins_of = by([r for r in histogram if r["bin"] is not None], "source_group")
-    return {
-        g.name: _fragment(_histogram(bins_of[g.name], g.cuts), f"histogram-{number}")
-        for number, g in enumerate(groups)
-        if g.name in bins_of
-    }
+    return {g.name: _plot(_histogram(bins_of[g.name], g.cuts)) for g in groups if g.name in bins_of}
 
 
-def frontier(budgets: Sequence[ReportRow], budget_tokens: int, total_tokens: int) -> Any:
-    """The mean quality of what each budget would keep, the selection's budget marked; empty where
+def frontier(budgets: Sequence[ReportRow], budget_tokens: int, total_tokens: int) -> Plot | None:
+    """The mean quality of what each budget would keep, the selection's budget marked; None where
     no budget is given."""
     from plotly import graph_objects as go
 
     shown = [row for row in budgets if row["mean_quality"] is not None]
     if not shown:
-        return ""
+        return None
     figure = go.Figure()
     figure.add_scatter(
         x=[row["percent"] for row in shown],
@@ -50,30 +45,26 @@ def frontier(budgets: Sequence[ReportRow], budget_tokens: int, total_tokens: int
     )
     line = {"color": plots.CUT_COLOUR, "width": 1.5, "dash": "dash"}
     figure.add_vline(x=100 * budget_tokens / max(1, total_tokens), line=line)
-    plots.lay_out(figure, height=260, margin={"l": 64, "r": 16, "t": 16, "b": 48})
+    plots.lay_out(figure, height=260, margin={"l": 64, "r": 32, "t": 16, "b": 48})
     figure.update_xaxes(range=[0, 100], ticksuffix=" %", showgrid=False, ticks="outside")
     figure.update_xaxes(title={"text": "budget, share of the corpus' tokens", "standoff": 8})
     figure.update_yaxes(title="mean quality of what is kept", gridcolor=plots.GRID)
-    return _fragment(figure, "frontier")
+    return _plot(figure)
 
 
-def heatmaps(students: Sequence[ReportRow], reliability: Sequence[ReportRow]) -> dict[str, str]:
+def heatmaps(students: Sequence[ReportRow], reliability: Sequence[ReportRow]) -> dict[str, Plot]:
     """Student to the plot of its agreement with the judge; none where nothing is recorded."""
     cells_of = by(reliability, "student_id")
     return {
-        s["student_id"]: _fragment(
-            _heatmap(cells_of[s["student_id"]], s["dimensions"]), f"reliability-{number}"
-        )
-        for number, s in enumerate(students)
+        s["student_id"]: _plot(_heatmap(cells_of[s["student_id"]], s["dimensions"]))
+        for s in students
         if s["student_id"] in cells_of
     }
 
 
-def _fragment(figure: "Figure", place: str) -> Any:
-    from markupsafe import Markup
-
-    plot = figure.to_html(full_html=False, include_plotlyjs=False, div_id=place, config=_CONFIG)
-    return Markup(plot)
+def _plot(figure: "Figure") -> Plot:
+    plot: Plot = json.loads(figure.to_json())
+    return plot
 
 
 def _histogram(bins: Sequence[ReportRow], cuts: Sequence[int]) -> "Figure":

@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mira_spark.report.page import NOTHING, ReportData, dollars, duration, points, render
+from mira_spark.report.formats import LONGEST_TEXT, NOTHING, dollars, duration, points
+from mira_spark.report.page import ReportData, render
+from mira_spark.report.plots import BIN, PLACES
 from mira_spark.rubrics.audit import ScoredDocuments, audit
 from mira_spark.settings.report import ReportSettings
+from tests.report_corpus import corpus
+from tests.report_pages import report_data, with_texts
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>"
@@ -22,8 +26,6 @@ STAND_IN = "heuristic judge, a stand-in: it measures properties of text"
 GROUPS = {"group_a": ("wiki", "papers"), "group_b": ("stdlib",)}
 CUT = {"group_a": 6437, "group_b": 5012}
 DIMENSIONS = ("Clear structure", "Sound evidence", "Depth of explanation")
-OURS = ("above", "at", "below", "student", "length", "gain_40")
-"""Words that the page looks for."""
 PARTS = (
     "judges",
     "groups",
@@ -277,6 +279,11 @@ class _Page(HTMLParser):
         self.feed(page)
         self.text = " ".join(" ".join(self.texts).split())
 
+    def plots(self, kind: str) -> list[dict[str, Any]]:
+        """The figures whose first trace is of the kind."""
+        found = [json.loads(s) for s in self.scripts if s.startswith("{") and '"layout"' in s]
+        return [figure for figure in found if figure["data"][0]["type"] == kind]
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._open = tag
         self.elements.append((tag, dict(attrs)))
@@ -348,19 +355,15 @@ def test_cuts_and_means_are_shown() -> None:
     # documents, tokens, mean quality, cut, kept documents, kept tokens, share of tokens
     assert "wiki 1,000 1,234,567 6.44 6.44 400 40,000 3.2%" in page.text
     assert "stdlib 1,000 1,234,567 5.01 5.01 400 40,000 3.2%" in page.text
-    plots = [s for s in page.scripts if "Plotly.newPlot" in s and "histogram-" in s]
-    assert len(plots) == len(GROUPS)
-    assert "cut 6.44" in plots[0]
-    assert "cut 5.01" in plots[1]
+    cuts = [plot["layout"]["annotations"][0]["text"] for plot in page.plots("bar")]
+    assert cuts == ["cut 6.44", "cut 5.01"]
 
 
 def test_a_group_that_fits_whole_has_no_cut() -> None:
     cutoffs = [row | {"quality_cut": -1} for row in _cutoffs()]
     page = _Page(render(_data(cutoffs=cutoffs)))
     assert "wiki 1,000 1,234,567 6.44 all kept" in page.text
-    assert "cut " not in "".join(s for s in page.scripts if "histogram-0" in s).replace(
-        "the cut", ""
-    )
+    assert not any("annotations" in plot["layout"] for plot in page.plots("bar"))
 
 
 def test_a_source_without_a_score_is_said_to_have_none() -> None:
@@ -382,7 +385,7 @@ def test_quarantined_documents_are_counted_only_where_there_are_some() -> None:
 
 
 def test_reliability_has_every_source_and_the_whole_group() -> None:
-    plots = [s for s in _Page(render(_data())).scripts if "reliability-" in s]
+    plots = [json.dumps(plot) for plot in _Page(render(_data())).plots("heatmap")]
     assert len(plots) == len(GROUPS)
     for name in ("whole group", "wiki", "papers", *DIMENSIONS):
         assert name in plots[0]
@@ -427,7 +430,10 @@ def test_a_borrowed_student_is_said_to_be_one() -> None:
 
 def test_best_and_worst_are_of_the_dimensions_that_count() -> None:
     page = _Page(render(_data()))
-    shown = "9.12 highest document 4,321 tokens Once upon a time Sound evidence 8.25 Depth of "
+    shown = (
+        "9.12 highest document 4,321 tokens Once upon a time best: Sound evidence 8.25 ; worst: "
+        "Depth of explanation 2.50"
+    )
     assert shown in page.text
     assert (
         "lowest document 4,321 tokens not shown: the document is not marked as sendable"
@@ -460,19 +466,7 @@ def test_the_stand_in_is_named_exactly_where_it_judged(judges: tuple[str, ...], 
 
 
 def _hostile() -> ReportData:
-    """Every string of the data made hostile, the keys that join the parts kept equal."""
-
-    def spoiled(value: Any) -> Any:
-        if isinstance(value, str) and value not in OURS:
-            return f"{value}{HOSTILE}'\"--></style>"
-        if isinstance(value, list | tuple):
-            return [spoiled(v) for v in value]
-        if isinstance(value, dict):
-            return {key: spoiled(v) for key, v in value.items()}
-        return value
-
-    data = _data()
-    return ReportData(**{f.name: spoiled(getattr(data, f.name)) for f in dataclasses.fields(data)})
+    return with_texts(_data(), lambda text: f"{text}{HOSTILE}'\"--></style>")
 
 
 def test_hostile_strings_are_only_text() -> None:
@@ -487,9 +481,9 @@ def test_hostile_strings_are_only_text() -> None:
 
 def test_hostile_names_are_text_in_the_plots() -> None:
     """plotly makes elements of what looks like some in a label, so labels hold entities."""
-    plots = "".join(s for s in _Page(render(_hostile())).scripts if "Plotly.newPlot" in s)
-    assert re.search(r"wiki&lt;script&gt;alert\(1\)", plots)
-    assert r"\u003cscript" not in plots
+    plots = json.dumps(_Page(render(_hostile())).plots("heatmap"))
+    assert "wiki&lt;script&gt;alert(1)" in plots
+    assert "<script" not in plots
 
 
 def test_nothing_is_loaded() -> None:
@@ -512,21 +506,45 @@ def test_only_scripts_of_the_page_itself_may_run() -> None:
     assert nonce is not None
     for tag, found in page.elements:
         if tag == "script":
-            assert found == {"nonce": nonce[1]} or found["type"] == "application/json"
+            runs = found.get("type") not in ("application/json", "text/plain")
+            assert not runs or found == {"nonce": nonce[1]}
         assert not any(name.startswith("on") for name in found)
     assert nonce[1] not in render(_hostile()), "another page, another number"
 
 
 def test_the_slider_has_the_figures_of_each_budget_in_the_order_of_the_table() -> None:
     page = _Page(render(_data()))
-    slider = json.loads(next(script for script in page.scripts if '"percents"' in script[:200]))
+    slider = json.loads(next(script for script in page.scripts if script.startswith('{"budget"')))
     assert slider["percents"] == [20, 40, 60]
     assert slider["tokens"] == [37_037 * percent for percent in (20, 40, 60)]
+    assert slider["means"] == ["8.80", "8.60", "8.40"]
     assert slider["kept"] == [[[200, 400, 600], [246_900, 493_800, 740_700]]] * 3
     rows = [found for tag, found in page.elements if tag == "tr" and "data-source" in found]
     assert [row["data-source"] for row in rows] == ["0", "1", "2"]
     assert [row["data-tokens"] for row in rows] == ["1234567"] * 3
     assert "What other budgets would keep" not in _Page(render(_data(budgets=()))).text
+
+
+def test_a_text_is_cut_and_what_cannot_be_seen_in_it_is_marked() -> None:
+    long = with_texts(_data(), lambda text: text + "\u202e\x00\ud800" + "A" * 5_000)
+    page = render(long)
+    assert len(page.encode()) < 3_000_000
+    assert "What depth of explanation means in group_b.\ufffd\ufffd\ufffdAAAA" in page
+    assert "A" * LONGEST_TEXT not in page
+
+
+def test_200_sources_in_12_groups_are_a_page_of_less_than_6_mb() -> None:
+    many = corpus(groups=12, sources=200, dimensions=15, qualities=30)
+    large = {"documents": 123_456_789, "tokens": 123_456_789_012, "quality_sum": 0}
+    full = [
+        {"source_group": group, "source": sources[0], "bin": edge, "place": place} | large
+        for group, sources in many.groups.items()
+        for edge in range(0, 10_000, BIN)
+        for place in PLACES
+    ]
+    data = dataclasses.replace(report_data(many), histogram=full)
+    assert (len(data.groups), len(data.budgets)) == (200, 100)
+    assert len(render(data).encode()) < 6_000_000
 
 
 def test_plotly_is_there_once() -> None:
