@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a newcomer needs; each installs what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pipeline test-steps test-modules test-long test-ways test-s3 test-floor check bench dist lock clean
+.PHONY: help setup demo test test-pipeline test-steps test-modules test-browser test-long test-ways test-s3 test-floor check bench dist lock clean
 
 # Packages are installed without bytecode: Python writes it when it first imports them.
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,9 +43,12 @@ test-steps: $(INSTALLED)
 	@$(PYTEST) $(STEPS) -m "not long"
 
 test-modules: $(INSTALLED)
-	@$(PYTEST) tests $(foreach folder,$(STEPS) tests/integration,--ignore $(folder)) -m "not long"
+	@$(PYTEST) tests $(foreach folder,$(STEPS) tests/integration,--ignore $(folder)) -m "not long and not browser"
 
-test-long: $(INSTALLED)  ## the suite and its long repetitions
+test-browser: $(INSTALLED)  ## the report in Chromium, which it needs and does not install
+	@$(PYTEST) tests/report -m browser
+
+test-long: $(INSTALLED)  ## the suite, its long repetitions, and test-browser
 	@$(PYTEST)
 
 test-ways: $(INSTALLED)  ## the pipeline by the wheel, by the zip on executors of their own, by Connect
