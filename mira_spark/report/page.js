@@ -56,11 +56,12 @@ function slide({ budget, total, percents, tokens, means, kept }) {
 
   function show(place) {
     const sum = part => kept.reduce((all, own) => all + own[part][place], 0);
+    const all = sum(1);
     const mean = means[place] === null ? "" : ", mean quality " + means[place];
     write("budget-now", `${percents[place]} % of the corpus' tokens, ${number(tokens[place])} tokens${mean}`);
     for (const { cells, dataset } of rows) {
       const [documents, own] = kept[dataset.source].map(figures => figures[place]);
-      const mix = percent(own / Math.max(1, sum(1)));
+      const mix = percent(own / Math.max(1, all));
       cells[1].textContent = number(documents);
       cells[2].textContent = number(own);
       cells[3].textContent = percent(own / Math.max(1, dataset.tokens));
@@ -68,8 +69,8 @@ function slide({ budget, total, percents, tokens, means, kept }) {
       cells[4].firstChild.style.width = mix;
     }
     write("all-documents", number(sum(0)));
-    write("all-tokens", number(sum(1)));
-    write("all-share", percent(sum(1) / Math.max(1, total)));
+    write("all-tokens", number(all));
+    write("all-share", percent(all / Math.max(1, total)));
   }
 
   const off = place => Math.abs(tokens[place] - budget);
