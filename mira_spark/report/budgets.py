@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mira_spark.errors import InputError
-from mira_spark.selection.frontier import BudgetAnswer, alternatives, answers
+from mira_spark.selection.frontier import BudgetAnswer, alternatives, budget_answer, competing_bins
 from mira_spark.selection.histogram import Bins
 from mira_spark.settings.selection import SelectionSettings
 
@@ -19,10 +19,11 @@ def budget_rows(
     are absent. `mean_quality` is in thousandths of a point, None where the selection is by another
     score or with noise."""
     by_quality = chosen.score == "quality" and not chosen.temperature
+    competing = competing_bins(found, chosen)
     for percent in PERCENTS:
-        asked = alternatives(chosen, f"{percent}%", chosen.policy)
+        (asked,) = alternatives(chosen, f"{percent}%", chosen.policy)
         try:
-            (answer,) = answers(found, asked, corpus_tokens)
+            answer = budget_answer(asked, found, competing, corpus_tokens)
         except InputError:
             continue
         yield _row(percent, answer, by_quality)

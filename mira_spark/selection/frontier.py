@@ -65,17 +65,28 @@ def answers(
 ) -> list[BudgetAnswer]:
     """What each would keep, from the bins alone; a budget in per cent is of `corpus_tokens`.
     InputError as of `what_if`."""
+    return [
+        budget_answer(chosen, found, competing_bins(found, chosen), corpus_tokens)
+        for chosen in asked
+    ]
+
+
+def competing_bins(found: Bins, chosen: SelectionSettings) -> Bins:
+    """The bins without what is oversized; the same for every budget."""
+    return found.within(most_tokens(allocation_policy(chosen), found))
+
+
+def budget_answer(
+    chosen: SelectionSettings, found: Bins, competing: Bins, corpus_tokens: int
+) -> BudgetAnswer:
+    """What the budget of these settings would keep, `competing` being their `competing_bins`.
+    InputError as of `what_if`."""
     groups = found.groups
     totals = {source: own.tokens for source, own in found.by_source().items()}
-    result = []
-    for chosen in asked:
-        budget = order.budget_tokens(chosen.budget, corpus_tokens, smallest=1)
-        policy = allocation_policy(chosen)
-        competing = found.within(most_tokens(policy, found))
-        kept = what_if(policy, budget, groups, competing.levels, MORE)
-        lines, oversized = _lines(kept, groups, totals), competing.set_aside.get(OVERSIZED, 0)
-        result.append(BudgetAnswer(chosen, budget, lines, kept.entropy_bits, oversized))
-    return result
+    budget = order.budget_tokens(chosen.budget, corpus_tokens, smallest=1)
+    kept = what_if(allocation_policy(chosen), budget, groups, competing.levels, MORE)
+    lines, oversized = _lines(kept, groups, totals), competing.set_aside.get(OVERSIZED, 0)
+    return BudgetAnswer(chosen, budget, lines, kept.entropy_bits, oversized)
 
 
 def _lines(found: WhatIf, groups: Mapping[str, str], totals: Mapping[str, int]) -> list[Line]:
