@@ -123,7 +123,8 @@ def by(rows: Sequence[ReportRow], key: str) -> dict[Any, list[ReportRow]]:
 
 
 def examples(rows: Sequence[ReportRow]) -> dict[str, dict[str, list[ReportRow]]]:
-    """Source to end (highest, lowest) to its rows, each with its `best` and `worst` dimension.
+    """Source to end (highest, lowest, on either side of the cut) to its rows, each with its `best`
+    and `worst` dimension.
 
     A row has source, end, doc_id, quality, n_tokens, `excerpt` (None: may not be shown) and, in
     slot order, `dimensions` (names), `dimension_scores` and `counts` (in the quality).

@@ -84,16 +84,22 @@ def last_runs(runs: DataFrame) -> DataFrame:
     return latest.select("step", "last.*").orderBy("started_at")
 
 
-def best_and_worst(scores: DataFrame, sources: Sequence[str]) -> DataFrame:
-    """The EXAMPLES highest and lowest scored documents of each source; `end` says which."""
-    scored = scores.filter(F.col("status") == "scored")
-    quality = F.col("quality")
-    ends = [
-        _first(scored.filter(F.col("source") == source), order, end)
-        for source in sources
-        for end, order in (("highest", quality.desc()), ("lowest", quality.asc()))
-    ]
-    return reduce(DataFrame.unionByName, ends)
+def documents_to_read(
+    scores: DataFrame, sources: Sequence[str], cuts: Mapping[str, int]
+) -> DataFrame:
+    """The EXAMPLES highest and lowest scored documents of each source, and those nearest to its
+    cut on both sides where `cuts` has one; `end` says which."""
+    scored, quality = scores.filter(F.col("status") == "scored"), F.col("quality")
+    parts = []
+    for source in sources:
+        own = scored.filter(F.col("source") == source)
+        parts.append(_first(own, quality.desc(), "highest"))
+        if source in cuts:
+            is_above = quality >= cuts[source]
+            parts.append(_first(own.filter(is_above), quality.asc(), "at or just above the cut"))
+            parts.append(_first(own.filter(~is_above), quality.desc(), "just below the cut"))
+        parts.append(_first(own, quality.asc(), "lowest"))
+    return reduce(DataFrame.unionByName, parts)
 
 
 def _first(scores: DataFrame, order: Column, end: str) -> DataFrame:
@@ -132,7 +138,7 @@ def examples(
     students: Sequence[Row],
     reliability: Sequence[Row],
 ) -> list[Row]:
-    """The rows of `best_and_worst` as `groups.examples` wants them; `shown` are excerpts by
+    """The rows of `documents_to_read` as `groups.examples` wants them; `shown` are excerpts by
     doc_id.
 
     What counts are the source's own slots, or those of the whole group where it has none.

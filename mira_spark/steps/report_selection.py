@@ -11,6 +11,7 @@ from mira_spark.errors import InputError
 from mira_spark.labels.scored_documents import audits
 from mira_spark.lake import runs, storage
 from mira_spark.lake.runs import Outcome
+from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.report import page, rows as report_rows
 from mira_spark.report.budgets import budget_rows
@@ -21,6 +22,7 @@ from mira_spark.scoring.current_scores import current_scores
 from mira_spark.selection import record, unscored
 from mira_spark.selection.histogram import KEYS, SUMS, bins_from_rows
 from mira_spark.settings.root import Settings
+from mira_spark.settings.selection import SelectionSettings
 
 SETTINGS = ("report", "selection")
 WRITES: tuple[str, ...] = ()
@@ -108,7 +110,15 @@ def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
         student_figures=_rows(lake.read("student_figures").filter(of_groups)),
         noise_checks=_rows(noise),
         judge_calls=_rows(report_rows.summed_calls(lake.read("judge_calls"))),
-        examples=_examples(lake, settings, versions, cutoff_rows, students, reliability),
+        examples=_examples(
+            lake,
+            settings,
+            versions,
+            cutoff_rows,
+            _quality_cuts(chosen, cutoff_rows),
+            students,
+            reliability,
+        ),
         runs=_rows(report_rows.last_runs(lake.read("runs"))),
         budgets=list(budget_rows(bins, chosen, sum(row["tokens"] for row in sizes))),
     )
@@ -153,11 +163,21 @@ def _groups(lake: Lakehouse, settings: Settings, version: int) -> _Rows:
     return [row | {"source_group": group_of.get(row["source"], "no group")} for row in sizes]
 
 
+def _quality_cuts(chosen: SelectionSettings, cutoffs: _Rows) -> dict[str, int]:
+    """Source to the quality at which it is cut; none where documents compete by something else,
+    and without sources of which all or none fits."""
+    if chosen.score != "quality" or chosen.temperature:
+        return {}
+    cuts = {row["source"]: row["quality_cut"] for row in cutoffs}
+    return {source: cut for source, cut in cuts.items() if 0 <= cut <= FULL_SCALE}
+
+
 def _examples(
     lake: Lakehouse,
     settings: Settings,
     versions: dict[str, int],
     cutoffs: _Rows,
+    quality_cuts: dict[str, int],
     students: list[report_rows.Row],
     reliability: _Rows,
 ) -> list[report_rows.Row]:
@@ -167,7 +187,7 @@ def _examples(
     by = {c["student_id"] for c in cutoffs}
     pinned = versions["documents_version"], versions["scores_version"]
     scores = current_scores(lake, current_grouping_id(lake, settings.source_grouping), by, *pinned)
-    ends = _rows(report_rows.best_and_worst(scores, sources))
+    ends = _rows(report_rows.documents_to_read(scores, sources, quality_cuts))
     documents = lake.read("documents", versions["documents_version"])
     shown = _rows(report_rows.excerpts(documents, ends)) if ends else []
     excerpts = {row["doc_id"]: row["excerpt"] for row in shown}

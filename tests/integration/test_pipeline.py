@@ -21,6 +21,7 @@ from mira_spark.distillation import champions, mlflow_runs, registry
 from mira_spark.errors import ConfigError, InputError
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import console
+from mira_spark.report import rows as report_rows
 from mira_spark.scoring.scorers import champion_scorers
 from mira_spark.selection import order
 from mira_spark.settings.root import Settings, load
@@ -218,6 +219,28 @@ def test_labels_are_readable_in_sql_with_names_and_reasons(lake: Lakehouse) -> N
     row = points.filter("score IS NOT NULL").orderBy("doc_id", "slot").limit(1).collect()[0]
     assert row["name"]
     assert row["reason"]
+
+
+def test_the_report_has_the_documents_at_each_end_and_at_the_cut(
+    lake: Lakehouse, settings: Settings
+) -> None:
+    cuts = {row["source"]: row["quality_cut"] for row in lake.read("latest_cutoffs").collect()}
+    scores = lake.read("scores")
+    shown: dict[tuple[str, str], list[int]] = {}
+    for row in report_rows.documents_to_read(scores, sorted(cuts), cuts).collect():
+        shown.setdefault((row["source"], row["end"]), []).append(row["quality"])
+    for source, cut in cuts.items():
+        own = sorted(r["quality"] for r in scores.filter(F.col("source") == source).collect())
+        assert {end: sorted(q) for (s, end), q in shown.items() if s == source} == {
+            "lowest": own[:3],
+            "just below the cut": [q for q in own if q < cut][-3:],
+            "at or just above the cut": [q for q in own if q >= cut][:3],
+            "highest": own[-3:],
+        }
+    page = (settings.folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("just below the cut") == len(
+        report_rows.example_sources([r.asDict() for r in lake.read("latest_cutoffs").collect()])
+    )
 
 
 def test_a_second_run_does_nothing_and_asks_nothing(lake: Lakehouse, settings: Settings) -> None:
