@@ -74,7 +74,7 @@ def test_no_pool_and_no_source_has_that_name_or_share(where: str) -> None:
         with pytest.raises(ValidationError, match="should be from 0 to 1"):
             SelectionSettings.model_validate({where: {"web": text}})
         policy = SelectionSettings.model_validate({where: {text: "1"}, "policy": "source"})
-        with pytest.raises(InputError, match=rf"^{where}\."):
+        with pytest.raises(InputError, match=rf"^selection\.{where}\."):
             walks(allocation_policy(policy), 70, {"web": "x"}, levels(["web"], [9], [1], [40]))
 
 
