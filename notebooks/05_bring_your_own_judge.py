@@ -115,9 +115,15 @@ print(f"{len(asked)} questions about documents of {len(rubrics)} groups")
 
 
 async def answers(judge: Judge, requests: list[Request]) -> list[Answer]:
-    """What the judge says to each, all asked at once."""
+    """What the judge says to each, four asked at once."""
+    free = asyncio.Semaphore(4)
+
+    async def answer(request: Request) -> Answer:
+        async with free:
+            return await judge.ask(request)
+
     try:
-        return await asyncio.gather(*map(judge.ask, requests))
+        return await asyncio.gather(*map(answer, requests))
     finally:
         await judge.close()
 
