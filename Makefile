@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
+BROWSER := .browser
 # Java compiles less, which for many small queries on two cores is a third less work; more room
 # for classes and new objects means fewer collections.
 JAVA := -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:NewSize=320m
@@ -45,11 +46,16 @@ test-steps: $(INSTALLED)
 test-modules: $(INSTALLED)
 	@$(PYTEST) tests $(foreach folder,$(STEPS) tests/integration,--ignore $(folder)) -m "not long and not browser"
 
-test-browser: $(INSTALLED)  ## the report in Chromium, which it needs and does not install
-	@$(PYTEST) tests/report -m browser
+# In a folder of its own: the demo's corpus is what is installed in the environment.
+$(BROWSER)/.installed: $(INSTALLED) requirements-browser.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(BROWSER) --require-hashes -r requirements-browser.lock
+	@touch $@
 
-test-long: $(INSTALLED)  ## the suite, its long repetitions, and test-browser
-	@$(PYTEST)
+test-browser: $(BROWSER)/.installed  ## the report in Chromium, which it needs and does not install
+	@PYTHONPATH=$(BROWSER) $(PYTEST) tests/report -m browser
+
+test-long: $(BROWSER)/.installed  ## the suite, its long repetitions, and test-browser
+	@PYTHONPATH=$(BROWSER) $(PYTEST)
 
 test-ways: $(INSTALLED)  ## the pipeline by the wheel, by the zip on executors of their own, by Connect
 	@$(PYTEST) tests/integration/test_wheel.py tests/integration/test_platform.py tests/integration/test_connect.py
@@ -74,10 +80,13 @@ dist: $(INSTALLED)  ## the wheel, and the same file as dist/mira_spark.zip for -
 	@$(BIN)/python -m build --quiet --wheel --no-isolation
 	@cp dist/*.whl dist/mira_spark.zip && ls dist
 
-lock: ## resolve requirements.lock anew from pyproject.toml
+lock: ## resolve the locks anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --quiet --extra local --extra dev --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11 \
 	  --output-file requirements.lock
+	@echo "selenium>=4.20,<5" | $(BIN)/uv pip compile - --quiet --constraint requirements.lock --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11 \
+	  --output-file requirements-browser.lock
 
 clean:  ## everything made here but the virtual environment
 	@rm -rf .mira build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -10,14 +10,16 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-
-from selenium.webdriver import Chrome
+from typing import TYPE_CHECKING
 
 from mira_spark.process.progress import say
 from mira_spark.report.page import render
 from tests import browser
 from tests.report_corpus import corpus
 from tests.report_pages import report_data
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 TIMES = 5
 SCREENS = {"report_wide": (1280, 1000, "light"), "report_narrow": (390, 780, "dark")}
@@ -37,14 +39,14 @@ _ALL_DRAWN = """
 """
 
 
-def opened(chromium: Chrome, page: Path, drawn: str) -> float:
+def opened(chromium: "Chrome", page: Path, drawn: str) -> float:
     """Seconds from asking for the page until the script says that it is drawn."""
     chromium.get(page.as_uri())
     seconds: float = browser.wait(chromium, drawn)
     return seconds
 
 
-def measure(chromium: Chrome, folder: Path) -> None:
+def measure(chromium: "Chrome", folder: Path) -> None:
     """Print the size of a page of 200 sources in 12 groups, and the seconds to open it."""
     data = report_data(corpus(groups=12, sources=200, dimensions=15))
     started = time.process_time()
@@ -59,7 +61,7 @@ def measure(chromium: Chrome, folder: Path) -> None:
         say(f"{what} in {statistics.median(seconds):.2f} s, at most {max(seconds):.2f}")
 
 
-def photograph(chromium: Chrome, folder: Path, images: Path) -> None:
+def photograph(chromium: "Chrome", folder: Path, images: Path) -> None:
     """Write SCREENS of a report of 13 sources in 3 groups into `images`."""
     page = folder / "report.html"
     page.write_text(render(report_data(corpus())), encoding="utf-8")

@@ -3,10 +3,9 @@ its slider says what `mira what-if` says."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from selenium.webdriver import Chrome
 
 from mira_spark.report.budgets import PERCENTS
 from mira_spark.report.page import ReportData, render
@@ -14,6 +13,9 @@ from mira_spark.selection.frontier import BudgetAnswer
 from tests import browser
 from tests.report_corpus import corpus
 from tests.report_pages import report_data, with_texts
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +34,7 @@ LONG = 5_000_000
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Chrome]:
+def chromium() -> Iterator["Chrome"]:
     try:
         with browser.chromium() as driver:
             yield driver
@@ -40,7 +42,7 @@ def chromium() -> Iterator[Chrome]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-def open_page(chromium: Chrome, folder: Path, data: ReportData, width: int = 1280) -> str:
+def open_page(chromium: "Chrome", folder: Path, data: ReportData, width: int = 1280) -> str:
     """Open the page of the data in a window of the width, with an empty log; its address."""
     path = folder / "report.html"
     path.write_text(render(data), encoding="utf-8")
@@ -52,7 +54,7 @@ def open_page(chromium: Chrome, folder: Path, data: ReportData, width: int = 128
     return path.as_uri()
 
 
-def draw_all(chromium: Chrome) -> int:
+def draw_all(chromium: "Chrome") -> int:
     """Unfold everything and scroll to every plot, as a reader would; the number of plots."""
     script = "document.querySelectorAll('details').forEach(part => { part.open = true; })"
     chromium.execute_script(script)
@@ -64,7 +66,7 @@ def draw_all(chromium: Chrome) -> int:
     return len(plots)
 
 
-def slide(chromium: Chrome, place: int) -> None:
+def slide(chromium: "Chrome", place: int) -> None:
     script = (
         "const range = document.getElementById('budget'); range.value = arguments[0];"
         "range.dispatchEvent(new Event('input'));"
@@ -72,7 +74,7 @@ def slide(chromium: Chrome, place: int) -> None:
     chromium.execute_script(script, place)
 
 
-def slider_text(chromium: Chrome) -> dict[str, Any]:
+def slider_text(chromium: "Chrome") -> dict[str, Any]:
     """What the page says of the budget it stands at."""
     script = """
       const text = id => document.getElementById(id).textContent;
@@ -115,21 +117,21 @@ def expected_text(percent: int, answer: BudgetAnswer) -> dict[str, Any]:
     }
 
 
-def is_within(chromium: Chrome, width: int) -> bool:
+def is_within(chromium: "Chrome", width: int) -> bool:
     """Whether the page is no wider than its window, which a phone would widen to the page."""
     script = "return [document.documentElement.scrollWidth, window.innerWidth]"
     wide, window = chromium.execute_script(script)
     return bool(wide <= width and window == width)
 
 
-def left_the_page(chromium: Chrome, page: str) -> list[str]:
+def left_the_page(chromium: "Chrome", page: str) -> list[str]:
     """Requests for anything but the page, and what it holds itself."""
     return [
         url for url in browser.requests(chromium) if url != page and not url.startswith("data:")
     ]
 
 
-def test_the_console_is_silent_and_nothing_is_asked_for(chromium: Chrome, tmp_path: Path) -> None:
+def test_the_console_is_silent_and_nothing_is_asked_for(chromium: "Chrome", tmp_path: Path) -> None:
     page = open_page(chromium, tmp_path, report_data(CORPUS))
     assert draw_all(chromium) == 5
     slide(chromium, 7)
@@ -138,7 +140,7 @@ def test_the_console_is_silent_and_nothing_is_asked_for(chromium: Chrome, tmp_pa
 
 
 def test_what_would_leave_the_page_or_run_in_it_is_refused(
-    chromium: Chrome, tmp_path: Path
+    chromium: "Chrome", tmp_path: Path
 ) -> None:
     """So the silence of the other tests says something."""
     page = open_page(chromium, tmp_path, report_data(CORPUS))
@@ -154,7 +156,7 @@ def test_what_would_leave_the_page_or_run_in_it_is_refused(
     assert all(url.startswith("https://example.com/") for url in left_the_page(chromium, page))
 
 
-def test_the_slider_says_what_what_if_says(chromium: Chrome, tmp_path: Path) -> None:
+def test_the_slider_says_what_what_if_says(chromium: "Chrome", tmp_path: Path) -> None:
     data = report_data(CORPUS)
     open_page(chromium, tmp_path, data)
     percents = [row["percent"] for row in data.budgets]
@@ -164,7 +166,7 @@ def test_the_slider_says_what_what_if_says(chromium: Chrome, tmp_path: Path) -> 
         assert slider_text(chromium) == expected_text(percent, CORPUS.answer(f"{percent}%"))
 
 
-def test_every_plot_has_data_and_draws_it(chromium: Chrome, tmp_path: Path) -> None:
+def test_every_plot_has_data_and_draws_it(chromium: "Chrome", tmp_path: Path) -> None:
     open_page(chromium, tmp_path, report_data(CORPUS))
     draw_all(chromium)
     script = """
@@ -184,7 +186,7 @@ def test_every_plot_has_data_and_draws_it(chromium: Chrome, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_hostile_texts_run_nothing_and_fit_the_window(
-    chromium: Chrome, tmp_path: Path, width: int
+    chromium: "Chrome", tmp_path: Path, width: int
 ) -> None:
     data = with_texts(report_data(CORPUS), lambda text: text + HOSTILE)
     page = open_page(chromium, tmp_path, data, width)
@@ -198,7 +200,7 @@ def test_hostile_texts_run_nothing_and_fit_the_window(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_page_fits_the_window(chromium: Chrome, tmp_path: Path, width: int) -> None:
+def test_a_page_fits_the_window(chromium: "Chrome", tmp_path: Path, width: int) -> None:
     open_page(chromium, tmp_path, report_data(CORPUS), width)
     assert is_within(chromium, width)
     draw_all(chromium)
@@ -206,7 +208,7 @@ def test_a_page_fits_the_window(chromium: Chrome, tmp_path: Path, width: int) ->
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_lines_of_five_megabytes_are_cut(chromium: Chrome, tmp_path: Path, width: int) -> None:
+def test_lines_of_five_megabytes_are_cut(chromium: "Chrome", tmp_path: Path, width: int) -> None:
     data = report_data(CORPUS)
     source, example, run = data.groups[0]["source"], data.examples[1], data.runs[0]
     long = {
@@ -223,7 +225,7 @@ def test_lines_of_five_megabytes_are_cut(chromium: Chrome, tmp_path: Path, width
     assert source in chromium.find_element("id", "kept").text
 
 
-def test_a_link_unfolds_its_part_and_paper_shows_all(chromium: Chrome, tmp_path: Path) -> None:
+def test_a_link_unfolds_its_part_and_paper_shows_all(chromium: "Chrome", tmp_path: Path) -> None:
     open_page(chromium, tmp_path, report_data(CORPUS))
     folded = "return [...document.querySelectorAll('details:not([open])')].map(part => part.id)"
     assert "group-2" in chromium.execute_script(folded)
