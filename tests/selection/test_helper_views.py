@@ -58,6 +58,7 @@ def test_decisions_are_those_that_explain_gives(made: Made) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_selection_by_another_score_has_no_distance_in_quality(made: Made) -> None:
     lake, _ = made
     for changes in ({"score": "length"}, {"temperature": 0.5}):
@@ -68,6 +69,7 @@ def test_a_selection_by_another_score_has_no_distance_in_quality(made: Made) -> 
         assert lake.read("near_cut").isEmpty()
 
 
+@pytest.mark.long
 def test_sums_and_cuts_are_those_of_the_latest_selection(made: Made) -> None:
     lake, _ = made
     select(made, budget="30%", name="first")
@@ -118,6 +120,7 @@ def test_last_runs_have_what_each_step_last_did(made: Made) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_lake_without_scored_documents_is_selected_from_all_the_same(made: Made) -> None:
     lake, _ = made
     query = lake.view_query("scored_documents") or ""
@@ -128,6 +131,7 @@ def test_a_lake_without_scored_documents_is_selected_from_all_the_same(made: Mad
         lake.create_view("scored_documents", query, "")
 
 
+@pytest.mark.long
 def test_views_of_another_version_are_made_anew(made: Made) -> None:
     lake, _ = made
     select(made, budget="40%")
