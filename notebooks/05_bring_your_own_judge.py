@@ -12,6 +12,7 @@
 import asyncio
 import json
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -63,7 +64,7 @@ class StandIn(BaseHTTPRequestHandler):
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
-ThreadPoolExecutor(1).submit(server.serve_forever)
+threading.Thread(target=server.serve_forever, daemon=True).start()
 tried = type(notebook.settings.judge).model_validate(
     {
         "kind": "openai",
