@@ -79,7 +79,8 @@ def _check(
     if files:
         return
     if not left_out:
-        raise InputError(f"{key}: {path} cannot be read: there is no such file or folder")
+        why = "it is empty" if os.path.isdir(path) else "there is no such file or folder"
+        raise InputError(f"{key}: {path} cannot be read: {why}")
     raise InputError(f"{key}: {path} holds no file of {kind}: {named_files(left_out)} left out")
 
 
