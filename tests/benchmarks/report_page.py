@@ -1,7 +1,7 @@
 """The size of a report of many sources, and the seconds that Chromium takes to open it.
 
-`python -m tests.benchmarks.report_page`, or `--screenshots FOLDER` for the first screen of a usual
-report, wide and light, and narrow and dark.
+After `make test-browser`: `PYTHONPATH=.browser python -m tests.benchmarks.report_page`, or with
+`--screenshots FOLDER` for the first screen of a usual report, wide and light, and narrow and dark.
 """
 
 import argparse
