@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from mira_spark.corpus.documents import in_our_columns
 from mira_spark.corpus.input_rows import NamedInput, read_input
 from mira_spark.errors import InputError
+from mira_spark.lake.input_files import list_files
 from mira_spark.settings.corpus import InputSettings
 from tests.input_cases import CASES as OTHER_CASES, Case, mapping
 from tests.message_cases import MESSAGE_CASES
@@ -130,3 +131,8 @@ def test_the_beginning_of_what_is_no_conversation_is_shown(results: dict[str, Re
     rows = {r["doc_id"]: r for r in results["messages_bad"].rows}
     assert rows["object"]["beginning"] == '{"a":1}'
     assert rows["object"]["file"] == f"{results['messages_bad'].path}/a.jsonl"
+
+
+def test_an_empty_folder_is_said_to_be_empty(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^corpus\.path: \S+ cannot be read: it is empty$"):
+        list_files(spark, str(tmp_path), "json", "corpus.path")
