@@ -157,8 +157,8 @@ def retry_scores(lake: Lakehouse, settings: Settings, run_id: str) -> int:
 def _tell(name: str, outcome: Outcome, is_last: bool) -> None:
     """The last is the result; so is what is not as it should be."""
     colour = "green" if outcome.status == "done" else "yellow"
-    told = say if is_last or outcome.status != "done" else note
-    told((name, "bold"), " ", (outcome.status, colour), f": {outcome.message}")
+    write = say if is_last or outcome.status != "done" else note
+    write((name, "bold"), " ", (outcome.status, colour), f": {outcome.message}")
 
 
 def step_inputs(lake: Lakehouse, settings: Settings, name: str) -> runs.StepInputs:

@@ -16,6 +16,8 @@ SELECT *, CASE
     WHEN quality_cut IS NULL THEN 'its source takes no part'
     WHEN n_tokens > most_tokens THEN 'oversized'
     WHEN quality_cut > {full_scale} THEN 'no document of its source fits'
+    WHEN from_cut IS NULL AND quality_cut >= 0
+        THEN 'out, not by a cut of its quality: mira selection explain says why'
     WHEN from_cut < 0 THEN 'below the cut'
     WHEN from_cut = 0 THEN 'at the cut, not among those that fit'
     ELSE 'set aside, or newer than the selection: mira selection explain says which'

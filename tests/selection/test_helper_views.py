@@ -65,6 +65,7 @@ def test_a_selection_by_another_score_has_no_distance_in_quality(made: Made) -> 
         one = select(made, budget="40%", name="other", **changes)
         rows = lake.read("decisions").collect()
         assert {row["from_cut"] for row in rows} == {None}
+        assert not any("cut" in row["reason"] and "not by" not in row["reason"] for row in rows)
         assert sum(row["is_in"] for row in rows) == one.selected_documents
         assert lake.read("near_cut").isEmpty()
 
