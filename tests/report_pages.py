@@ -62,6 +62,9 @@ def report_data(of: Corpus) -> ReportData:
         ],
         examples=_examples(of),
         budgets=list(budget_rows(of.bins, CHOSEN, of.bins.tokens)),
+        languages=[{"language": "fr", "documents": 321, "kept_documents": 0}],
+        oversized=[{"source": of.sources[0][1], "documents": 2, "tokens": 3_456_789}],
+        repeats={"documents": 17, "tokens": 23_456},
         runs=_runs(),
     )  # fmt: skip
 
@@ -222,6 +225,7 @@ def _runs() -> _Rows:
     return [
         {"run_id": "20260304T050607-abc123", "step": step, "status": "done",
          "started_at": _NOW + timedelta(minutes=7 * number),
-         "finished_at": _NOW + timedelta(minutes=7 * number, seconds=311), "message": message}
+         "finished_at": _NOW + timedelta(minutes=7 * number, seconds=311), "message": message,
+         "all_runs": 2, "all_seconds": 622.0}
         for number, (step, message) in enumerate(lines())
     ]  # fmt: skip

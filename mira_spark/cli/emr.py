@@ -23,7 +23,7 @@ Wait = Annotated[bool, typer.Option(help="until the job is over, and end with it
 
 
 @app.command("submit")
-def submit_command(config: ClusterConfig, wait: Wait = True) -> None:
+def submit_command(config: ClusterConfig, wait: Wait = True, as_json: AsJson = False) -> None:
     """Upload what changed and start the job."""
     settings = load(config)
     overrides = [a.removeprefix("--set=") for a in settings.arguments if a.startswith("--set=")]
@@ -36,9 +36,13 @@ def submit_command(config: ClusterConfig, wait: Wait = True) -> None:
     emr_files.upload(s3, files, uris)
     job = emr_jobs.start(settings, client, wanted)
     say(f"job {job} started; how far it is: mira emr status {job} --config {config}")
+    code = None
     if wait:
         note("  waiting for it; Ctrl-C ends the waiting and not the job")
-        raise typer.Exit(_waited(settings, client, s3, job, config))
+        code = _waited(settings, client, s3, job, config)
+    if as_json:
+        write_answer({"job": job, "exit_code": code})
+    raise typer.Exit(code or 0)
 
 
 @app.command("status")
@@ -62,14 +66,21 @@ def logs_command(
     job: Job,
     config: ClusterConfig,
     lines: Annotated[int, typer.Option(min=1, help="of each log, the last so many")] = 200,
+    as_json: AsJson = False,
 ) -> None:
     """What the driver and what started it wrote, as far as EMR has brought it to S3."""
     settings = load(config)
     client, s3 = _clients(settings)
     logs = emr_jobs.job_logs(settings, client, s3, job)
-    for uri in (*logs.control, *logs.driver):
+    ends = {
+        uri: list(emr_files.last_lines(s3, uri, lines)) for uri in (*logs.control, *logs.driver)
+    }
+    if as_json:
+        write_answer({"job": job, "logs": ends})
+        return
+    for uri, end in ends.items():
         say((uri, "bold"))
-        for line in emr_files.last_lines(s3, uri, lines):
+        for line in end:
             say(line)
     if not logs.driver:
         say("there are no logs of the driver; EMR brings them to S3 some minutes later")

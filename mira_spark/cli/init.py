@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from mira_spark.cli.options import AsJson
 from mira_spark.errors import ConfigError
-from mira_spark.process.progress import say, show_table
+from mira_spark.process.progress import say, show_table, write_answer
 from mira_spark.settings.root import load
 
 _Column = typer.Option(help="the column that has it; else the likeliest, or none")
@@ -21,6 +22,7 @@ def init_command(
     doc_id: Annotated[str | None, typer.Option("--id", help="as --text")] = None,
     source: Annotated[str | None, typer.Option(help="a column, or a name for all rows")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look at a corpus and write the settings that read it, to be run and edited."""
     if out.exists():
@@ -31,7 +33,7 @@ def init_command(
     whole = str(Path(path).expanduser().absolute())
     seen = first_look.look(whole)
     given = {"text": text, "messages": messages, "doc_id": doc_id, "source": source}
-    asks = sys.stdin.isatty() and not yes
+    asks = sys.stdin.isatty() and not yes and not as_json
     columns, constant = init_file.mapping(seen, given, whole, _ask if asks else None)
     say(f"{init_file.files_text(seen)}; of {seen.rows:,} rows:")
     taken = {column: ours for ours, column in columns.items()}
@@ -44,6 +46,8 @@ def init_command(
     show_table(headings, rows, is_cut=True)
     out.write_text(init_file.settings_text(seen, whole, columns, constant), encoding="utf-8")
     load(str(out))
+    if as_json:
+        write_answer({"file": str(out), "seen": seen, "taken_as": columns, "source": constant})
     say(f"the settings are in {out}; next:")
     for command in ("run", "status"):
         say(f"  mira {command} --config {out}")

@@ -68,13 +68,16 @@ app.command("run")(
 
 @app.command("demo")
 def demo_command(
-    config: ConfigOption = None, overrides: Overrides = None, run_id: RunId = None
+    as_json: AsJson = False,
+    config: ConfigOption = None,
+    overrides: Overrides = None,
+    run_id: RunId = None,
 ) -> None:
     """The whole pipeline on the Python files of this machine, and what came out of it."""
     settings = load(config, overrides or (), DEMO)
     from mira_spark.cli.summary import run_demo
 
-    raise typer.Exit(run_demo(settings, run_id))
+    raise typer.Exit(run_demo(settings, run_id, as_json))
 
 
 @app.command("status")

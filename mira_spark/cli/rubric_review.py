@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from mira_spark.cli.audit import show_audit
 from mira_spark.cli.opening import open_lakehouse, open_tables
 from mira_spark.cli.options import read_text
@@ -16,14 +18,17 @@ from mira_spark.rubrics.audit import Audit
 from mira_spark.settings.root import Settings
 
 
-def export_rubrics(settings: Settings, out: Path | None) -> None:
-    """Write the rubrics with their evidence as YAML into a file, or to the terminal."""
+def export_rubrics(settings: Settings, out: Path | None, as_json: bool) -> None:
+    """Write the rubrics with their evidence as YAML into a file, or to the terminal; for a program
+    the same as an object."""
     text = rubrics_yaml(open_lakehouse(settings), settings)
-    if out is None:
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+        say(f"the rubrics are in {out}: edit them, then mira rubrics import {out}")
+    if as_json:
+        write_answer(yaml.safe_load(text))
+    elif out is None:
         say_text(text)
-        return
-    out.write_text(text, encoding="utf-8")
-    say(f"the rubrics are in {out}: edit them, then mira rubrics import {out}")
 
 
 def rubrics_yaml(lake: Lakehouse, settings: Settings) -> str:
@@ -31,21 +36,18 @@ def rubrics_yaml(lake: Lakehouse, settings: Settings) -> str:
     return signing.export(lake, _discoveries(lake, settings))
 
 
-def import_rubrics(settings: Settings, file: Path) -> None:
-    """Take edited rubrics in as drafts. InputError when the file cannot be read."""
+def import_rubrics(settings: Settings, file: Path) -> list[str]:
+    """Take edited rubrics in as drafts; what was done, a line each. InputError when the file cannot
+    be read."""
     text = read_text(file)
     with leases.write_lease(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
-        for line in signing.import_drafts(
-            lake, _discoveries(lake, settings), text, runs.new_run_id()
-        ):
-            say(line)
+        return signing.import_drafts(lake, _discoveries(lake, settings), text, runs.new_run_id())
 
 
-def approve_rubrics(settings: Settings, ids: Sequence[str], by: str) -> None:
-    """Sign the rubrics, by default all that wait, in this name."""
+def approve_rubrics(settings: Settings, ids: Sequence[str], by: str) -> list[str]:
+    """Sign the rubrics, by default all that wait, in this name; what was done, a line each."""
     with leases.write_lease(open_lakehouse(settings), settings.session, signing.WRITES) as lake:
-        for line in signing.approve(lake, _discoveries(lake, settings), ids, by):
-            say(line)
+        return signing.approve(lake, _discoveries(lake, settings), ids, by)
 
 
 def audit_rubrics(settings: Settings, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mira_spark.cli.options import AsJson, ConfigOption, Overrides
+from mira_spark.process.progress import give_lines
 from mira_spark.settings.root import load
 
 app = typer.Typer(help="Rubrics as people see them: export, edit, import, approve, audit.")
@@ -14,6 +15,7 @@ app = typer.Typer(help="Rubrics as people see them: export, edit, import, approv
 @app.command("export")
 def export_command(
     out: Annotated[Path | None, typer.Option(help="the file to write; else the terminal")] = None,
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
@@ -21,12 +23,13 @@ def export_command(
     settings = load(config, overrides or ())
     from mira_spark.cli.rubric_review import export_rubrics
 
-    export_rubrics(settings, out)
+    export_rubrics(settings, out, as_json)
 
 
 @app.command("import")
 def import_command(
     file: Annotated[Path, typer.Argument(help="the edited YAML")],
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
@@ -34,13 +37,14 @@ def import_command(
     settings = load(config, overrides or ())
     from mira_spark.cli.rubric_review import import_rubrics
 
-    import_rubrics(settings, file)
+    give_lines(import_rubrics(settings, file), as_json)
 
 
 @app.command("approve")
 def approve_command(
     by: Annotated[str, typer.Option(help="who signs")],
     ids: Annotated[list[str] | None, typer.Argument(help="rubric ids; else what waits")] = None,
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
@@ -48,7 +52,7 @@ def approve_command(
     settings = load(config, overrides or ())
     from mira_spark.cli.rubric_review import approve_rubrics
 
-    approve_rubrics(settings, ids or (), by)
+    give_lines(approve_rubrics(settings, ids or (), by), as_json)
 
 
 @app.command("audit")

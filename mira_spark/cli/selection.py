@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from mira_spark.cli.options import AsJson, ConfigOption, Overrides, RunId, root_option
-from mira_spark.process.progress import give_answer, write_answer
+from mira_spark.process.progress import give_answer, give_lines, write_answer
 from mira_spark.settings.root import load
 
 app = typer.Typer(help="Selections: what was selected, shown, compared, dropped.")
@@ -43,14 +43,15 @@ def show_command(
 @app.command("drop")
 def drop_command(
     name: Annotated[str, typer.Argument(help="as in mira selection list")],
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Remove the view and the record of a selection; documents and scores stay."""
     settings = load(config, overrides or ())
-    from mira_spark.cli.selection_tables import drop_selection
+    from mira_spark.cli.selection_answers import drop_selection
 
-    drop_selection(settings, name)
+    give_lines(drop_selection(settings, name), as_json)
 
 
 @app.command("diff")

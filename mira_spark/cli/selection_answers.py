@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mira_spark.cli.opening import open_lakehouse
+from mira_spark.lake import leases
+from mira_spark.lake.creation import create_tables
 from mira_spark.lake.storage import Root
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.selection import diff, explanation, export, lost_versions, record, unscored
@@ -13,6 +16,7 @@ from mira_spark.selection.explanation_wording import Explanation, explanation_li
 from mira_spark.selection.export import ExportSummary
 from mira_spark.selection.export_files import Compression, Format
 from mira_spark.selection.record import Selection
+from mira_spark.settings.root import Settings
 from mira_spark.settings.selection import SelectionSettings
 
 _CUTOFF = ("source_group", "source", "student_id", "quality_cut", "kept_documents",
@@ -156,3 +160,12 @@ def export_selection(
     one = record.selection_named(lake, name)
     done = export.export(lake, one, format_, to, compression)
     return ExportAnswer(summary(one), done, unscored.unscored_when_made(lake, one))
+
+
+def drop_selection(settings: Settings, name: str) -> list[str]:
+    """Remove the view and the record of the selections of this name or id; what was done, a line
+    each."""
+    opened = open_lakehouse(settings)
+    create_tables(opened)
+    with leases.write_lease(opened, settings.session, record.WRITES) as lake:
+        return record.drop_selections(lake, name)

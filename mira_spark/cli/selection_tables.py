@@ -1,6 +1,5 @@
 """What commands about selections print: lists, cuts, differences, why a document is in one."""
 
-from mira_spark.cli.opening import open_lakehouse
 from mira_spark.cli.selection_answers import (
     CutSelection,
     Difference,
@@ -9,15 +8,11 @@ from mira_spark.cli.selection_answers import (
     Selections,
     SelectionSummary,
 )
-from mira_spark.lake import leases
-from mira_spark.lake.creation import create_tables
 from mira_spark.lake.scale import FULL_SCALE, POINT
 from mira_spark.process.progress import say, show_table
-from mira_spark.selection import record
 from mira_spark.selection.diff import Moved
 from mira_spark.selection.explanation_wording import Explanation, explanation_line
 from mira_spark.selection.gumbel import gumbel
-from mira_spark.settings.root import Settings
 
 
 def show_selections(found: Selections) -> None:
@@ -69,15 +64,6 @@ def _selection_lines(one: SelectionSummary) -> list[str]:
 
 def _title(one: SelectionSummary) -> str:
     return f"selection {one.name} ({one.selection_id})"
-
-
-def drop_selection(settings: Settings, name: str) -> None:
-    """Remove the view and the record of the selections of this name or id."""
-    opened = open_lakehouse(settings)
-    create_tables(opened)
-    with leases.write_lease(opened, settings.session, record.WRITES) as lake:
-        for line in record.drop_selections(lake, name):
-            say(line)
 
 
 def show_difference(found: Difference) -> None:

@@ -13,7 +13,7 @@ from mira_spark.labels.spoilers import MIN_CHARACTERS
 from mira_spark.lake import leases
 from mira_spark.lake.creation import create_tables
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import give_answer, note, say, show_table, write_answer
+from mira_spark.process.progress import give_answer, note, show_table, write_answer
 from mira_spark.scoring import noise
 from mira_spark.scoring.scorer import Scorer, load_student
 from mira_spark.scoring.scorers import champion_scorers
@@ -54,10 +54,10 @@ def answer_student(settings: Settings, student_id: str, as_json: bool) -> None:
     give_answer(worth, student_figures.show_worth, as_json)
 
 
-def promote(settings: Settings, student_id: str, force: bool) -> None:
-    """Make a student its group's champion."""
+def promote(settings: Settings, student_id: str, force: bool) -> str:
+    """Make a student its group's champion; what was done."""
     with leases.write_lease(open_lakehouse(settings), settings.session, champions.WRITES) as lake:
-        say(champions.promote(lake, settings.student_registry, student_id, force))
+        return champions.promote(lake, settings.student_registry, student_id, force)
 
 
 def check_noise(

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mira_spark.cli.options import AsJson, ConfigOption, Overrides, RunId
+from mira_spark.process.progress import give_lines
 from mira_spark.settings.root import load
 
 app = typer.Typer(help="Students: what was trained, how well, and which one scores.")
@@ -42,6 +43,7 @@ def show_command(
 def promote_command(
     student_id: _Student,
     force: Annotated[bool, typer.Option(help="although its gate failed; it is recorded")] = False,
+    as_json: AsJson = False,
     config: ConfigOption = None,
     overrides: Overrides = None,
 ) -> None:
@@ -49,7 +51,7 @@ def promote_command(
     settings = load(config, overrides or ())
     from mira_spark.cli.student_tables import promote
 
-    promote(settings, student_id, force)
+    give_lines([promote(settings, student_id, force)], as_json)
 
 
 @app.command("noise")

@@ -17,17 +17,19 @@ from mira_spark.labels import forms
 from mira_spark.lake import runs
 from mira_spark.lake.scale import POINT
 from mira_spark.lake.tables import Lakehouse
-from mira_spark.process.progress import note, say, show_table, voice
+from mira_spark.process.progress import note, say, show_table, voice, write_answer
 from mira_spark.selection import record
 from mira_spark.settings.root import Settings
 
 
-def run_demo(settings: Settings, run_id: str | None) -> int:
+def run_demo(settings: Settings, run_id: str | None, as_json: bool) -> int:
     """The pipeline's exit code; prints what came out of it, and how long it took."""
     started = time.monotonic()
-    lake = open_lakehouse(settings, creates=True)
-    code = pipeline.perform(lake, settings, run_id or runs.new_run_id())
-    if code in (0, 3) and not voice.is_quiet:
+    lake, run_id = open_lakehouse(settings, creates=True), run_id or runs.new_run_id()
+    code = pipeline.perform(lake, settings, run_id)
+    if as_json:
+        write_answer(run_answer(lake, run_id, code))
+    elif code in (0, 3) and not voice.is_quiet:
         show(lake, settings)
     note()
     note(f"{time.monotonic() - started:.0f} seconds")

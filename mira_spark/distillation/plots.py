@@ -100,13 +100,15 @@ def _name_axes(figure: "Figure", sources: Sequence[str], dimensions: Sequence[st
     width = 300 + COLUMN_PX * len(sources) + 90
     height = ROW_PX * len(dimensions) + 8 + below
     lay_out(figure, height, {"l": 300, "r": 90, "t": 8, "b": below}, width)
-    figure.update_xaxes(**_labels(sources, SOURCE_LENGTH), range=[-0.5, len(sources) - 0.5])
+    figure.update_xaxes(**name_labels(sources, SOURCE_LENGTH), range=[-0.5, len(sources) - 0.5])
     figure.update_xaxes(tickangle=35 if slanted else 0)
     numbered = [f"{slot} {name}" for slot, name in enumerate(dimensions)]
-    figure.update_yaxes(**_labels(numbered, DIMENSION_LENGTH), range=[len(dimensions) - 0.5, -0.5])
+    figure.update_yaxes(
+        **name_labels(numbered, DIMENSION_LENGTH), range=[len(dimensions) - 0.5, -0.5]
+    )
 
 
-def _labels(names: Sequence[str], length: int) -> dict[str, Any]:
+def name_labels(names: Sequence[str], length: int) -> dict[str, Any]:
     """An axis of names at 0, 1, 2, ...; a long name is cut, hovering shows more of it."""
     return {
         "tickmode": "array",

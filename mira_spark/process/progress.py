@@ -153,6 +153,15 @@ def give_answer(answer: _T, show: Callable[[_T], None], as_json: bool) -> None:
         show(answer)
 
 
+def give_lines(done: Sequence[str], as_json: bool) -> None:
+    """What a command did, a line each: for a person, or as `done` for another program."""
+    if as_json:
+        write_answer({"done": list(done)})
+    else:
+        for line in done:
+            say(line)
+
+
 def say_text(text: str) -> None:
     """A text of several lines, each as it is."""
     for line in text.removesuffix("\n").split("\n"):

@@ -65,13 +65,18 @@ def duration(run: _Row) -> str:
     """How long a row of `runs` took."""
     if run["finished_at"] is None:
         return NOTHING
-    seconds = round((run["finished_at"] - run["started_at"]).total_seconds())
-    minutes, seconds = divmod(seconds, 60)
+    return elapsed((run["finished_at"] - run["started_at"]).total_seconds())
+
+
+def elapsed(seconds: float) -> str:
+    """Hours, minutes and whole seconds."""
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
+    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 FILTERS = {
-    each.__name__: each for each in (count, points, percent, dollars, duration, estimate, interval)
+    each.__name__: each
+    for each in (count, points, percent, dollars, duration, elapsed, estimate, interval)
 }
 """The template's words for them."""

@@ -17,7 +17,7 @@ from typing import Any
 from mira_spark.errors import ConfigError
 from mira_spark.report import groups as report_groups, plots
 from mira_spark.report.formats import FILTERS, page_text, points
-from mira_spark.report.warnings import warning_lines
+from mira_spark.report.warnings import kept_lines, warning_lines
 from mira_spark.rubrics.audit import Audit
 
 _Row = Mapping[str, Any]
@@ -36,7 +36,9 @@ class ReportData:
     `bin` (lower edge, thousandths, BIN wide; None: quarantined) and `place` (above, at, below the
     cut). `judge_calls`: summed by judge, purpose and outcome, with `calls`. `examples`: see
     `groups.examples`. `student_figures` and `noise_checks`: those of whole groups. `budgets`: see
-    `budgets.budget_rows`.
+    `budgets.budget_rows`. `languages`, `oversized` and `repeats`: see `warnings.kept_lines`.
+    `runs`: of each step the last one, with `all_runs` and `all_seconds`, how many there were and
+    what they took.
     """
 
     package_version: str
@@ -55,6 +57,9 @@ class ReportData:
     judge_calls: _Rows = field(default=())
     examples: _Rows = field(default=())
     budgets: _Rows = field(default=())
+    languages: _Rows = field(default=())
+    oversized: _Rows = field(default=())
+    repeats: _Row = field(default_factory=dict)
     runs: _Rows = field(default=())
 
 
@@ -109,11 +114,13 @@ def _parts(data: ReportData) -> dict[str, Any]:
         "data": data,
         "groups": groups,
         "total": total,
-        "warnings": warning_lines(groups, data.students, data.student_figures, counting),
+        "warnings": warning_lines(groups, data.students, data.student_figures, counting)
+        + kept_lines(data.languages, data.oversized, data.repeats),
         "slider": _slider(data.budgets, groups) | {"budget": budget, "total": total.tokens},
         "frontier": plots.frontier(data.budgets, budget, total.tokens),
         "heuristic": any(judge.startswith(HEURISTIC) for judge in data.judges),
         "histograms": plots.histograms(groups, data.histogram),
+        "distributions": plots.distributions(groups, data.histogram),
         "rubrics": report_groups.by(data.rubrics, "source_group"),
         "audits": {audit.source_group: audit for audit in data.audits},
         "agreement": report_groups.by(data.agreement, "source_group"),

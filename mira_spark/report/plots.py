@@ -1,11 +1,12 @@
 """The report's plots as plotly's JSON, which the page draws."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mira_spark.distillation import plots
-from mira_spark.report.groups import GroupFigures, ReportRow, by
+from mira_spark.lake.scale import FULL_SCALE
+from mira_spark.report.groups import GroupFigures, ReportRow, SourceFigures, by
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -25,6 +26,20 @@ def histograms(groups: Sequence[GroupFigures], histogram: Sequence[ReportRow]) -
     """Group to the plot of its documents by quality, the cut marked; none without a score."""
     bins_of = by([r for r in histogram if r["bin"] is not None], "source_group")
     return {g.name: _plot(_histogram(bins_of[g.name], g.cuts)) for g in groups if g.name in bins_of}
+
+
+def distributions(
+    groups: Sequence[GroupFigures], histogram: Sequence[ReportRow]
+) -> dict[str, Plot]:
+    """Group to the plot of how each source's documents lie on the scale, its cut marked; none of a
+    group with one scored source, whose histogram says it."""
+    bins_of = by([r for r in histogram if r["bin"] is not None], "source")
+    plots_of_groups = {}
+    for group in groups:
+        scored = [source for source in group.sources if source.name in bins_of]
+        if len(scored) > 1:
+            plots_of_groups[group.name] = _plot(_distributions(scored, bins_of))
+    return plots_of_groups
 
 
 def frontier(budgets: Sequence[ReportRow], budget_tokens: int, total_tokens: int) -> Plot | None:
@@ -106,6 +121,51 @@ def _histogram(bins: Sequence[ReportRow], cuts: Sequence[int]) -> "Figure":
     figure.update_xaxes(range=[0, 10], dtick=1, ticks="outside", showgrid=False)
     figure.update_xaxes(title={"text": "quality, points of 0-10", "standoff": 8})
     figure.update_yaxes(title="documents", gridcolor=plots.GRID, tickformat=",")
+    return figure
+
+
+def _distributions(
+    sources: Sequence[SourceFigures], bins_of: Mapping[str, Sequence[ReportRow]]
+) -> "Figure":
+    """A row for each source, light to dark by the share of its documents in each bin."""
+    from plotly import graph_objects as go
+
+    edges = range(0, FULL_SCALE, BIN)
+    documents = [dict.fromkeys(edges, 0) for _ in sources]
+    for own, source in zip(documents, sources, strict=True):
+        for row in bins_of[source.name]:
+            own[row["bin"]] += row["documents"]
+    figure = go.Figure(
+        go.Heatmap(
+            x0=BIN / 2000,
+            dx=BIN / 1000,
+            z=[
+                [round(n / max(1, sum(own.values())), 4) for n in own.values()] for own in documents
+            ],
+            customdata=[list(own.values()) for own in documents],
+            hovertemplate="quality near %{x:.2f}<br>%{customdata:,} documents, %{z:.1%} of the "
+            "source's<extra></extra>",
+            colorscale=plots.SCALE,
+            zmin=0,
+            ygap=2,
+            showscale=False,
+        )
+    )
+    cuts = [(s.cut / 1000, y) for y, s in enumerate(sources) if s.cut is not None and s.cut >= 0]
+    line = {"color": plots.CUT_COLOUR, "width": 2}
+    figure.add_scatter(
+        x=[x for x, _ in cuts],
+        y=[y for _, y in cuts],
+        mode="markers",
+        marker={"symbol": "line-ns-open", "size": plots.ROW_PX - 4, "line": line},
+        hovertemplate="cut %{x:.2f}<extra></extra>",
+    )
+    margin = {"l": 150, "r": 16, "t": 8, "b": 48}
+    plots.lay_out(figure, plots.ROW_PX * len(sources) + 8 + margin["b"], margin)
+    names = plots.name_labels([source.name for source in sources], plots.SOURCE_LENGTH)
+    figure.update_yaxes(**names, range=[len(sources) - 0.5, -0.5])
+    figure.update_xaxes(range=[0, 10], dtick=1, ticks="outside", showgrid=False)
+    figure.update_xaxes(title={"text": "quality, points of 0-10", "standoff": 8})
     return figure
 
 

@@ -13,6 +13,7 @@ from mira_spark.report.plots import BIN
 EXAMPLES = 3
 EXAMPLE_SOURCES = 4
 EXCERPT_LENGTH = 200
+_DOCUMENT = ("source", "bucket", "doc_id", "content_hash")
 Row = Mapping[str, Any]
 
 
@@ -77,11 +78,50 @@ def judges(
 
 
 def last_runs(runs: DataFrame) -> DataFrame:
-    """Per step its last run that ended and had something to do, in the order they began."""
+    """Per step its last run that ended and had something to do, in the order they began; all_runs
+    and all_seconds are of all of these, the time between their start and their end."""
     worked = runs.filter(f"finished_at IS NOT NULL AND message <> '{NOTHING_TO_DO}'")
     columns = ("run_id", "status", "started_at", "finished_at", "message")
-    latest = worked.groupBy("step").agg(F.max_by(F.struct(*columns), "started_at").alias("last"))
-    return latest.select("step", "last.*").orderBy("started_at")
+    took = F.col("finished_at").cast("double") - F.col("started_at").cast("double")
+    latest = worked.groupBy("step").agg(
+        F.max_by(F.struct(*columns), "started_at").alias("last"),
+        F.count("*").alias("all_runs"),
+        F.sum(took).alias("all_seconds"),
+    )
+    return latest.select("step", "last.*", "all_runs", "all_seconds").orderBy("started_at")
+
+
+def languages(documents: DataFrame, selected: DataFrame) -> DataFrame:
+    """documents and kept_documents of each `language` that documents have in their metadata, under
+    the key language or lang; without rows where none has one."""
+    named = F.coalesce(F.col("metadata")["language"], F.col("metadata")["lang"])
+    having = documents.select(*_DOCUMENT, named.alias("language")).filter("language IS NOT NULL")
+    kept = selected.select(*_DOCUMENT, F.lit(1).alias("is_kept"))
+    both = having.join(kept, on=[*_DOCUMENT], how="left").groupBy("language")
+    sums = (F.count("*").alias("documents"), F.count("is_kept").alias("kept_documents"))
+    return both.agg(*sums).orderBy(F.col("documents").desc(), "language")
+
+
+def oversized(scores: DataFrame, cutoffs: DataFrame) -> DataFrame:
+    """documents and tokens of those that are too large to be selected, by source."""
+    most = F.broadcast(cutoffs.select("source", "most_tokens"))
+    large = scores.join(most, on="source").filter("n_tokens > most_tokens")
+    return sizes(large).orderBy("source")
+
+
+def repeats(selected: DataFrame, near: DataFrame) -> DataFrame:
+    """One row: documents and tokens of the selected for which another selected one stands in
+    `near`, rows of near_duplicates."""
+    kept = selected.select("doc_id", "content_hash", "n_tokens")
+    standing = kept.select(F.col("doc_id").alias("representative"))
+    repeated = kept.join(
+        near.select("doc_id", "content_hash", "representative"), on=["doc_id", "content_hash"]
+    ).join(standing, on="representative", how="left_semi")
+    sums = (
+        F.count("*").alias("documents"),
+        F.coalesce(F.sum("n_tokens"), F.lit(0)).alias("tokens"),
+    )
+    return repeated.agg(*sums)
 
 
 def documents_to_read(

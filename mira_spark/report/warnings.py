@@ -10,6 +10,8 @@ MOST_LENGTH = 0.5
 """A correlation of quality with length, within source, from which on it is said."""
 MOST_QUARANTINED = 0.01
 FEW_LABELS = 300
+FEWEST_OF_LANGUAGE = 10
+"""So few documents of a language may all be out by chance."""
 
 
 def warning_lines(
@@ -28,6 +30,35 @@ def warning_lines(
         *_students(used),
         *_lengths(used, by(student_figures, "student_id")),
     ]
+
+
+def kept_lines(
+    languages: Sequence[ReportRow], oversized: Sequence[ReportRow], repeats: ReportRow
+) -> list[str]:
+    """Sentences about the documents themselves.
+
+    `languages`: of each that documents name in their metadata, `language`, and of those looked at
+    `documents` and `kept_documents`. `oversized`: by source, `documents` and `tokens` of those too
+    large to be selected. `repeats`: `documents` and `tokens` among the selected that repeat
+    another selected one, or empty where it was not looked for.
+    """
+    lines = [
+        f"none of the {row['documents']:,} documents of language {row['language']} that were "
+        "looked at is kept: read some of decisions, and give their sources selection.floors"
+        for row in languages
+        if row["documents"] >= FEWEST_OF_LANGUAGE and not row["kept_documents"]
+    ]
+    lines += [
+        f"{row['documents']:,} documents of {row['source']}, {row['tokens']:,} tokens, are too "
+        "large to be selected: selection.max_document_share admits more"
+        for row in oversized
+    ]
+    if repeats.get("documents"):
+        lines.append(
+            f"{repeats['documents']:,} of the selected documents, {repeats['tokens']:,} tokens, "
+            "repeat another of them: selection.duplicates: near leaves them out"
+        )
+    return lines
 
 
 def _unscored(groups: Sequence[GroupFigures]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Write the selection's report, one HTML file, also to MLflow. Reads every table; writes none."""
 
+import math
 from typing import Any
 
 from pyspark.sql import DataFrame, Row, functions as F
@@ -10,6 +11,7 @@ from mira_spark.distillation.planted_noise import ALL_KINDS
 from mira_spark.errors import InputError
 from mira_spark.labels.scored_documents import audits
 from mira_spark.lake import runs, storage
+from mira_spark.lake.columns import BUCKETS
 from mira_spark.lake.runs import Outcome
 from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.lake.tables import Lakehouse
@@ -27,6 +29,7 @@ from mira_spark.settings.selection import SelectionSettings
 SETTINGS = ("report", "selection")
 WRITES: tuple[str, ...] = ()
 LOGGED_COLUMNS = ("budget_tokens", "selected_tokens", "selected_documents")
+LOOKED_AT = 1_000_000
 _Rows = list[dict[str, Any]]
 
 
@@ -93,7 +96,7 @@ def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
     histogram = histogram.filter(F.col("candidates") == selection["candidates"])
     by_students = F.col("student_id").isin([c["student_id"] for c in cutoff_rows])
     bins = bins_from_rows(histogram.filter(by_students).select(*KEYS, *SUMS).toArrow())
-    chosen = record.selection_named(lake, selection["selection_id"]).settings
+    made = record.selection_named(lake, selection["selection_id"])
     sizes = _groups(lake, settings, selection["documents_version"])
     return ReportData(
         package_version=runs.package_version(),
@@ -115,12 +118,13 @@ def _report_data(lake: Lakehouse, settings: Settings) -> ReportData:
             settings,
             versions,
             cutoff_rows,
-            _quality_cuts(chosen, cutoff_rows),
+            _quality_cuts(made.settings, cutoff_rows),
             students,
             reliability,
         ),
         runs=_rows(report_rows.last_runs(lake.read("runs"))),
-        budgets=list(budget_rows(bins, chosen, sum(row["tokens"] for row in sizes))),
+        **_documents_rows(lake, made, sizes),
+        budgets=list(budget_rows(bins, made.settings, sum(row["tokens"] for row in sizes))),
     )
 
 
@@ -161,6 +165,22 @@ def _groups(lake: Lakehouse, settings: Settings, version: int) -> _Rows:
     group_of = source_groups(lake, settings.source_grouping)
     sizes = _rows(report_rows.sizes(lake.read("documents", version)))
     return [row | {"source_group": group_of.get(row["source"], "no group")} for row in sizes]
+
+
+def _documents_rows(lake: Lakehouse, one: record.Selection, sizes: _Rows) -> dict[str, Any]:
+    """What is warned of in the documents themselves. Languages are looked for in whole buckets,
+    that is in documents drawn at random, so that no more than some LOOKED_AT are read."""
+    documents = sum(row["documents"] for row in sizes)
+    drawn = F.col("bucket") < math.ceil(BUCKETS * LOOKED_AT / max(LOOKED_AT, documents))
+    selected = record.selection_documents(lake, one)
+    corpus = lake.read("documents", one.version("documents"))
+    repeats = report_rows.repeats(selected, lake.read("near_duplicates"))
+    large = report_rows.oversized(record.pinned_scores(lake, one), record.cutoffs(lake, one))
+    return {
+        "languages": _rows(report_rows.languages(corpus.filter(drawn), selected.filter(drawn))),
+        "oversized": _rows(large),
+        "repeats": _rows(repeats)[0] if one.settings.duplicates != "near" else {},
+    }
 
 
 def _quality_cuts(chosen: SelectionSettings, cutoffs: _Rows) -> dict[str, int]:

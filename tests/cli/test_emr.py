@@ -166,6 +166,17 @@ def test_submit_uploads_the_files_and_adds_a_step_to_the_cluster(
     assert conf["spark.sql.warehouse.dir"] == "s3://lake/warehouse"
 
 
+def test_programs_get_a_job_s_id_and_its_logs(
+    s3: Any, mira: Said, config: Callable[..., str]
+) -> None:
+    file, cluster = emr(config)
+    code, said = mira("submit", "--config", file, "--no-wait", "--json")
+    answer = json.loads(said)
+    assert (code, answer["exit_code"], answer["job"].split("/")[0]) == (0, None, cluster)
+    code, said = mira("logs", answer["job"], "--config", file, "--json")
+    assert (code, json.loads(said)) == (0, {"job": answer["job"], "logs": {}})
+
+
 def test_only_what_changed_is_uploaded_and_what_a_job_was_started_with_stays(
     s3: Any, mira: Said, config: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -21,15 +21,12 @@ from mira_spark.cli import main as commands
 from mira_spark.cli.ending import exit_code
 from mira_spark.lake import session
 from mira_spark.process.plain_values import plain
-from mira_spark.process.progress import answer_alone, console, say, write_answer
+from mira_spark.process.progress import answer_alone, console, give_lines, say, write_answer
 from mira_spark.settings.selection import SelectionSettings
 
 SUPPOSED = ("--documents", "1e6", "--tokens", "1_000_000_000", "--bytes", "4e9", "--sources", "10")
-FOR_PEOPLE = {
-    "init", "demo", "shell", "rubrics export", "rubrics import", "rubrics approve",
-    "students promote", "selection drop", "emr submit", "emr logs",
-}  # fmt: skip
-"""What these say is a file, a line of what was done, or for a person to read."""
+FOR_PEOPLE = {"shell"}
+"""Its lines are commands, and each may have --json."""
 Ran = tuple[int, dict[str, Any], str]
 
 
@@ -84,6 +81,28 @@ def test_a_plan_has_its_figures_as_numbers(mira: Callable[..., Ran], tmp_path: P
     assert (unknown["rate"], unknown["hours"], unknown["dollars"]) == (None, None, None)
     assert plan["units"]["units"] == 20
     assert {each["table"]: each["rows"] for each in plan["tables"]}["scores"] == 1_000_000
+
+
+def test_a_first_look_is_an_object_and_asks_nothing(
+    mira: Callable[..., Ran], tmp_path: Path
+) -> None:
+    corpus, out = tmp_path / "web.jsonl", tmp_path / "mira.yaml"
+    text = "A text of some words, which is longer than what a name has, by far."
+    corpus.write_text("".join(json.dumps({"id": n, "body": text}) + "\n" for n in range(3)))
+    code, seen, said = mira("init", str(corpus), "--out", str(out), "--json")
+    assert (code, seen["file"], seen["source"]) == (0, str(out), "web")
+    assert seen["taken_as"] == {"doc_id": "id", "text": "body"}
+    assert [column["name"] for column in seen["seen"]["columns"]] == ["id", "body"]
+    assert f"the settings are in {out}; next:" in said
+    assert out.exists()
+
+
+def test_what_was_done_is_said_to_people_and_listed_for_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    give_lines(["signed a", "signed b"], as_json=True)
+    give_lines(["signed a", "signed b"], as_json=False)
+    assert capsys.readouterr().out == '{"done": ["signed a", "signed b"]}\nsigned a\nsigned b\n'
 
 
 @pytest.mark.parametrize(

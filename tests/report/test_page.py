@@ -25,6 +25,7 @@ HOSTILE = "<script>alert(1)</script>"
 STAND_IN = "heuristic judge, a stand-in: it measures properties of text"
 GROUPS = {"group_a": ("wiki", "papers"), "group_b": ("stdlib",)}
 CUT = {"group_a": 6437, "group_b": 5012}
+THIRDS = "33.3% → 33.3%"
 DIMENSIONS = ("Clear structure", "Sound evidence", "Depth of explanation")
 PARTS = (
     "judges",
@@ -261,6 +262,8 @@ def _data(**changes: Any) -> ReportData:
                 "started_at": NOW,
                 "finished_at": NOW + timedelta(seconds=3_725),
                 "message": "3,000 documents scored in 2 units",
+                "all_runs": 3,
+                "all_seconds": 7_384.6,
             }
         ],
     )
@@ -279,10 +282,11 @@ class _Page(HTMLParser):
         self.feed(page)
         self.text = " ".join(" ".join(self.texts).split())
 
-    def plots(self, kind: str) -> list[dict[str, Any]]:
-        """The figures whose first trace is of the kind."""
+    def plots(self, kind: str, has_width: bool | None = None) -> list[dict[str, Any]]:
+        """The figures whose first trace is of the kind, and as wide as the page or not."""
         found = [json.loads(s) for s in self.scripts if s.startswith("{") and '"layout"' in s]
-        return [figure for figure in found if figure["data"][0]["type"] == kind]
+        alike = [figure for figure in found if figure["data"][0]["type"] == kind]
+        return [f for f in alike if has_width in (None, "width" in f["layout"])]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._open = tag
@@ -313,7 +317,7 @@ def test_every_part_is_shown() -> None:
     assert "0.1.0" in page.text
     assert "documents version 7, scores version 11" in page.text
     assert "heuristic:v1 label answered 6,300 7,654,321 0 98,765 $12.34" in page.text
-    assert "score_documents done 2026-03-04 05:06:07 1:02:05" in page.text
+    assert "score_documents done 2026-03-04 05:06:07 1:02:05 2:03:05 in 3" in page.text
 
 
 def test_numbers_are_formatted() -> None:
@@ -352,17 +356,36 @@ def test_what_a_rubric_separates_is_shown_with_its_warnings() -> None:
 
 def test_cuts_and_means_are_shown() -> None:
     page = _Page(render(_data()))
-    # documents, tokens, mean quality, cut, kept documents, kept tokens, share of tokens
-    assert "wiki 1,000 1,234,567 6.44 6.44 400 40,000 3.2%" in page.text
-    assert "stdlib 1,000 1,234,567 5.01 5.01 400 40,000 3.2%" in page.text
+    # documents, tokens, mean quality, cut, mix, kept documents, kept tokens, share of tokens
+    assert f"wiki 1,000 1,234,567 6.44 6.44 {THIRDS} 400 40,000 3.2%" in page.text
+    assert f"stdlib 1,000 1,234,567 5.01 5.01 {THIRDS} 400 40,000 3.2%" in page.text
     cuts = [plot["layout"]["annotations"][0]["text"] for plot in page.plots("bar")]
     assert cuts == ["cut 6.44", "cut 5.01"]
+
+
+def test_the_mix_is_shown_before_and_after() -> None:
+    first, *others = _cutoffs()
+    page = _Page(render(_data(cutoffs=[first | {"kept_tokens": 120_000}, *others])))
+    assert "wiki 1,000 1,234,567 6.44 6.44 33.3% → 60.0% 400 120,000 9.7%" in page.text
+    assert "group_a 2 2,000 2,469,134 6.44 6.44 66.7% → 80.0% 6.5%" in page.text
+
+
+def test_sources_of_a_group_are_compared_by_how_their_documents_lie_on_the_scale() -> None:
+    (plot,) = _Page(render(_data())).plots("heatmap", has_width=False)  # group_b has one source
+    assert plot["layout"]["yaxis"]["ticktext"] == ["papers", "wiki"]
+    shares, cuts = plot["data"]
+    third = round(1 / 3, 4)
+    assert [sum(map(bool, row)) for row in shares["z"]] == [3, 3]
+    assert [shares["z"][0][edge] for edge in (59, 64, 69)] == [third] * 3
+    assert shares["customdata"][1][64] == 300
+    assert shares["x0"] + 64 * shares["dx"] == pytest.approx(6.45)
+    assert list(zip(cuts["x"], cuts["y"], strict=True)) == [(6.437, 0), (6.437, 1)]
 
 
 def test_a_group_that_fits_whole_has_no_cut() -> None:
     cutoffs = [row | {"quality_cut": -1} for row in _cutoffs()]
     page = _Page(render(_data(cutoffs=cutoffs)))
-    assert "wiki 1,000 1,234,567 6.44 all kept" in page.text
+    assert f"wiki 1,000 1,234,567 6.44 all kept {THIRDS}" in page.text
     assert not any("annotations" in plot["layout"] for plot in page.plots("bar"))
 
 
@@ -370,7 +393,7 @@ def test_a_source_without_a_score_is_said_to_have_none() -> None:
     cutoffs = [row for row in _cutoffs() if row["source_group"] == "group_a"]
     histogram = [row for row in _histogram() if row["source_group"] == "group_a"]
     page = _Page(render(_data(cutoffs=cutoffs, histogram=histogram)))
-    assert f"stdlib 1,000 1,234,567 {NOTHING} not scored 0 0 0.0%" in page.text
+    assert f"stdlib 1,000 1,234,567 {NOTHING} not scored 33.3% → 0.0% 0 0 0.0%" in page.text
     assert "No document of this group has a score." in page.text
     assert "group_b has no scores: its 1,000 documents took no part in the selection" in page.text
     assert "40.0% of the corpus' 3,703,701 tokens" in page.text
@@ -381,11 +404,11 @@ def test_quarantined_documents_are_counted_only_where_there_are_some() -> None:
     lost = {"source_group": "group_a", "source": "wiki", "bin": None, "place": None}
     lost |= {"documents": 17, "tokens": 170, "quality_sum": None}
     page = _Page(render(_data(histogram=[*_histogram(), lost])))
-    assert "wiki 1,000 1,234,567 6.44 6.44 400 40,000 3.2% 17" in page.text
+    assert f"wiki 1,000 1,234,567 6.44 6.44 {THIRDS} 400 40,000 3.2% 17" in page.text
 
 
 def test_reliability_has_every_source_and_the_whole_group() -> None:
-    plots = [json.dumps(plot) for plot in _Page(render(_data())).plots("heatmap")]
+    plots = [json.dumps(plot) for plot in _Page(render(_data())).plots("heatmap", has_width=True)]
     assert len(plots) == len(GROUPS)
     for name in ("whole group", "wiki", "papers", *DIMENSIONS):
         assert name in plots[0]

@@ -7,7 +7,7 @@ import pytest
 
 from mira_spark.distillation.figures import LENGTH, STUDENT
 from mira_spark.report.groups import GroupFigures, SourceFigures, Sums
-from mira_spark.report.warnings import warning_lines
+from mira_spark.report.warnings import kept_lines, warning_lines
 
 FINE = {"student_id": "s", "source_group": "group_a", "gate": "passed", "labels": 5_000,
         "borrowed_from": None}  # fmt: skip
@@ -52,3 +52,19 @@ def test_what_is_off_is_said_with_what_mends_it(changes: dict[str, Any], said: s
 def test_a_student_whose_scores_do_not_count_is_not_spoken_of() -> None:
     groups = [GroupFigures("group_a", (SourceFigures("web", Sums(1, 1, 1, 1), 5),))]
     assert warning_lines(groups, [FINE | {"gate": "forced"}], [], set()) == []
+
+
+def test_documents_are_warned_of_where_a_language_a_size_or_a_repeat_is_lost() -> None:
+    languages = [
+        {"language": "fr", "documents": 10, "kept_documents": 0},
+        {"language": "de", "documents": 10, "kept_documents": 1},
+        {"language": "la", "documents": 9, "kept_documents": 0},
+    ]
+    large = [{"source": "books", "documents": 2, "tokens": 3_000_000}]
+    said = kept_lines(languages, large, {"documents": 7, "tokens": 7_000})
+    assert [line.split(":")[0] for line in said] == [
+        "none of the 10 documents of language fr that were looked at is kept",
+        "2 documents of books, 3,000,000 tokens, are too large to be selected",
+        "7 of the selected documents, 7,000 tokens, repeat another of them",
+    ]
+    assert kept_lines([], [], {}) == kept_lines([], [], {"documents": 0, "tokens": 0}) == []
