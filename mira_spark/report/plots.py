@@ -152,12 +152,12 @@ def _distributions(
         )
     )
     cuts = [(s.cut / 1000, y) for y, s in enumerate(sources) if s.cut is not None and s.cut >= 0]
-    line = {"color": plots.CUT_COLOUR, "width": 2}
+    mark = {"symbol": "line-ns-open", "size": plots.ROW_PX - 4, "color": plots.CUT_COLOUR}
     figure.add_scatter(
         x=[x for x, _ in cuts],
         y=[y for _, y in cuts],
         mode="markers",
-        marker={"symbol": "line-ns-open", "size": plots.ROW_PX - 4, "line": line},
+        marker=mark | {"line": {"width": 2}},
         hovertemplate="cut %{x:.2f}<extra></extra>",
     )
     margin = {"l": 150, "r": 16, "t": 8, "b": 48}

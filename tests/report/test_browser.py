@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mira_spark.lake.scale import FULL_SCALE
 from mira_spark.report.budgets import PERCENTS
 from mira_spark.report.page import ReportData, render
+from mira_spark.report.plots import BIN
 from mira_spark.selection.frontier import BudgetAnswer
 from tests import browser
 from tests.report_corpus import corpus
@@ -21,6 +23,8 @@ pytestmark = pytest.mark.browser
 
 CORPUS = corpus(groups=2, sources=7, dimensions=5, qualities=200)
 BUDGETS = range(5, 101, 5)
+PLOTS = 1 + 3 * len(CORPUS.groups)
+"""The frontier, and of each group its histogram, its sources and its student."""
 WIDTHS = (1280, 390)
 RUN = "window.ran = true; alert(1)"
 HOSTILE = (
@@ -133,7 +137,7 @@ def left_the_page(chromium: "Chrome", page: str) -> list[str]:
 
 def test_the_console_is_silent_and_nothing_is_asked_for(chromium: "Chrome", tmp_path: Path) -> None:
     page = open_page(chromium, tmp_path, report_data(CORPUS))
-    assert draw_all(chromium) == 5
+    assert draw_all(chromium) == PLOTS
     slide(chromium, 7)
     assert left_the_page(chromium, page) == []
     assert browser.console(chromium) == []
@@ -180,7 +184,9 @@ def test_every_plot_has_data_and_draws_it(chromium: "Chrome", tmp_path: Path) ->
     frontier, *of_groups = chromium.execute_script(script)
     cells = [len(CORPUS.dimensions) * (len(own) + 1) for own in CORPUS.groups.values()]
     assert frontier == [len(PERCENTS), 1]
-    assert [points for points, _ in of_groups[1::2]] == cells
+    bins = [(FULL_SCALE // BIN) * len(own) for own in CORPUS.groups.values()]
+    assert [points for points, _ in of_groups[1::3]] == bins
+    assert [points for points, _ in of_groups[2::3]] == cells
     assert all(points and marks for points, marks in of_groups)
 
 
@@ -190,7 +196,7 @@ def test_hostile_texts_run_nothing_and_fit_the_window(
 ) -> None:
     data = with_texts(report_data(CORPUS), lambda text: text + HOSTILE)
     page = open_page(chromium, tmp_path, data, width)
-    assert draw_all(chromium) == 5
+    assert draw_all(chromium) == PLOTS
     slide(chromium, 3)
     assert not chromium.execute_script("return window.ran")
     assert chromium.find_elements("css selector", "img, svg[onload], a:not([href^='#'])") == []
