@@ -367,7 +367,7 @@ def test_the_mix_is_shown_before_and_after() -> None:
     first, *others = _cutoffs()
     page = _Page(render(_data(cutoffs=[first | {"kept_tokens": 120_000}, *others])))
     assert "wiki 1,000 1,234,567 6.44 6.44 33.3% → 60.0% 400 120,000 9.7%" in page.text
-    assert "group_a 2 2,000 2,469,134 6.44 6.44 66.7% → 80.0% 6.5%" in page.text
+    assert "group_a papers , wiki 2 2,000 2,469,134 6.44 6.44 66.7% → 80.0% 6.5%" in page.text
 
 
 def test_sources_of_a_group_are_compared_by_how_their_documents_lie_on_the_scale() -> None:
