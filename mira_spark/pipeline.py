@@ -1,6 +1,7 @@
 """The steps in order, each done only where it is stale, recorded however it ends."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from pyspark.sql import Row
@@ -66,6 +67,8 @@ STEPS: dict[str, Step] = {
     "select_documents": select_documents,
     "report_selection": report_selection,
 }
+CHECKED_TOGETHER = 4
+"""Steps that `status` looks at at a time: while a job of one starts, another's rows are read."""
 
 
 def check(settings: Settings, steps: Sequence[str]) -> None:
@@ -178,16 +181,16 @@ def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     """Per step: `done`, `degraded: with what`, `stale: why`, or `waiting: for what` when its inputs
     are not there yet."""
     finished = runs.last_finished(lake, settings.selection.name)
-    states = {}
-    for name in STEPS:
+
+    def state(name: str) -> str:
         last = finished.get(name)
         try:
             reasons = _reasons(lake, settings, step_inputs(lake, settings, name), last)
         except (InputError, ConfigError) as error:
-            states[name] = f"waiting: {error}"
-            continue
+            return f"waiting: {error}"
         if reasons or last is None:
-            states[name] = f"stale: {'; '.join(reasons)}"
-        else:
-            states[name] = "done" if last["status"] == "done" else f"degraded: {last['message']}"
-    return states
+            return f"stale: {'; '.join(reasons)}"
+        return "done" if last["status"] == "done" else f"degraded: {last['message']}"
+
+    with ThreadPoolExecutor(CHECKED_TOGETHER) as pool:
+        return dict(zip(STEPS, pool.map(state, STEPS), strict=True))

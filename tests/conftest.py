@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the session: catalog, tables, MLflow."""
-    return tmp_path_factory.mktemp("mira")
+    return tmp_path_factory.mktemp("a lake")
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ def pipeline_status(settings: Settings, config: str | None) -> Status:
         if line := under_way.read_note(settings.driver_files):
             say(f"scoring: {line}")
         raise
+    lake = lake.holding("runs", "source_groups", "rubrics", "students", "selections")
     finished = runs.last_finished(lake, settings.selection.name)
     steps = []
     for step, described in pipeline.status(lake, settings).items():

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pyspark
 from pyspark.sql import SparkSession, functions as F
@@ -37,7 +38,7 @@ def check_tables(spark: SparkSession, folder: Path) -> None:
     """ConfigError when the catalog of the lake in `folder` has its tables elsewhere; else the lake
     says from now on where it was made."""
     for schema in spark.catalog.listDatabases():
-        path = Path(schema.locationUri.removeprefix("file:"))
+        path = Path(unquote(urlsplit(schema.locationUri).path))
         if schema.name != "default" and not path.resolve().is_relative_to(folder.resolve()):
             raise _elsewhere(folder, str(path))
     if "path" not in _record(folder):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from urllib.parse import unquote
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -55,7 +56,8 @@ def restore_files(lake: Lakehouse, names: Iterable[str]) -> None:
     """
     for name in names:
         if not _has_files(lake, name):
-            statement = create_statement(f"delta.`{schema_location(lake)}/{name}`", TABLES[name])
+            folder = unquote(schema_location(lake))  # a path in the statement, which is no URI
+            statement = create_statement(f"delta.`{folder}/{name}`", TABLES[name])
             _create(lake, statement, partial(_has_files, lake, name))
 
 

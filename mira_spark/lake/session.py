@@ -109,8 +109,9 @@ def _local_options(folder: Path, memory: str) -> dict[str, str]:
     """Spark's settings for a session in `folder`, and the file of its log's layout."""
     quiet = folder / "log4j2.properties"
     quiet.write_text(LOG_LAYOUT)
+    log = str(folder / "derby.log").replace("\\", "\\\\").replace('"', '\\"')
     java = (
-        f"-Dderby.stream.error.file={folder}/derby.log -Dlog4j2.configurationFile={quiet.as_uri()}"
+        f'"-Dderby.stream.error.file={log}" -Dlog4j2.configurationFile={quiet.as_uri()}'
         # Spark compiles code for every query: when the cache is full, sweeping it costs most.
         " -XX:ReservedCodeCacheSize=512m"
     )

@@ -37,7 +37,7 @@ def digests(folder: Path) -> dict[str, str]:
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of eight documents without scores, as an earlier version left it: it does not say
     where it was made."""
-    folder = tmp_path_factory.mktemp("original") / "lake"
+    folder = tmp_path_factory.mktemp("original") / "a lake"
     command = [sys.executable, "-m", "tests.scoring_lake", str(folder), "8", "2", "1"]
     subprocess.run(command, capture_output=True, text=True, check=True)
     return folder
@@ -47,7 +47,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_copied_lake_is_refused_then_works_on_its_own_files_alone(
     original: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "copy"
+    copy = tmp_path / "a copy"
     shutil.copytree(original, copy, ignore=shutil.ignore_patterns("spark"))
     before = digests(original)
     code, said = mira(copy, "score-documents")

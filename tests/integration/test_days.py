@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from pyspark.sql import SparkSession, functions as F
@@ -45,15 +46,19 @@ def commits(whole: WholeLake) -> dict[str, int]:
 
 def table_folder(whole: WholeLake, table: str) -> Path:
     detail = whole.lake.spark.sql(f"DESCRIBE DETAIL {whole.lake.name(table)}")
-    return Path(str(detail.collect()[0]["location"]).removeprefix("file:"))
+    return local_path(detail.collect()[0]["location"])
+
+
+def local_path(uri: str) -> Path:
+    return Path(unquote(urlsplit(uri).path))
 
 
 def sizes(whole: WholeLake) -> str:
     """Files that count, their median size, and files of the log."""
     lines = []
     for table in ("documents", "scores"):
-        files = [Path(f.removeprefix("file://")) for f in whole.lake.read(table).inputFiles()]
-        median = statistics.median(path.stat().st_size for path in files)
+        files = whole.lake.read(table).inputFiles()
+        median = statistics.median(local_path(file).stat().st_size for file in files)
         log = len(list((table_folder(whole, table) / "_delta_log").glob("*.json")))
         lines.append(f"{table}: {len(files)} files of {median:,.0f} bytes, {log} files of log")
     return ", ".join(lines)
@@ -69,6 +74,7 @@ def change(whole: WholeLake) -> set[str]:
 
 
 def a_new_source(whole: WholeLake) -> set[str]:
+    """In a group by another mapping: rubrics are discovered anew, from what was not asked yet."""
     whole.groups |= LATER
     return whole.add("prose", 50)
 
@@ -129,7 +135,11 @@ def live(whole: WholeLake, day: int, happens: Callable[[WholeLake], set[str]]) -
     rows = whole.lake.read("scores").filter(F.col("run_id") == f"day_{day}").select("doc_id")
     assert Counter(row["doc_id"] for row in rows.collect()) == Counter(wanted | new)
     if happens is not labels_of_it:
-        assert len(whole.stub.calls) == asked, "new documents ask for no label"
+        calls = whole.lake.read("judge_calls").filter(F.col("run_id") == f"day_{day}")
+        purposes = {row["purpose"] for row in calls.select("purpose").distinct().collect()}
+        wanted_purposes = {"discover"} if happens in (a_new_source, small_sources) else set()
+        assert purposes == wanted_purposes, "new documents ask for no label"
+        assert len(whole.stub.calls) == asked + calls.count()
     grown = {table: version - before[table] for table, version in commits(whole).items()}
     assert grown["scores"] <= 2 + 3 * (happens is tended), "a group's sources share a commit"
     if happens is nothing:

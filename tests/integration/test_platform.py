@@ -42,12 +42,26 @@ class ClusterRuns:
 
     def run(self, name: str, **changed: object) -> subprocess.CompletedProcess[str]:
         """`jobs/run_pipeline.py` by spark-submit; sections of the settings as `changed`."""
+        self.configure(name, **changed)
+        return self.submit(name, str(cluster.ROOT / "jobs" / "run_pipeline.py"))
+
+    def mira(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """A command over the lake of an earlier run, by spark-submit of the zip alone."""
+        program = self.driver / "command.py"
+        program.write_text("from mira_spark.__main__ import main\n\nmain()\n")
+        return self.submit(name, str(program), *words)
+
+    def configure(self, name: str, **changed: object) -> None:
+        """Write the settings of a run."""
         said = self.settings.model_dump(mode="json", exclude_defaults=True)
         said |= {"session": "platform", "folder": str(self.shared / name / "a root"),
                  "driver_folder": str(self.driver / name), "namespace": name,
                  "registry": {"prefix": name}}  # fmt: skip
         said["selection"] = said.get("selection", {}) | {"materialize": "manifest"}
         (self.driver / f"{name}.yaml").write_text(yaml.safe_dump(said | changed))
+
+    def submit(self, name: str, *program: str) -> subprocess.CompletedProcess[str]:
+        """A program with its words, and the settings of the run."""
         conf = cluster.conf(self.shared / name) | {
             "spark.hadoop.javax.jdo.option.ConnectionURL": (
                 f"jdbc:derby:;databaseName={self.driver}/{name}.metastore;create=true"
@@ -59,16 +73,19 @@ class ClusterRuns:
         submit = str(Path(self.environment["SPARK_HOME"]) / "bin" / "spark-submit")
         command = [submit, *cluster.options("local-cluster[2,1,1024]", conf)]
         command += ["--py-files", str(cluster.ROOT / "dist" / "mira_spark.zip")]
-        command += [str(cluster.ROOT / "jobs" / "run_pipeline.py")]
-        command += ["--config", str(self.driver / f"{name}.yaml")]
+        command += [*program, "--config", str(self.driver / f"{name}.yaml")]
         return subprocess.run(command, cwd=self.driver, env=self.environment, text=True,
                               capture_output=True, check=False)  # fmt: skip
 
+    def column(self, name: str, table: str, column: str) -> set[str]:
+        """What the run's table has in a column."""
+        folder = self.shared / name / "warehouse" / f"{name}.db" / table
+        rows = deltalake.DeltaTable(str(folder)).to_pyarrow_table(columns=[column])
+        return set(rows[column].to_pylist())
+
     def selected(self, name: str) -> set[str]:
         """The ids that the run selected."""
-        table = self.shared / name / "warehouse" / f"{name}.db" / "selected_documents"
-        rows = deltalake.DeltaTable(str(table)).to_pyarrow_table(columns=["doc_id"])
-        return set(rows["doc_id"].to_pylist())
+        return self.column(name, "selected_documents", "doc_id")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +101,7 @@ def test_executors_without_the_drivers_files_select_what_one_machine_selects(
     assert runs.selected("linear") == selected_here
     root = runs.shared / "linear" / "a root"
     assert {each.name for each in root.iterdir()} == {
-        "students", "mlartifacts", "checkpoints", "report.html",
+        "staging", "students", "mlartifacts", "checkpoints", "report.html",
     }  # fmt: skip
     own = {each.name for each in (runs.driver / "linear").iterdir()}
     assert {"judge.sqlite", "mlflow.db"} <= own
@@ -95,7 +112,7 @@ def test_a_root_that_only_the_driver_sees_is_refused_before_anything_is_done(
 ) -> None:
     ended = runs.run("refused", folder=str(runs.driver / "root"))
     assert ended.returncode == 2, ended.stderr[-4_000:]
-    assert f"folder: executors do not see {runs.driver}/root as the driver does" in ended.stderr
+    assert f"folder: executors do not see {runs.driver}/root as the driver does" in ended.stdout
     assert not (runs.shared / "refused" / "warehouse" / "refused.db").exists()
     assert os.listdir(runs.driver / "root") == []
 
@@ -113,5 +130,12 @@ def test_an_encoder_reaches_executors_that_see_nothing_of_the_driver(
         "max_length_excess": 2,
     }
     ended = runs.run("encoder", distillation=distillation, gate=lenient)
-    assert ended.returncode == 0, ended.stdout[-4_000:] + ended.stderr[-4_000:]
+    assert ended.returncode == 2, ended.stdout[-4_000:] + ended.stderr[-4_000:]
+    assert "champion unchanged" in ended.stdout, "random weights cannot read: they fail the gate"
+    for student in sorted(runs.column("encoder", "students", "student_id")):
+        ended = runs.mira("encoder", "students", "promote", student, "--force")
+        assert ended.returncode == 0, ended.stdout[-4_000:] + ended.stderr[-4_000:]
+    ended = runs.run("encoder", distillation=distillation, gate=lenient)
+    assert ended.returncode == 3, ended.stdout[-4_000:] + ended.stderr[-4_000:]
+    assert "512 documents scored" in ended.stdout
     assert runs.selected("encoder")

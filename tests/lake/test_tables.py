@@ -76,6 +76,17 @@ def test_files_that_a_losing_create_schema_removed_are_restored(lake: Lakehouse)
     assert lake.snapshot("score_checks").version == 0
 
 
+def test_tables_that_are_held_stay_as_they_were_and_the_others_do_not(lake: Lakehouse) -> None:
+    create_tables(lake, ["runs", "rubrics"])
+    lake.append_rows([run_row("a")], "runs", "a")
+    holding = lake.holding("runs")
+    lake.append_rows([run_row("b")], "runs", "b")
+    assert [row["run_id"] for row in holding.read("runs").collect()] == ["a"]
+    assert lake.read("runs").filter("run_id = 'a'").collect() == holding.read("runs").collect()
+    assert holding.read("runs", lake.version("runs")).count() == 2
+    assert holding.read("rubrics").isEmpty()
+
+
 def test_an_existing_table_of_another_schema_is_refused_with_every_difference(
     lake: Lakehouse,
 ) -> None:
