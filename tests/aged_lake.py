@@ -37,7 +37,7 @@ STEPS = ("score_documents", "select_documents")
 SHARE = 40
 SHOWN = ("selected", "selected_default", "scored_documents")
 STATEMENT = re.compile(r"ALTER TABLE \S+ SET TBLPROPERTIES \([^)]*\)")
-COMMAND = re.compile(r"run (mira [a-z]+(?:[ -][a-z]+)*|[a-z]+_[a-z]+)")
+COMMAND = re.compile(r"run (mira [a-z]+(?:[ -](?!first\b)[a-z]+)*)")
 
 
 @dataclass
@@ -277,7 +277,7 @@ class Lake:
         self.mended.append(named[0])
         commands: Mapping[str, Callable[[], object]] = {
             "mira scores repair": lambda: repair.repair(self.lake, "repair"),
-            "distill_students": self.train,
+            "mira distill-students": self.train,
         }
         commands[named[0]]()
 

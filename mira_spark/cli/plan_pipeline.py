@@ -1,6 +1,7 @@
 """What the pipeline will take, of the corpus that is there or of one that is supposed."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 from mira_spark.cli import plan_answer, plan_judge, plan_machines
@@ -26,6 +27,9 @@ from mira_spark.settings.students import StudentKind
 from mira_spark.students.rates import scoring_rates, training_rates
 
 KINDS: tuple[StudentKind, ...] = get_args(StudentKind)
+HELD = ("source_groups", "rubrics", "students")
+READ_TOGETHER = 3
+"""Jobs of a plan that are under way at a time, beside the one that waits for them."""
 
 
 def plan_supposed(settings: Settings, corpus: CorpusSize, within: float | None) -> Plan:
@@ -55,18 +59,21 @@ def plan_supposed(settings: Settings, corpus: CorpusSize, within: float | None) 
 
 def plan_lake(settings: Settings, within: float | None) -> Plan:
     """What is left to do of the corpus that is there."""
-    lake, sections = open_tables(settings), _sections(settings)
+    lake, sections = open_tables(settings).holding(*HELD), _sections(settings)
     embeddings = _embeddings(lake, settings)
     plan_judge.show_embeddings(embeddings)  # before the rest, which waits for groups
-    estimates = planning.estimates(lake, sections)
+    with ThreadPoolExecutor(READ_TOGETHER) as pool:
+        later = pool.submit(open_units, lake, settings), pool.submit(corpus_size, lake)
+        shown = pool.submit(planning.shown_rows, lake, sections)
+        labels = planning.label_rows(lake, sections)
+        estimates = planning.estimates(lake, sections, labels)
+    units, corpus = later[0].result(), later[1].result()
     if embeddings:
         documents = sum(e.calls for e in estimates if e.kind == "discovery")
         by = settings.source_grouping
         embeddings.append(cost.discovery_estimate(by, settings.judge, documents))
-    labels = planning.label_rows(lake, sections)
     groups = set(source_groups(lake, settings.source_grouping).values())
-    corpus = corpus_size(lake)
-    units, kinds = open_units(lake, settings), student_kinds(lake, settings)
+    kinds = student_kinds(lake, settings)
     scoring = [
         sizes.scoring_size(kind, of_kind, settings.distillation)
         for kind in KINDS
@@ -87,7 +94,7 @@ def plan_lake(settings: Settings, within: float | None) -> Plan:
         plan_answer.planned_units(len(units), tokens, corpus.bytes_per_token, within),
         _tables(settings, corpus, sum(unit.documents for unit in units)),
         embeddings,
-        planning.shown_rows(lake, sections),
+        shown.result(),
         labels,
         next_doublings(lake, settings.student_registry, groups),
         sources_without_group(lake, settings),

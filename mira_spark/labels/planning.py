@@ -47,12 +47,16 @@ class ShownRows(NamedTuple):
     shown: int
 
 
-def estimates(lake: Lakehouse, settings: Sections) -> list[CallEstimate]:
-    """What is still to be asked, discovery first. ConfigError for a model without a price,
-    InputError before there are groups."""
+def estimates(
+    lake: Lakehouse, settings: Sections, labels: Sequence[LabelRows]
+) -> list[CallEstimate]:
+    """What is still to be asked, discovery first; `labels` are `label_rows`, and of a group that
+    they leave nothing to label no text is read. ConfigError for a model without a price, InputError
+    before there are groups."""
     by_group = _sources_by_group(lake, settings)
     discoveries = list(_discoveries(lake, settings, by_group))
-    return discoveries + list(_labellings(lake, settings, by_group))
+    unlabelled = {row.source_group for row in labels if row.labelled < row.planned}
+    return discoveries + list(_labellings(lake, settings, by_group, unlabelled))
 
 
 def shown_rows(lake: Lakehouse, settings: Sections) -> list[ShownRows]:
@@ -119,11 +123,12 @@ def _discovery_samples(
 
 
 def _labellings(
-    lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]]
+    lake: Lakehouse, settings: Sections, by_group: dict[str, list[str]], unlabelled: set[str]
 ) -> Iterator[CallEstimate]:
     chosen = settings.labelling
     for planned in _samples(lake, settings, by_group):
-        sample = planned.sample.filter(~F.col("is_labelled"))
+        is_open = planned.source_group in unlabelled
+        sample = planned.sample.filter(~F.col("is_labelled")) if is_open else None
         askings = 1 + chosen.repeat_share + chosen.spoilt_share
         more = chosen.canaries + chosen.reversed_documents
         group, anchors = planned.source_group, planned.anchors
@@ -180,20 +185,26 @@ def _estimate(
     settings: Sections,
     kind: CallKind,
     group: str,
-    sample: DataFrame,
+    sample: DataFrame | None,
     anchors: Sequence[Anchor],
     askings: float,
     more: int,
 ) -> CallEstimate:
     judge = forms.judge_name(forms.task_model(settings.judge, call_task(kind)))
-    excerpt = questions.excerpt_of_text(settings.judge.window_tokens).alias("excerpt")
-    shown = sample.select(excerpt).distinct()  # of the same words the judge is asked once
-    characters = F.sum(F.length("excerpt")).alias("characters")
-    (row,) = shown.agg(F.count("*").alias("n"), characters).collect()
-    calls = round(row["n"] * askings) + (min(more, row["n"]))
-    per_document = (row["characters"] or 0) / max(1, row["n"])
+    documents, characters = (0, 0) if sample is None else _excerpts(settings, sample)
+    calls = round(documents * askings) + min(more, documents)
+    per_document = characters / max(1, documents)
     answer = _mean_answer(lake, judge, kind, len(anchors))
     return call_estimate(settings.judge, kind, group, calls, per_document, anchors, answer)
+
+
+def _excerpts(settings: Sections, sample: DataFrame) -> tuple[int, int]:
+    """How many different ones the judge is asked about, and their characters."""
+    excerpt = questions.excerpt_of_text(settings.judge.window_tokens).alias("excerpt")
+    shown = sample.select(excerpt).distinct()  # of the same words the judge is asked once
+    characters = F.coalesce(F.sum(F.length("excerpt")), F.lit(0))
+    (row,) = shown.agg(F.count("*"), characters).collect()
+    return row[0], row[1]
 
 
 def _mean_answer(lake: Lakehouse, judge: str, kind: CallKind, slots: int) -> MeanAnswer:

@@ -106,6 +106,12 @@ def plan_sections(judged: Settings) -> call_estimates.Sections:
     return call_estimates.Sections(by, judged.discovery, judged.labelling, judged.judge)
 
 
+def estimates(lake: Lakehouse, judged: Settings) -> list[call_estimates.CallEstimate]:
+    """As `mira plan` has them."""
+    sections = plan_sections(judged)
+    return planning.estimates(lake, sections, planning.label_rows(lake, sections))
+
+
 def label(lake: Lakehouse, judged: Settings, run_id: str) -> Outcome:
     """The step alone, without the record of runs."""
     with console.capture():
@@ -139,7 +145,7 @@ def test_a_model_without_a_price_is_refused_before_anything_is_sent(
 def test_the_plan_counts_the_calls_that_discovery_then_makes(
     lake: Lakehouse, judged: Settings, stub: JudgeStub
 ) -> None:
-    planned = [e for e in planning.estimates(lake, plan_sections(judged)) if e.kind == "discovery"]
+    planned = [e for e in estimates(lake, judged) if e.kind == "discovery"]
     assert [e.source_group for e in planned] == ["group_a"]
     assert all(e.dollars(caching=True) < e.dollars(caching=False) for e in planned)
     with console.capture():
@@ -204,7 +210,7 @@ def test_the_budget_stops_the_labelling_which_then_goes_on(
     assert 0 < rows == len(stub.calls) - asked, "what was answered is kept"
     states = lake.read("runs").filter("run_id = 'capped'").collect()
     assert {row["status"] for row in states} == {"running", "stopped"}
-    planned = sum(e.calls for e in planning.estimates(lake, plan_sections(judged)))
+    planned = sum(e.calls for e in estimates(lake, judged))
     assert label(lake, judged, "whole").status == "done"
     keys = [call.key for call in stub.calls]
     assert len(keys) == len(set(keys)), "nothing was asked twice"
@@ -264,7 +270,7 @@ def test_other_weights_are_labelled_without_a_call(
     rubric = currently.signed_rubrics(lake, judged)["group_a"]
     assert rubric.rubric_id != before.rubric_id == rubric.anchors_id
     assert rubric.weights == (2_500, 0, *before.weights[2:])
-    planned = [e for e in planning.estimates(lake, plan_sections(judged)) if e.kind == "labelling"]
+    planned = [e for e in estimates(lake, judged) if e.kind == "labelling"]
     assert [e.calls for e in planned] == [0]
     assert label(lake, judged, "weights").status == "done"
     assert len(stub.calls) == asked

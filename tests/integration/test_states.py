@@ -48,7 +48,7 @@ def mend(whole: WholeLake, error: MiraError) -> str:
     if statement := STATEMENT.search(str(error)) or re.search(r"DROP TABLE \S+", str(error)):
         whole.lake.spark.sql(statement[0])
         return statement[0]
-    named = [command.removesuffix(" first") for command in COMMAND.findall(str(error))]
+    named = COMMAND.findall(str(error))
     assert named, f"no command is named: {error}"
     step = named[0].removeprefix("mira ").replace("-", "_")
     if step == "scores_repair" or named[0] == "mira scores repair":

@@ -114,7 +114,7 @@ def test_the_plan_says_how_many_documents_are_shown_and_counts_all_calls(
 ) -> None:
     shown = planning.shown_rows(lake, sections(settings))
     assert shown == [("group_a", "docstring_qa", 20), ("group_a", "stdlib_code", 30)]
-    estimates = planning.estimates(lake, sections(settings))
+    estimates = planning.estimates(lake, sections(settings), [])
     planned = {e.kind: e.calls for e in estimates if e.kind != "labelling"}
     assert planned == {"discovery": 50, "merge": 1, "pilot": 31}
     done = discover(lake, settings)
