@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from pyspark.sql import SparkSession, functions as F
@@ -34,7 +35,7 @@ def made(
     with selection_lake.open_lake(spark, "elsewhere", home, tmp_path_factory) as (lake, settings):
         described = spark.sql("DESCRIBE SCHEMA elsewhere").collect()
         location = next(value for key, value in described if key == "Location")
-        yield lake, settings, location.removeprefix("file:")
+        yield lake, settings, unquote(urlsplit(location).path)
 
 
 @pytest.mark.parametrize(("seed", "budget"), [(0, "40%"), (-5, "7%")])
