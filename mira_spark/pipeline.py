@@ -183,6 +183,7 @@ def status(lake: Lakehouse, settings: Settings) -> dict[str, str]:
     finished = runs.last_finished(lake, settings.selection.name)
 
     def state(name: str) -> str:
+        """What `status` says of one step."""
         last = finished.get(name)
         try:
             reasons = _reasons(lake, settings, step_inputs(lake, settings, name), last)

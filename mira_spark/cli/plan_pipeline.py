@@ -16,6 +16,7 @@ from mira_spark.embedders.cost import EmbeddingEstimate
 from mira_spark.labels import call_estimates, planning
 from mira_spark.labels.planning import LabelRows
 from mira_spark.lake.columns import BUCKETS
+from mira_spark.lake.held_tables import holding
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.progress import say
 from mira_spark.scoring import sizes
@@ -59,7 +60,7 @@ def plan_supposed(settings: Settings, corpus: CorpusSize, within: float | None) 
 
 def plan_lake(settings: Settings, within: float | None) -> Plan:
     """What is left to do of the corpus that is there."""
-    lake, sections = open_tables(settings).holding(*HELD), _sections(settings)
+    lake, sections = holding(open_tables(settings), *HELD), _sections(settings)
     embeddings = _embeddings(lake, settings)
     plan_judge.show_embeddings(embeddings)  # before the rest, which waits for groups
     with ThreadPoolExecutor(READ_TOGETHER) as pool:

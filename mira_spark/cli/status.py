@@ -8,6 +8,7 @@ from mira_spark import pipeline
 from mira_spark.cli.opening import open_tables
 from mira_spark.errors import BusyError
 from mira_spark.lake import runs
+from mira_spark.lake.held_tables import holding
 from mira_spark.process.progress import say, show_table
 from mira_spark.scoring import under_way
 from mira_spark.selection import lost_versions, record
@@ -45,7 +46,7 @@ def pipeline_status(settings: Settings, config: str | None) -> Status:
         if line := under_way.read_note(settings.driver_files):
             say(f"scoring: {line}")
         raise
-    lake = lake.holding("runs", "source_groups", "rubrics", "students", "selections")
+    lake = holding(lake, "runs", "source_groups", "rubrics", "students", "selections")
     finished = runs.last_finished(lake, settings.selection.name)
     steps = []
     for step, described in pipeline.status(lake, settings).items():

@@ -110,7 +110,7 @@ def _local_options(folder: Path, memory: str) -> dict[str, str]:
     quiet = folder / "log4j2.properties"
     quiet.write_text(LOG_LAYOUT)
     log = str(folder / "derby.log").replace("\\", "\\\\").replace('"', '\\"')
-    java = (
+    java = (  # the path in quotes: Spark divides this at spaces
         f'"-Dderby.stream.error.file={log}" -Dlog4j2.configurationFile={quiet.as_uri()}'
         # Spark compiles code for every query: when the cache is full, sweeping it costs most.
         " -XX:ReservedCodeCacheSize=512m"

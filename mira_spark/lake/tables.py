@@ -4,8 +4,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -29,23 +28,13 @@ class Lakehouse:
     """The tables of one schema. `namespace` is `schema` or `catalog.schema`.
 
     With a claim only its tables are written, and no commit of a driver that lost it is made: it
-    raises BusyError instead. Tables of `held` are read from there, see `holding`.
+    raises BusyError instead. Tables of `held` are read from there, see `held_tables`.
     """
 
     spark: SparkSession
     namespace: str
     claim: Claim | None = None
     held: Mapping[str, DataFrame] = field(default_factory=dict, compare=False)
-
-    def holding(self, *tables: str) -> "Lakehouse":
-        """The same, for who only reads: the present rows of these small tables are fetched once,
-        and asking for them again starts no job."""
-
-        def fetched(table: str) -> DataFrame:
-            return self.spark.createDataFrame(self.read(table).toArrow())
-
-        with ThreadPoolExecutor(len(tables)) as pool:
-            return replace(self, held=dict(zip(tables, pool.map(fetched, tables), strict=True)))
 
     def name(self, table: str) -> str:
         """The fully qualified name."""
@@ -96,10 +85,8 @@ class Lakehouse:
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
         """The table as it is now, or as it was at `version`."""
-        if version is None and table in self.held:
-            return self.held[table]
         if version is None:
-            return self.spark.table(self.name(table))
+            return self.held[table] if table in self.held else self.spark.table(self.name(table))
         return self.spark.read.option("versionAsOf", version).table(self.name(table))
 
     def version(self, table: str) -> int:

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from mira_spark.errors import SchemaError
 from mira_spark.lake.creation import create_tables, restore_files
+from mira_spark.lake.held_tables import holding
 from mira_spark.lake.schemas import TABLES
 from mira_spark.lake.tables import Lakehouse
 from mira_spark.process.failpoints import DrillError
@@ -79,12 +80,12 @@ def test_files_that_a_losing_create_schema_removed_are_restored(lake: Lakehouse)
 def test_tables_that_are_held_stay_as_they_were_and_the_others_do_not(lake: Lakehouse) -> None:
     create_tables(lake, ["runs", "rubrics"])
     lake.append_rows([run_row("a")], "runs", "a")
-    holding = lake.holding("runs")
+    held = holding(lake, "runs")
     lake.append_rows([run_row("b")], "runs", "b")
-    assert [row["run_id"] for row in holding.read("runs").collect()] == ["a"]
-    assert lake.read("runs").filter("run_id = 'a'").collect() == holding.read("runs").collect()
-    assert holding.read("runs", lake.version("runs")).count() == 2
-    assert holding.read("rubrics").isEmpty()
+    assert [row["run_id"] for row in held.read("runs").collect()] == ["a"]
+    assert lake.read("runs").filter("run_id = 'a'").collect() == held.read("runs").collect()
+    assert held.read("runs", lake.version("runs")).count() == 2
+    assert held.read("rubrics").isEmpty()
 
 
 def test_an_existing_table_of_another_schema_is_refused_with_every_difference(
